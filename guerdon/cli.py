@@ -1,0 +1,5 @@
+"""The one executable (being written)."""
+
+
+def main() -> None:
+    raise SystemExit("not yet")
