@@ -1,0 +1,342 @@
+"""Every change Guerdon knows, as a frozen record, and what each one touches.
+
+Read me first. A command says what is asked for, never how; `keys(command)` in `keys.py` says which rows the writer
+must load before `decide` may look at it; `weight(command)` bounds a batch by the rows it will write.
+
+Amounts are integers in minor units of the asset named, instants are timezone-aware UTC datetimes, ids are plain uuid
+text. A `Selector` names a thing the way the caller knows it: `("id", "0193...")`, `("external_id", "C-17")`,
+`("number", "B-1001")`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from guerdon.core.programs import Policies
+
+Selector = tuple[str, str]
+Lane = Literal["interactive", "bulk"]
+
+
+class Command(Struct, frozen=True, kw_only=True):
+    """What every command carries: its id (see `ids.py`), when it was received, who asked, and the idempotency key if any."""
+
+    id: str
+    at: datetime
+    actor: str = ""
+    key: str = ""
+    fingerprint: bytes = b""
+
+
+# -- the raw ledger -------------------------------------------------------------------------------------------------
+
+
+class OpenLedger(Command, frozen=True, kw_only=True):
+    """Open a named group of accounts. `meta` is JSON text."""
+
+    name: str
+    meta: str = ""
+
+
+class RenameLedger(Command, frozen=True, kw_only=True):
+    ledger: str
+    name: str
+
+
+class OpenAccount(Command, frozen=True, kw_only=True):
+    """Open an account of one asset in a ledger, for a member (by id) or none; with an `indicator` in the general ledger."""
+
+    ledger: str
+    asset: str
+    member: str = ""
+    indicator: str = ""
+    options: str = ""
+    meta: str = ""
+
+
+class AssignAccount(Command, frozen=True, kw_only=True):
+    """Make a member the holder of an account."""
+
+    account: str
+    member: str
+
+
+class Leg(Struct, frozen=True):
+    """One account of a split: `share` is `percent` (`value` in parts per 10^12, so 10 % = 10^11), `fixed` (minor units)
+    or `left` (what remains; `value` unused)."""
+
+    account: str
+    share: Literal["percent", "fixed", "left"]
+    value: int = 0
+
+
+class Posting(Struct, frozen=True, kw_only=True):
+    """One raw transfer as asked for. Accounts are ids or `@Name`; exactly one side may be split into legs.
+
+    `queued` is Blnk's two-step answer: a refusal for lack of funds is then a stored, rejected transfer, and the
+    request's own id and reference stand beside the outcome's. `overdraft_limit` is in minor units, None = none given.
+    """
+
+    asset: str
+    amount: int
+    precision: int
+    reference: str
+    source: str = ""
+    destination: str = ""
+    sources: tuple[Leg, ...] = ()
+    destinations: tuple[Leg, ...] = ()
+    description: str = ""
+    allow_overdraft: bool = False
+    overdraft_limit: int | None = None
+    inflight: bool = False
+    queued: bool = False
+    expires_at: datetime | None = None
+    commits_at: datetime | None = None
+    scheduled_for: datetime | None = None
+    effective_at: datetime | None = None
+    meta: str = ""
+
+
+class Post(Command, frozen=True, kw_only=True):
+    """Post raw transfers. With `atomic` they stand or fall together; without, each is decided on its own in order.
+
+    `batch` is true for a bulk request: the command's id is then the batch id and the parent of every transfer.
+    """
+
+    postings: tuple[Posting, ...]
+    atomic: bool = False
+    batch: bool = False
+
+
+class Settle(Command, frozen=True, kw_only=True):
+    """Make a held amount final, in whole (`amount` None) or in part. `target` is a transfer, split parent, request or batch id."""
+
+    target: str
+    amount: int | None = None
+
+
+class Release(Command, frozen=True, kw_only=True):
+    """Let go what is left of a hold. With `due`, only if the hold has expired by then."""
+
+    target: str
+    due: bool = False
+
+
+class Refund(Command, frozen=True, kw_only=True):
+    """Reverse an applied transfer, or hold again in reverse what was released; once. Overdraft is allowed, floors hold."""
+
+    target: str
+    queued: bool = False
+    description: str = ""
+    meta: str = ""
+
+
+class RunScheduled(Command, frozen=True, kw_only=True):
+    """Decide a scheduled posting, or settle a hold that asked to be settled, now that it is due. Running it twice does nothing."""
+
+    target: str
+
+
+class Annotate(Command, frozen=True, kw_only=True):
+    """Merge `meta` (JSON object text) into an object's metadata, top level keys only. `kind` is its id prefix (`txn`, `bln`...)."""
+
+    kind: str
+    object: str
+    meta: str
+
+
+class IssueKey(Command, frozen=True, kw_only=True):
+    """Store a new API key's hash. The secret itself never reaches the core."""
+
+    name: str
+    owner: str
+    scopes: tuple[str, ...]
+    hash: bytes
+    expires_at: datetime | None = None
+
+
+class RevokeKey(Command, frozen=True, kw_only=True):
+    target: str
+    owner: str = ""
+
+
+# -- set-up ---------------------------------------------------------------------------------------------------------
+
+
+class CreateAsset(Command, frozen=True, kw_only=True):
+    code: str
+    scale: int
+
+
+class CreateProgram(Command, frozen=True, kw_only=True):
+    code: str
+    name: str
+    asset: str
+    policies: Policies
+
+
+class ChangeProgram(Command, frozen=True, kw_only=True):
+    """Give a program a new version of its policies; entries and lots keep the version they were made under."""
+
+    program: Selector
+    policies: Policies
+    name: str = ""
+
+
+class CreateStore(Command, frozen=True, kw_only=True):
+    code: str
+    name: str
+    meta: str = ""
+
+
+class CreateTill(Command, frozen=True, kw_only=True):
+    """A till belongs to a store and is mapped to a program."""
+
+    code: str
+    store: Selector
+    program: Selector
+    name: str = ""
+
+
+class RegisterSource(Command, frozen=True, kw_only=True):
+    code: str
+
+
+# -- members --------------------------------------------------------------------------------------------------------
+
+
+class RegisterMember(Command, frozen=True, kw_only=True):
+    """Register a person: `identifiers` are normalised (kind, value) pairs, each unique in the organisation.
+
+    With `enrol` (the /v1 way) three accounts per program are opened and `CustomerRegistration` is booked; without (a
+    raw identity) nothing is. `profile` is JSON text and stands apart from the ledger.
+    """
+
+    identifiers: tuple[Selector, ...] = ()
+    profile: str = ""
+    meta: str = ""
+    enrol: bool = True
+    event_at: datetime | None = None
+    source: str = ""
+    store: Selector | None = None
+    till: Selector | None = None
+    imported: bool = False
+
+
+class ChangeMember(Command, frozen=True, kw_only=True):
+    """Replace profile and/or identifiers, or set the status to active or blocked. None leaves as it is."""
+
+    member: Selector
+    profile: str | None = None
+    identifiers: tuple[Selector, ...] | None = None
+    status: Literal["active", "blocked"] | None = None
+
+
+class RemoveMember(Command, frozen=True, kw_only=True):
+    """Delete a raw identity that holds no account."""
+
+    member: Selector
+
+
+# -- points ---------------------------------------------------------------------------------------------------------
+
+
+class Where(Struct, frozen=True, kw_only=True):
+    """Where and when a fact happened: event time (None = when received), source, store, till."""
+
+    event_at: datetime | None = None
+    source: str = ""
+    store: Selector | None = None
+    till: Selector | None = None
+    imported: bool = False
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """One line of a purchase: `quantity` in thousandths, `amount` as the till has it, in minor units of the purchase's currency."""
+
+    sku: str
+    quantity: int
+    amount: int
+    unit_price: int | None = None
+    categories: tuple[str, ...] = ()
+    brand: str = ""
+    attributes: dict[str, Any] = {}
+
+
+class Tender(Struct, frozen=True, kw_only=True):
+    kind: str
+    amount: int
+    identifier: str = ""
+
+
+class RecordPurchase(Command, frozen=True, kw_only=True):
+    """The checkout's one call. `spend` points of `program` are taken at the redemption rate, the rest earns.
+
+    `amount`, where given, must equal the sum of the lines. `wallet` is a money account from which what is left to pay
+    moves to `@Revenue<asset>`. The number is a natural reference: same content again replays, other content is refused.
+    """
+
+    number: str
+    currency: str
+    lines: tuple[Line, ...]
+    member: Selector | None = None
+    amount: int | None = None
+    program: Selector | None = None
+    spend: int = 0
+    wallet: str = ""
+    tenders: tuple[Tender, ...] = ()
+    where: Where = Where()
+    meta: str = ""
+    register: bool = False
+
+
+class ReturnPurchase(Command, frozen=True, kw_only=True):
+    """Take a whole purchase back: what it earned is returned, what was spent on it restored. `number` is the return's own."""
+
+    purchase: Selector
+    number: str
+    where: Where = Where()
+    reason: str = ""
+    meta: str = ""
+
+
+class Redeem(Command, frozen=True, kw_only=True):
+    """Spend points without a purchase. `reference` is the caller's own, natural like a bill number ("" = none)."""
+
+    member: Selector
+    points: int
+    program: Selector | None = None
+    reference: str = ""
+    where: Where = Where()
+    reason: str = ""
+    meta: str = ""
+
+
+class ReverseRedemption(Command, frozen=True, kw_only=True):
+    """Give back redeemed points, all that is left (`points` None) or a part, to the lots they came from."""
+
+    redemption: str
+    points: int | None = None
+    where: Where = Where()
+    reason: str = ""
+    meta: str = ""
+
+
+class Award(Command, frozen=True, kw_only=True):
+    """Give points for goodwill, with a reason (`GoodwillAward`)."""
+
+    member: Selector
+    points: int
+    reason: str
+    program: Selector | None = None
+    where: Where = Where()
+    meta: str = ""
+
+
+class ExpireLots(Command, frozen=True, kw_only=True):
+    """Post what is overdue on these accounts (numbers). Changes when it is booked, never what can be spent."""
+
+    accounts: tuple[int, ...]

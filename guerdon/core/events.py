@@ -1,0 +1,62 @@
+"""Events: one atomic business fact each. Everything an event moved stands or falls with it.
+
+The event's number (`event_log_id`) is its sequence number; its transfers are the `transfers` rows that follow it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class Name(StrEnum):
+    """Event names as the points ledger shows them."""
+
+    CUSTOMER_REGISTRATION = "CustomerRegistration"
+    POINTS_LEDGER_BULK_JOB = "PointsLedgerBulkJob"
+    TRANSACTION_ADD = "TransactionAdd"
+    TRANSACTION_RETURN = "TransactionReturn"
+    POINTS_REDEMPTION = "PointsRedemption"
+    POINTS_REDEMPTION_REVERSAL = "PointsRedemptionReversal"
+    POINTS_EXPIRY = "PointsExpiry"
+    GOODWILL_AWARD = "GoodwillAward"
+    LEDGER_TRANSACTION = "LedgerTransaction"
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """`body` is JSON text: what the event's own kind needs to be explained (purchase, rate, rules, opening lines).
+
+    `points` is credits less debits of the member's points accounts in this event, in minor units of the event's
+    program asset. `program_no` is the till's program (0 where none); `entries` says in bits what kinds of lines the
+    event holds, so that filtered pages need not open events that cannot match: see `entry_bit`.
+    """
+
+    seq: int
+    id: str
+    name: str
+    member_no: int
+    event_at: datetime
+    recorded_at: datetime
+    transfers: int
+    points: int = 0
+    source: str = ""
+    store_no: int = 0
+    till_no: int = 0
+    program_no: int = 0
+    purchase_no: int = 0
+    reference: str = ""
+    actor: str = ""
+    reason: str = ""
+    entries: int = 0
+    body: str = ""
+
+
+_TYPES = {"opening_balance": 0, "credit": 1, "debit": 2}
+_CATEGORIES = {"regular": 0, "promised": 1, "trigger_based": 2}
+
+
+def entry_bit(entry_type: str, category: str) -> int:
+    """One of nine bits: entry type x points category."""
+    return 1 << (_TYPES[entry_type] * 3 + _CATEGORIES[category])

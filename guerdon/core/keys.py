@@ -1,0 +1,136 @@
+"""What each command touches: the keys of the rows that must be loaded before it can be decided.
+
+Pure and generous: a key too many costs a look-up, a key too few costs a second batch (`state.NotLoaded`), neither costs
+correctness. `store/load.py` knows what each kind of key brings along:
+
+    ("account", id)  ("internal", name, asset)  ("ledger", id)     the account with its figures and overdue lots
+    ("lots", account number)                                       all its open lots
+    ("member", by, value)                                          the member, its accounts, figures and overdue lots
+    ("spend", by, value)                                           the same, with all open lots
+    ("programs",)                                                  the internal accounts of all programs
+    ("transfer", id)                                               transfers of that id, request or parent; their holds
+    ("reference", text)  ("outcome", actor, key)
+    ("purchase", by, value)                                        purchase, its event's transfers, returns, redemption, member
+    ("return", number)  ("redemption", id)  ("redemption_reference", text)
+    ("metadata", kind, id)  ("key", id)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from guerdon.core import commands as c
+from guerdon.core.state import Key
+
+
+def keys(command: c.Command) -> list[Key]:
+    """The keys of one command, in no order, duplicates allowed."""
+    found = _KEYS[type(command)](command)
+    if command.key:
+        found.append(("outcome", command.actor, command.key))
+    return found
+
+
+def weight(command: c.Command) -> int:
+    """About how many rows the command writes; at least 1."""
+    if isinstance(command, c.Post):
+        return sum(max(1, len(p.sources) + len(p.destinations)) for p in command.postings)
+    return _WEIGHTS.get(type(command), 2)
+
+
+def account_key(name: str, asset: str) -> Key:
+    """An account as a posting names it: `@Name` is internal to its asset, anything else is an id."""
+    return ("internal", name, asset) if name.startswith("@") else ("account", name)
+
+
+def _post(command: c.Post) -> list[Key]:
+    found: list[Key] = []
+    for posting in command.postings:
+        asset = posting.asset
+        legs = len(posting.sources) + len(posting.destinations)
+        if posting.source:
+            found.append(account_key(posting.source, asset))
+        if posting.destination:
+            found.append(account_key(posting.destination, asset))
+        for leg in posting.sources + posting.destinations:
+            found.append(account_key(leg.account, asset))
+        found.extend(("reference", reference) for reference in references(posting, legs))
+    return found
+
+
+def references(posting: c.Posting, legs: int) -> list[str]:
+    """Every reference a posting takes: its own, its legs', and those of the outcomes of a queued one."""
+    own = posting.reference
+    if not legs:
+        return [own, own + "_q"] if posting.queued else [own]
+    if posting.queued:
+        return [own] + [f"{own}_{i}" for i in range(1, legs + 1)] + [f"{own}_{i}_q" for i in range(1, legs + 1)]
+    return [own] + [f"{own}-{i}" for i in range(1, legs + 1)]
+
+
+
+
+def _purchase(command: c.RecordPurchase) -> list[Key]:
+    found: list[Key] = [("purchase_number", command.number), ("programs",)]
+    if command.member:
+        found.append(("spend" if command.spend else "member", *command.member))
+    if command.wallet:
+        found += [("account", command.wallet), ("internal", f"@Revenue{command.currency}", command.currency)]
+    return found
+
+
+def _annotate(command: c.Annotate) -> list[Key]:
+    found: list[Key] = [("metadata", command.kind, command.object)]
+    named = {"ldg": ("ledger",), "bln": ("account",), "txn": ("transfer",), "bulk": ("transfer",)}
+    if command.kind == "idt":
+        found.append(("member", "id", command.object))
+    elif command.kind in named:
+        found.append((*named[command.kind], command.object))
+    return found
+
+
+def _identifiers(command: c.RegisterMember | c.ChangeMember) -> list[Key]:
+    return [("member", kind, value) for kind, value in command.identifiers or ()]
+
+
+_KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
+    c.OpenLedger: lambda x: [],
+    c.RenameLedger: lambda x: [("ledger", x.ledger)],
+    c.OpenAccount: lambda x: [("ledger", x.ledger)]
+    + ([("member", "id", x.member)] if x.member else [])
+    + ([("internal", x.indicator, x.asset)] if x.indicator else []),
+    c.AssignAccount: lambda x: [("account", x.account), ("member", "id", x.member)],
+    c.Post: _post,
+    c.Settle: lambda x: [("transfer", x.target)],
+    c.Release: lambda x: [("transfer", x.target)],
+    c.Refund: lambda x: [("transfer", x.target), ("reference", f"txn_{x.target}_refund")],
+    c.RunScheduled: lambda x: [("transfer", x.target)],
+    c.Annotate: _annotate,
+    c.IssueKey: lambda x: [],
+    c.RevokeKey: lambda x: [("key", x.target)],
+    c.CreateAsset: lambda x: [],
+    c.CreateProgram: lambda x: [("programs",)],
+    c.ChangeProgram: lambda x: [],
+    c.CreateStore: lambda x: [],
+    c.CreateTill: lambda x: [],
+    c.RegisterSource: lambda x: [],
+    c.RegisterMember: lambda x: [("programs",), *_identifiers(x)],
+    c.ChangeMember: lambda x: [("member", *x.member), *_identifiers(x)],
+    c.RemoveMember: lambda x: [("member", *x.member)],
+    c.RecordPurchase: _purchase,
+    c.ReturnPurchase: lambda x: [("purchase", *x.purchase), ("return", x.number), ("programs",)],
+    c.Redeem: lambda x: [("spend", *x.member), ("programs",)]
+    + ([("redemption_reference", x.reference)] if x.reference else []),
+    c.ReverseRedemption: lambda x: [("redemption", x.redemption), ("programs",)],
+    c.Award: lambda x: [("member", *x.member), ("programs",)],
+    c.ExpireLots: lambda x: [("programs",), *(("account_no", no) for no in x.accounts)],
+}
+
+_WEIGHTS: dict[type[c.Command], int] = {
+    c.RecordPurchase: 6,
+    c.ReturnPurchase: 10,
+    c.RegisterMember: 12,
+    c.Redeem: 5,
+    c.ReverseRedemption: 5,
+}

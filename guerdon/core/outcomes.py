@@ -1,0 +1,91 @@
+"""What a decision answers: `Accepted` with a result, or `Rejected` with a stable code.
+
+A refusal is a value, never an exception. Codes state the rule that was broken; `api/problem.py` maps them to a
+status and nothing else does.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from msgspec import Struct
+
+
+class Rejection(StrEnum):
+    """Every refusal, in the order in which checks are made: the request, what it names, its time, its figures, its limits."""
+
+    # the request as such
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
+    REFERENCE_TAKEN = "reference_taken"
+    NUMBER_TAKEN = "number_taken"
+    CODE_TAKEN = "code_taken"
+    NAME_TAKEN = "name_taken"
+    IDENTIFIER_TAKEN = "identifier_taken"
+    INDICATOR_TAKEN = "indicator_taken"
+    INVALID_VALUE = "invalid_value"
+    IDENTIFIER_MISSING = "identifier_missing"
+    PURCHASE_WITHOUT_LINES = "purchase_without_lines"
+    AMOUNT_MISMATCH = "amount_mismatch"
+    # what it names
+    LEDGER_NOT_FOUND = "ledger_not_found"
+    ACCOUNT_NOT_FOUND = "account_not_found"
+    TRANSFER_NOT_FOUND = "transfer_not_found"
+    ASSET_NOT_FOUND = "asset_not_found"
+    PROGRAM_NOT_FOUND = "program_not_found"
+    STORE_NOT_FOUND = "store_not_found"
+    TILL_NOT_FOUND = "till_not_found"
+    SOURCE_NOT_FOUND = "source_not_found"
+    MEMBER_NOT_FOUND = "member_not_found"
+    PURCHASE_NOT_FOUND = "purchase_not_found"
+    REDEMPTION_NOT_FOUND = "redemption_not_found"
+    KEY_NOT_FOUND = "key_not_found"
+    OBJECT_NOT_FOUND = "object_not_found"
+    # the state those are in
+    MEMBER_BLOCKED = "member_blocked"
+    MEMBER_MERGED = "member_merged"
+    MEMBER_IN_USE = "member_in_use"
+    NOT_ENROLLED = "not_enrolled"
+    CATEGORY_NOT_SPENDABLE = "category_not_spendable"
+    NOT_INFLIGHT = "not_inflight"
+    ALREADY_SETTLED = "already_settled"
+    ALREADY_RELEASED = "already_released"
+    ALREADY_REFUNDED = "already_refunded"
+    NOT_REFUNDABLE = "not_refundable"
+    ALREADY_RETURNED = "already_returned"
+    ALREADY_REVERSED = "already_reversed"
+    ASSET_IN_USE = "asset_in_use"
+    # time
+    EVENT_TIME_OUT_OF_RANGE = "event_time_out_of_range"
+    # figures
+    ASSET_MISMATCH = "asset_mismatch"
+    PRECISION_MISMATCH = "precision_mismatch"
+    SAME_ACCOUNT = "same_account"
+    AMOUNT_NOT_POSITIVE = "amount_not_positive"
+    AMOUNT_OUT_OF_RANGE = "amount_out_of_range"
+    INVALID_DISTRIBUTION = "invalid_distribution"
+    SETTLE_EXCEEDS_HOLD = "settle_exceeds_hold"
+    REVERSAL_EXCEEDS_REDEMPTION = "reversal_exceeds_redemption"
+    REDEMPTION_RATE_MISSING = "redemption_rate_missing"
+    # limits
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    OVERDRAFT_LIMIT_EXCEEDED = "overdraft_limit_exceeded"
+    INSUFFICIENT_POINTS = "insufficient_points"
+
+
+class Rejected(Struct, frozen=True, tag="rejected"):
+    """A refusal. `field` is the path in the request it is about ("" when it is about none), `detail` its figures by name."""
+
+    code: Rejection
+    field: str = ""
+    detail: dict[str, Any] = {}
+
+
+class Accepted(Struct, frozen=True, tag="accepted"):
+    """An accepted command: `result` is one of `results.py`; `replayed` when it was stored by an earlier, equal request."""
+
+    result: Any
+    replayed: bool = False
+
+
+Outcome = Accepted | Rejected

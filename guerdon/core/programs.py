@@ -1,0 +1,155 @@
+"""Programs: a scheme's asset, pool, policies and earning rules, and where purchases happen (stores, tills, sources).
+
+Policies are versioned: changing them makes the next version, and every lot keeps the version it was made under.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, TypeVar
+
+from msgspec import Struct
+
+from guerdon.core.assets import Asset, Rounding
+
+ROLES = ("pool", "returned", "reversed", "expired", "opening", "adjusted")
+"""The internal accounts of a program, by what they stand for; see `internal_name`."""
+
+_BASE_NAMES = {
+    "pool": "@PointsPool",
+    "returned": "@PointsReturned",
+    "reversed": "@PointsReversed",
+    "expired": "@PointsExpired",
+    "opening": "@PointsOpening",
+    "adjusted": "@PointsAdjusted",
+}
+
+CATEGORIES = ("regular", "promised", "trigger_based")
+
+
+class Expiry(Struct, frozen=True, kw_only=True):
+    """When points end: never, after `count` days, or after `count` months (31 Jan + 1 month = last day of February).
+
+    Points end at the local midnight after their last day: a lot of 30 days earned on 1 June lives through 1 July.
+    """
+
+    kind: Literal["never", "days", "months"] = "never"
+    count: int = 0
+
+
+class Rule(Struct, frozen=True, kw_only=True):
+    """One earning rule.
+
+    `fixed` gives `points` per purchase (or per matching line's purchase); `per_amount` gives `points` (minor units of
+    the program's asset) for every `amount` (minor units of money) of the basis, in whole steps or in proportion;
+    `multiplier` multiplies what the other rules gave (on matching lines) by `points / amount`.
+    A rule with `skus`, `categories` or `brands` looks only at the lines that match one of them.
+    """
+
+    code: str
+    kind: Literal["fixed", "per_amount", "multiplier"]
+    points: int
+    amount: int = 1
+    mode: Literal["step", "proportional"] = "step"
+    rounding: Rounding | None = None
+    skus: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    brands: tuple[str, ...] = ()
+    category: Literal["regular", "promised", "trigger_based"] = "regular"
+    minimum: int = 0
+
+    @property
+    def narrow(self) -> bool:
+        """Whether the rule looks at some lines only."""
+        return bool(self.skus or self.categories or self.brands)
+
+
+class RedemptionRate(Struct, frozen=True):
+    """`points` (minor units of the asset) buy `money` (minor units): 10 points : 100 cents."""
+
+    points: int
+    money: int
+
+
+class Policies(Struct, frozen=True, kw_only=True):
+    """Everything about a program that may change over time."""
+
+    rounding: Rounding = Rounding.HALF_UP
+    timezone: str = "UTC"
+    expiry: Expiry = Expiry()
+    rules: tuple[Rule, ...] = ()
+    currency: str = ""
+    redemption_rate: RedemptionRate | None = None
+    minimum_redemption: int = 0
+    on_shortfall: Literal["below_zero", "write_off"] = "below_zero"
+
+
+class Program(Struct, frozen=True, kw_only=True):
+    """A scheme. `first` is true for the first program of its asset, whose internal accounts carry the plain names."""
+
+    no: int
+    id: str
+    ledger_no: int
+    code: str
+    name: str
+    asset: str
+    first: bool
+    version: int
+    policies: Policies
+
+
+class Store(Struct, frozen=True, kw_only=True):
+    no: int
+    id: str
+    code: str
+    name: str
+
+
+class Till(Struct, frozen=True, kw_only=True):
+    no: int
+    id: str
+    code: str
+    name: str
+    store_no: int
+    program_no: int
+
+
+def internal_name(role: str, first: bool, code: str) -> str:
+    """`@PointsPool` for an asset's first program, `@PointsPool:<code>` for the others; the same for every role."""
+    base = _BASE_NAMES[role]
+    return base if first else f"{base}:{code}"
+
+
+class Config(Struct, frozen=True, kw_only=True):
+    """What changes rarely and is kept per process, by the configuration version on the head row."""
+
+    version: int = 0
+    assets: dict[str, Asset] = {}
+    programs: dict[int, Program] = {}
+    stores: dict[int, Store] = {}
+    tills: dict[int, Till] = {}
+    sources: frozenset[str] = frozenset()
+
+    def program(self, selector: tuple[str, str]) -> Program | None:
+        return _select(self.programs.values(), selector)
+
+    def store(self, selector: tuple[str, str]) -> Store | None:
+        return _select(self.stores.values(), selector)
+
+    def till(self, selector: tuple[str, str]) -> Till | None:
+        return _select(self.tills.values(), selector)
+
+
+
+_Thing = TypeVar("_Thing", Program, Store, Till)
+
+
+def _select(things: Iterable[_Thing], selector: tuple[str, str]) -> _Thing | None:
+    """By `id`, `number` or `code`; organisations have few of these, so a walk is all it takes."""
+    by, value = selector
+    for thing in things:
+        if (by == "id" and thing.id == value) or (by == "code" and thing.code == value):
+            return thing
+        if by == "number" and str(thing.no) == value:
+            return thing
+    return None

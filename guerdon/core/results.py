@@ -1,0 +1,130 @@
+"""What accepted commands answer. Stored with an idempotency key, so that the same request always gets the same answer."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+
+class Result(Struct, frozen=True, kw_only=True, tag=True):
+    """Base of all results; tagged by class name when stored."""
+
+
+class Opened(Result, frozen=True, kw_only=True):
+    """Something with an id and a number now exists (ledger, account, member, program, store, till, asset, key...)."""
+
+    id: str
+    number: int = 0
+    created_at: datetime
+
+
+class Changed(Result, frozen=True, kw_only=True):
+    """Something changed; nothing to tell but which."""
+
+    id: str
+
+
+class Registered(Result, frozen=True, kw_only=True):
+    id: str
+    number: int
+    event_no: int
+    registered_at: datetime
+
+
+class Posted(Result, frozen=True, kw_only=True):
+    """One outcome per leg: sequence numbers of the transfers made, grouped by posting. `refused` tells, per posting, why not.
+
+    `refused` has an entry per posting: None where it was posted, else (code, field index detail).
+    """
+
+    transfers: tuple[tuple[int, ...], ...]
+    refused: tuple[str | None, ...]
+
+
+class Earned(Result, frozen=True, kw_only=True):
+    """Points one rule gave in one program. `basis` is the money it looked at, in minor units."""
+
+    program_no: int
+    rule: str
+    version: int
+    category: str
+    points: int
+    basis: int
+    expires_at: datetime | None = None
+
+
+class Purchased(Result, frozen=True, kw_only=True):
+    """`paid` = amount less what points bought. `balances` are the regular points after, per program number."""
+
+    id: str
+    number: str
+    purchase_no: int
+    event_no: int
+    member_id: str
+    event_at: datetime
+    recorded_at: datetime
+    currency: str
+    amount: int
+    paid: int
+    spent_points: int
+    spent_money: int
+    redemption_id: str
+    earned: tuple[Earned, ...]
+    balances: tuple[tuple[int, int], ...]
+
+
+class Returned(Result, frozen=True, kw_only=True):
+    """`returned_points` went back to the program, `restored_points` to the member, `written_off` is what was no longer there."""
+
+    id: str
+    number: str
+    purchase_id: str
+    event_no: int
+    amount: int
+    returned_points: int
+    restored_points: int
+    written_off: int
+    balances: tuple[tuple[int, int], ...]
+
+
+class Redeemed(Result, frozen=True, kw_only=True):
+    """`taken` lists what each lot gave: (lot number, points), soonest expiry first."""
+
+    id: str
+    event_no: int
+    program_no: int
+    points: int
+    money: int
+    taken: tuple[tuple[int, int], ...]
+    balance: int
+
+
+class Reversed(Result, frozen=True, kw_only=True):
+    """`expired` is the part whose lots had ended meanwhile: given back and expired at once."""
+
+    id: str
+    event_no: int
+    redemption_id: str
+    points: int
+    expired: int
+    balance: int
+
+
+class Awarded(Result, frozen=True, kw_only=True):
+    id: str
+    event_no: int
+    points: int
+    balance: int
+
+
+class Expired(Result, frozen=True, kw_only=True):
+    """Lots and points that were posted as expired."""
+
+    lots: int
+    points: int
+
+
+AnyResult = (
+    Opened | Changed | Registered | Posted | Purchased | Returned | Redeemed | Reversed | Awarded | Expired
+)

@@ -1,0 +1,198 @@
+"""The loaded slice of one organisation that a batch of commands is decided on.
+
+A `State` holds the rows that the commands of a batch touch. Decisions read it through `find` and the tables, and change
+it only through `put`, which keeps a journal. The journal is what makes a refusal free (`rollback`), and what is left of
+it at the end is exactly what has to be saved (`changes`).
+
+Asking for something that was not loaded raises `NotLoaded`: not a refusal but a request to the writer, which ends the
+batch before this command and starts the next one with that key loaded too. So no decision is ever made on a guess, and
+how commands happen to be grouped cannot change what they do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from guerdon.core.accounts import NO_FIGURES, Account, Figures, Hold, Ledger, Scheduled, Transfer
+from guerdon.core.events import Event
+from guerdon.core.ids import sub_id
+from guerdon.core.lots import Lot
+from guerdon.core.members import Member
+from guerdon.core.programs import Config, Program, Store, Till
+from guerdon.core.purchases import Purchase, PurchaseReturn, Redemption
+
+Key = tuple[Any, ...]
+K = TypeVar("K")
+V = TypeVar("V")
+_MISSING: Any = object()
+
+
+class NotLoaded(Exception):
+    """The state was asked for something the batch has not loaded. Carries the key; only the writer catches it."""
+
+    def __init__(self, key: Key) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+class Table(dict[K, V], Generic[K, V]):
+    """A dict with a name, so that the journal can say whose row changed."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+class State:
+    """Tables of rows by their number, what keys were found to mean, and the journal of changes.
+
+    `counters` hold the organisation's last numbers (`seq`, `account`, `lot`, `member`, `purchase`, `config`, `ledger`);
+    `last_recorded_at` and `last_hash` come from the head row.
+    """
+
+    def __init__(self, config: Config, counters: dict[str, int], last_recorded_at: datetime, last_hash: bytes) -> None:
+        self.config = config
+        self.last_recorded_at = last_recorded_at
+        self.last_hash = last_hash
+        self.counters: Table[str, int] = Table("counters")
+        self.counters.update(counters)
+        self.ledgers: Table[int, Ledger] = Table("ledgers")
+        self.accounts: Table[int, Account] = Table("accounts")
+        self.figures: Table[int, Figures] = Table("figures")
+        self.lots: Table[int, Lot] = Table("lots")
+        self.account_lots: Table[int, tuple[int, ...]] = Table("account_lots")
+        self.transfers: Table[int, Transfer] = Table("transfers")
+        self.events: Table[int, Event] = Table("events")
+        self.holds: Table[int, Hold] = Table("holds")
+        self.scheduled: Table[int, Scheduled] = Table("scheduled")
+        self.members: Table[int, Member] = Table("members")
+        self.profiles: Table[int, str] = Table("profiles")
+        self.member_accounts: Table[int, dict[tuple[int, str], int]] = Table("member_accounts")
+        self.program_accounts: Table[tuple[int, str], int] = Table("program_accounts")
+        self.purchases: Table[int, Purchase] = Table("purchases")
+        self.returns: Table[int, PurchaseReturn] = Table("returns")
+        self.redemptions: Table[str, Redemption] = Table("redemptions")
+        self.programs: Table[int, Program] = Table("programs")
+        self.stores: Table[int, Store] = Table("stores")
+        self.tills: Table[int, Till] = Table("tills")
+        self.assets: Table[str, int] = Table("assets")
+        self.sources: Table[str, datetime] = Table("sources")
+        self.metadata: Table[tuple[str, str], tuple[int, str]] = Table("metadata")
+        self.api_keys: Table[str, Any] = Table("api_keys")
+        self.outcomes: Table[tuple[str, str], tuple[bytes, str, datetime]] = Table("outcomes")
+        self.found: Table[Key, Any] = Table("found")
+        self.asked: set[Key] = set()
+        self._journal: list[tuple[Table[Any, Any], Any, Any]] = []
+        self.now = last_recorded_at
+        self._command_id = ""
+        self._ordinal = 0
+
+    # -- reading
+
+    def find(self, key: Key) -> Any:
+        """What a key means (usually a number), or None if there is no such thing. Raises `NotLoaded` if nobody looked."""
+        try:
+            return self.found[key]
+        except KeyError:
+            if key in self.asked:
+                return None
+            raise NotLoaded(key) from None
+
+    def figures_of(self, account_no: int) -> Figures:
+        return self.figures.get(account_no, NO_FIGURES)
+
+    def lots_of(self, account_no: int) -> list[Lot]:
+        """The lots of an account that are known here, in no order. Overdue ones are always among them."""
+        return [self.lots[no] for no in self.account_lots.get(account_no, ())]
+
+    def open_lots(self, account_no: int) -> list[Lot]:
+        """Every lot of the account with something left. Raises `NotLoaded` unless they were loaded or made here."""
+        if ("lots", account_no) not in self.found:
+            raise NotLoaded(("lots", account_no))
+        return [lot for lot in self.lots_of(account_no) if lot.remaining]
+
+    # -- changing
+
+    def put(self, table: Table[K, V], key: K, value: V) -> None:
+        """Change or add one row, remembering what was there."""
+        self._journal.append((table, key, table.get(key, _MISSING)))
+        table[key] = value
+
+    def next(self, counter: str) -> int:
+        """The organisation's next number of a kind."""
+        number = self.counters.get(counter, 0) + 1
+        self.put(self.counters, counter, number)
+        return number
+
+    def new_id(self) -> str:
+        """The next id of what the current command makes."""
+        self._ordinal += 1
+        return sub_id(self._command_id, self._ordinal)
+
+    def forget(self, key: Key) -> None:
+        """Make the next question about `key` load it again, because this batch has changed the answer."""
+        self.asked.discard(key)
+        self.found.pop(key, None)
+
+    def set_config(self, config: Config) -> None:
+        """Replace the configuration; part of the journal like everything else."""
+        self._journal.append((_CONFIG, "config", self.config))
+        self.config = config
+
+    # -- one command
+
+    def begin(self, command_id: str, at: datetime) -> int:
+        """Start a command: its time is when it was received, never before what is already recorded. Returns a mark."""
+        self.now = at if at > self.last_recorded_at else self.last_recorded_at
+        self._command_id = command_id
+        self._ordinal = 0
+        return len(self._journal)
+
+    def mark(self) -> int:
+        return len(self._journal)
+
+    def rollback(self, mark: int) -> None:
+        """Undo everything since the mark."""
+        journal = self._journal
+        while len(journal) > mark:
+            table, key, old = journal.pop()
+            if table is _CONFIG:
+                self.config = old
+            elif old is _MISSING:
+                del table[key]
+            else:
+                table[key] = old
+
+    def accept(self) -> None:
+        """End an accepted command: time cannot go back behind it."""
+        self.last_recorded_at = self.now
+
+    # -- saving
+
+    def changes(self) -> dict[str, dict[Any, tuple[bool, Any]]]:
+        """Per table name the rows to save: key -> (whether it is new, its final value), in the order of first change."""
+        result: dict[str, dict[Any, tuple[bool, Any]]] = {}
+        for table, key, old in self._journal:
+            if table is _CONFIG:
+                continue
+            rows = result.get(table.name)
+            if rows is None:
+                rows = result[table.name] = {}
+            seen = rows.get(key)
+            rows[key] = (old is _MISSING if seen is None else seen[0], None)
+        for name, rows in result.items():
+            source: Table[Any, Any] = getattr(self, name)
+            for key, (new, _) in rows.items():
+                rows[key] = (new, source[key])
+        return result
+
+    def mark_loaded(self, keys: Iterable[Key]) -> None:
+        """Remember that these keys were looked up, found or not."""
+        self.asked.update(keys)
+
+
+_CONFIG: Table[str, Any] = Table("config")
