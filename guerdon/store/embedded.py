@@ -1,0 +1,415 @@
+"""A PostgreSQL server of our own, for one machine: made on first use, started, watched, shared and stopped.
+
+Promises: never runs as root; speaks only through a Unix socket in a directory of its own, with passwords; fsync and
+data checksums are on. It outlives a crash of this process (the next start adopts it), comes back after a crash of its
+own (each user watches it), and is shared by every process that starts it on the same data directory; the last to
+leave stops it. Two roles: `guerdon_owner` owns the schema, `guerdon_app` owns nothing and obeys row level security.
+Leaves to others: the schema (`migrate.py`) and connections (`pool.py`).
+
+Files: DATA_DIR/postgres/{data,run,secrets.json,start.lock,users.lock,start.log}. When we are root and the server's
+user cannot enter DATA_DIR, `postgres` is a link to a directory below /var/lib/guerdon.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+from guerdon.store import binaries
+from guerdon.store.binaries import PostgresUnavailable, ServerUser
+
+log = logging.getLogger(__name__)
+
+DATABASE = "guerdon"
+OWNER_ROLE = "guerdon_owner"
+APP_ROLE = "guerdon_app"
+SUPERUSER = "postgres"
+START_WITHIN_S = 120.0
+STOP_WITHIN_S = 60.0
+WATCH_EVERY_S = 0.5
+SOCKET_PATH_BYTES_MAX = 85  # the system allows 104 to 108 with the file's name
+
+# Given on each start, so that this list is the whole truth: nothing is left behind in a configuration file.
+# Sized for two cores and little memory; durability is never traded for speed.
+SETTINGS: Mapping[str, str] = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "password_encryption": "scram-sha-256",
+    "fsync": "on",
+    "full_page_writes": "on",
+    "synchronous_commit": "on",
+    "shared_buffers": "256MB",
+    "effective_cache_size": "1GB",
+    "work_mem": "16MB",
+    "maintenance_work_mem": "128MB",
+    "max_connections": "100",
+    "max_wal_size": "2GB",
+    "checkpoint_timeout": "15min",
+    "wal_compression": "on",
+    "random_page_cost": "1.1",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "logging_collector": "on",
+    "log_directory": "log",
+    "log_filename": "postgresql.%a.log",  # one file for each day of the week, so the logs stay bounded
+    "log_truncate_on_rotation": "on",
+    "log_min_error_statement": "panic",  # a refused statement's text may hold personal data
+}
+
+
+class Embedded:
+    """A running server; `start` makes, adopts or joins it, `stop` leaves it."""
+
+    def __init__(
+        self, home: Path, user: ServerUser | None, bin_dir: Path, settings: Mapping[str, str] | None = None
+    ) -> None:
+        self._home = home
+        self._user = user
+        self._bin_dir = bin_dir
+        self._settings = {**SETTINGS, **(settings or {})}
+        self._pgdata = home / "data"
+        self._socket_dir = _socket_dir(home, user)
+        self._secrets = _secrets(home / "secrets.json", may_make=not self._pgdata.exists())
+        self._users_lock = os.open(home / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        self._child: subprocess.Popen[bytes] | None = None
+        self._process = os.getpid()
+        self._leaving = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="guerdon-postgres", daemon=True)
+
+    @classmethod
+    def start(
+        cls, data_dir: Path, *, settings: Mapping[str, str] | None = None, bin_dir: Path | None = None
+    ) -> Self:
+        """Make, adopt or join the server of `data_dir`, and wait until it answers; `settings` override ours."""
+        home, user = _home(data_dir.absolute())
+        with _locked(home / "start.lock"):
+            version = home / "data" / "PG_VERSION"
+            found = bin_dir or binaries.find_binaries(int(version.read_text()) if version.exists() else None)
+            server = cls(home, user, binaries.reachable_binaries(found, user), settings)
+            fcntl.flock(server._users_lock, fcntl.LOCK_SH)
+            try:
+                server._make_cluster()
+                server._ensure_running()
+                server._make_roles()
+                server.make_database(DATABASE)
+            except BaseException:
+                server._leave()
+                raise
+        server._watcher.start()
+        atexit.register(server.stop)
+        return server
+
+    @property
+    def owner_dsn(self) -> str:
+        """The address for migrations: the role that owns the schema."""
+        return self.dsn(OWNER_ROLE)
+
+    @property
+    def app_dsn(self) -> str:
+        """The address for everything else: neither superuser nor owner, so row level security holds."""
+        return self.dsn(APP_ROLE)
+
+    @property
+    def bin_dir(self) -> Path:
+        """Where this server's programs are (psql, pg_dump, ...)."""
+        return self._bin_dir
+
+    @property
+    def postmaster_pid(self) -> int | None:
+        """The process id of the running server, or None when it is down."""
+        if self._child is not None:
+            self._child.poll()  # a dead child stays in the process table until it is asked after
+        return _postmaster_pid(self._pgdata)
+
+    def dsn(self, role: str, database: str = DATABASE) -> str:
+        """The address of `database` for `role`."""
+        host = quote(str(self._socket_dir), safe="")
+        return f"postgresql://{role}:{self._secrets[role]}@/{database}?host={host}&port=5432"
+
+    def make_database(self, name: str, template: str | None = None) -> None:
+        """Make the database `name` where it is missing: the owner role's, open to the application role only."""
+        with psycopg.connect(self.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
+            if connection.execute("select from pg_database where datname = %s", (name,)).fetchone():
+                return
+            copied = (
+                sql.SQL("template {} strategy file_copy").format(sql.Identifier(template))
+                if template
+                else None
+            )
+            for statement in (
+                "create database {name} owner {owner} {copied}",
+                "revoke all on database {name} from public",
+                "grant connect on database {name} to {app}",
+            ):
+                connection.execute(
+                    sql.SQL(statement).format(
+                        name=sql.Identifier(name),
+                        owner=sql.Identifier(OWNER_ROLE),
+                        app=sql.Identifier(APP_ROLE),
+                        copied=copied or sql.SQL(""),
+                    )
+                )
+
+    def stop(self) -> None:
+        """Leave the server; the last process to leave stops it. Calling it again does nothing."""
+        if self._leaving.is_set() or self._process != os.getpid():  # a forked child shares our locks
+            return
+        self._leaving.set()
+        self._watcher.join()
+        atexit.unregister(self.stop)
+        with _locked(self._home / "start.lock"):
+            self._leave()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # Each of these needs the start lock.
+
+    def _make_cluster(self) -> None:
+        if self._pgdata.exists():
+            return
+        half, password = self._home / "data.new", self._home / "password"
+        shutil.rmtree(half, ignore_errors=True)
+        half.mkdir(mode=0o700)
+        self._own(half)
+        _write_private(password, self._secrets[SUPERUSER])
+        self._own(password)
+        try:
+            made = self._popen(
+                ["initdb", f"--pgdata={half}", f"--username={SUPERUSER}", f"--pwfile={password}"]
+                + ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums"],
+                subprocess.PIPE,
+            )
+            said = made.communicate()[0]
+        finally:
+            password.unlink()
+        if made.returncode != 0:
+            raise PostgresUnavailable(f"initdb failed: {said.decode(errors='replace').strip()}")
+        half.rename(self._pgdata)
+
+    def _ensure_running(self) -> None:
+        """Adopt the server that runs, or start one, and wait until it answers (recovery after a crash included)."""
+        deadline = time.monotonic() + START_WITHIN_S
+        while not self._answers():
+            if self.postmaster_pid is None:
+                self._check_start_log()
+                self._spawn()
+            if time.monotonic() > deadline:
+                raise PostgresUnavailable(
+                    f"the database server does not answer; its logs are in {self._pgdata}/log"
+                )
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.dsn(SUPERUSER, "postgres"), connect_timeout=5).close()
+        except psycopg.OperationalError as problem:
+            if "password authentication failed" in str(problem):
+                raise PostgresUnavailable(f"{self._home}/secrets.json does not fit the database") from problem
+            return False
+        return True
+
+    def _spawn(self) -> None:
+        (self._pgdata / "postmaster.pid").unlink(
+            missing_ok=True
+        )  # stale: that process is not a server of this data
+        options = {**self._settings, "unix_socket_directories": str(self._socket_dir)}
+        arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        with (self._home / "start.log").open("wb") as start_log:
+            self._child = self._popen(["postgres", "-D", str(self._pgdata), *arguments], start_log.fileno())
+        log.info("database server started as process %s", self._child.pid)
+
+    def _check_start_log(self) -> None:
+        """Refuse to try again when the server we started has said why it cannot; nothing to say is no refusal."""
+        if self._child is None or self._child.returncode is None:
+            return
+        said = (self._home / "start.log").read_text(errors="replace")
+        # Connections of a killed server live for a moment after it: a start in that moment is tried again.
+        if "FATAL" in said and "pre-existing shared memory block" not in said:
+            raise PostgresUnavailable(f"the database server does not start: {said.strip()[-2000:]}")
+
+    def _make_roles(self) -> None:
+        with psycopg.connect(self.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
+            for role in (OWNER_ROLE, APP_ROLE):
+                if connection.execute("select from pg_roles where rolname = %s", (role,)).fetchone():
+                    continue
+                connection.execute(
+                    sql.SQL(
+                        "create role {} login nosuperuser nocreatedb nocreaterole nobypassrls password {}"
+                    ).format(sql.Identifier(role), self._secrets[role])
+                )
+
+    def _leave(self) -> None:
+        """Give up our share, and stop the server when nobody else holds one."""
+        try:
+            fcntl.flock(self._users_lock, fcntl.LOCK_UN)
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(self._users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._shut_down()
+        finally:
+            os.close(self._users_lock)
+
+    def _shut_down(self) -> None:
+        for how in (signal.SIGINT, signal.SIGQUIT):  # at once and in order; else at once
+            pid, deadline = self.postmaster_pid, time.monotonic() + STOP_WITHIN_S
+            if pid is None:
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, how)
+            while self.postmaster_pid is not None and time.monotonic() < deadline:
+                time.sleep(0.02)
+        if self.postmaster_pid is not None:
+            log.error("the database server, process %s, does not stop", self.postmaster_pid)
+
+    # Without the lock.
+
+    def _watch(self) -> None:
+        """Start the server again whenever it is gone, until we leave."""
+        while not self._leaving.wait(WATCH_EVERY_S):
+            if self.postmaster_pid is not None:
+                continue
+            try:
+                with _locked(self._home / "start.lock"):
+                    self._ensure_running()
+            except (PostgresUnavailable, OSError):
+                log.exception("the database server is gone and could not be started; trying again")
+                self._leaving.wait(5)
+
+    def _popen(self, command: list[str], output: int) -> subprocess.Popen[bytes]:
+        """Run one of PostgreSQL's programs as the server's user, out of reach of this terminal's signals."""
+        kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+        return subprocess.Popen(  # noqa: S603
+            [self._bin_dir / command[0], *command[1:]],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**kept, "LC_ALL": "C"},
+            cwd="/",
+            user=self._user and self._user.uid,
+            group=self._user and self._user.gid,
+            extra_groups=self._user and [],
+            umask=0o077,
+            start_new_session=True,
+        )
+
+    def _own(self, path: Path) -> None:
+        _own(path, self._user)
+
+
+def _home(data_dir: Path) -> tuple[Path, ServerUser | None]:
+    """The directory that holds everything of the server of `data_dir`, made where it is missing, and its user."""
+    as_root = os.geteuid() == 0
+    data_dir.mkdir(mode=0o711 if as_root else 0o700, parents=True, exist_ok=True)
+    place = data_dir / "postgres"
+    if not place.exists() and not place.is_symlink():
+        if not binaries.reaches(binaries.server_user(), data_dir):
+            name = hashlib.sha256(bytes(data_dir)).hexdigest()[:16]
+            elsewhere = binaries.shared_place(f"data-{name}", data_dir)
+            log.warning(
+                "the database server's user cannot enter %s: its files are in %s", data_dir, elsewhere
+            )
+            with contextlib.suppress(FileExistsError):
+                place.symlink_to(elsewhere)
+    home = place.resolve()
+    home.mkdir(mode=0o711 if as_root else 0o700, exist_ok=True)
+    pgdata = home / "data"
+    user = binaries.server_user(pgdata.stat().st_uid if pgdata.exists() else None)
+    if not binaries.reaches(user, home):
+        raise PostgresUnavailable(
+            f"the database server's user {user.name if user else ''} cannot enter {home}"
+        )
+    return home, user
+
+
+def _socket_dir(home: Path, user: ServerUser | None) -> Path:
+    """A private directory with a path short enough for a Unix socket."""
+    path = home / "run"
+    if len(bytes(path)) > SOCKET_PATH_BYTES_MAX:
+        path = Path("/tmp") / f"guerdon-{hashlib.sha256(bytes(home)).hexdigest()[:16]}"  # noqa: S108
+    try:
+        path.mkdir(mode=0o700)
+        _own(path, user)
+    except FileExistsError:
+        state = path.lstat()
+        if (
+            state.st_uid not in (os.geteuid(), user.uid if user else -1)
+            or state.st_mode & 0o170077 != 0o040000
+        ):
+            raise PostgresUnavailable(
+                f"{path} must be a directory of the server's user and closed to others"
+            ) from None
+        _own(path, user)
+    return path
+
+
+def _secrets(path: Path, *, may_make: bool) -> dict[str, str]:
+    """The roles' passwords, made once."""
+    if not path.exists():
+        if not may_make:
+            raise PostgresUnavailable(
+                f"{path} is missing: without it the database beside it cannot be opened"
+            )
+        passwords = {role: secrets.token_urlsafe(32) for role in (SUPERUSER, OWNER_ROLE, APP_ROLE)}
+        _write_private(path, json.dumps(passwords))
+    found: dict[str, str] = json.loads(path.read_text())
+    return found
+
+
+def _write_private(path: Path, text: str) -> None:
+    half = path.with_name(f"{path.name}.new")
+    half.unlink(missing_ok=True)
+    with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    half.rename(path)
+
+
+def _own(path: Path, user: ServerUser | None) -> None:
+    if user is not None:
+        os.chown(path, user.uid, user.gid)
+
+
+def _postmaster_pid(pgdata: Path) -> int | None:
+    """The live server of this data directory by its pid file; another process under a reused number is none."""
+    try:
+        pid = int((pgdata / "postmaster.pid").read_text().split("\n", 1)[0])
+        if Path("/proc/self").exists():
+            return pid if Path(f"/proc/{pid}/cwd").samefile(pgdata) else None
+        os.kill(pid, 0)
+    except (OSError, ValueError):
+        return None
+    return pid
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the file's lock; it goes with the process that holds it."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
