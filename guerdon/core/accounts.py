@@ -79,8 +79,8 @@ class Transfer(Struct, frozen=True):
 
     `effective_at` is None where it equals `recorded_at`. `request_id` and `request_reference` are those of a queued
     Blnk request whose outcome this is. `parent` is the hold a settlement or release belongs to, the original of a
-    refund, or the batch or split it came with. `detail` (JSON text) holds what only raw transfers have; `lot_moves`
-    (JSON text) what it did to lots, see `lots.py`.
+    refund, or the batch or split it came with. `detail` (JSON text) holds what only raw transfers have. What a transfer
+    did to lots stands on its event (`events.py`), since only events move points.
     """
 
     seq: int
@@ -102,7 +102,6 @@ class Transfer(Struct, frozen=True):
     request_reference: str | None = None
     parent: str | None = None
     detail: str | None = None
-    lot_moves: str | None = None
 
     @property
     def status(self) -> str:

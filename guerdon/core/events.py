@@ -28,6 +28,8 @@ class Name(StrEnum):
 class Event(Struct, frozen=True, kw_only=True):
     """`body` is JSON text: what the event's own kind needs to be explained (purchase, rate, rules, opening lines).
 
+    `lot_moves` is JSON text: all that the event did to lots, in order (`lots.decode_moves`); "" where it touched none.
+
     `points` is credits less debits of the member's points accounts in this event, in minor units of the event's
     program asset. `program_no` is the till's program (0 where none); `entries` says in bits what kinds of lines the
     event holds, so that filtered pages need not open events that cannot match: see `entry_bit`.
@@ -51,6 +53,7 @@ class Event(Struct, frozen=True, kw_only=True):
     reason: str = ""
     entries: int = 0
     body: str = ""
+    lot_moves: str = ""
 
 
 _TYPES = {"opening_balance": 0, "credit": 1, "debit": 2}

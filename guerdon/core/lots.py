@@ -1,7 +1,7 @@
 """Lots: points credited together, with what remains of them and when they end.
 
-The lot row is a projection; the immutable truth is `lot_moves` on the transfer that opened it, took from it or filled
-it again. Debits take the lot that expires first, never-expiring ones last, the older first on a tie.
+The lot row is a projection; the immutable truth is `lot_moves` on the events that opened it, took from it or filled it
+again: applying `EFFECTS` of every move in order rebuilds the row. Debits take the lot that expires first, never-expiring ones last, the older first on a tie.
 """
 
 from __future__ import annotations
@@ -12,9 +12,23 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-MoveKind = Literal["open", "take", "refill", "return", "expire", "unexpire", "hold", "unhold", "repay"]
-"""`open` makes the lot. `take` spends (redeemed), `refill` undoes it. `return` gives back what was earned. `expire` ends.
-`hold` pins and `unhold` unpins without changing what remains. `repay` is the part of a new lot that covers what was owed."""
+MoveKind = Literal[
+    "open", "take", "refill", "repay", "return", "return_redeemed", "return_expired", "expire", "hold", "unhold"
+]
+
+EFFECTS: dict[str, tuple[int, int, int, int, int]] = {
+    # what a move of 1 does to: remaining, redeemed, returned, expired, held
+    "open": (1, 0, 0, 0, 0),
+    "take": (-1, 1, 0, 0, 0),  # spent
+    "refill": (1, -1, 0, 0, 0),  # spending undone
+    "repay": (-1, 1, 0, 0, 0),  # the part of a credit that covers what the account owed
+    "return": (-1, 0, 1, 0, 0),  # earned, taken back
+    "return_redeemed": (0, -1, 1, 0, 0),  # earned, spent meanwhile, taken back: the spending moved to other lots
+    "return_expired": (0, 0, 1, -1, 0),  # earned, expired meanwhile, taken back: no entry
+    "expire": (-1, 0, 0, 1, 0),
+    "hold": (0, 0, 0, 0, 1),  # pinned, still there
+    "unhold": (0, 0, 0, 0, -1),
+}
 
 
 class Lot(Struct, frozen=True, kw_only=True):
@@ -22,7 +36,7 @@ class Lot(Struct, frozen=True, kw_only=True):
 
     no: int
     account: int
-    opened_seq: int
+    event_seq: int
     amount: int
     remaining: int
     redeemed: int = 0
@@ -41,12 +55,13 @@ class Lot(Struct, frozen=True, kw_only=True):
         return self.remaining - self.held
 
 
-class LotMove(Struct, frozen=True, array_like=True, omit_defaults=True):
-    """One effect of a transfer on one lot; encoded as a JSON array. The last fields are set for `open` only."""
+class LotMove(Struct, frozen=True, array_like=True):
+    """One effect on one lot; encoded as a JSON array. The fields after `amount` are set for `open` only."""
 
     lot: int
     kind: MoveKind
     amount: int
+    account: int = 0
     earned_at: datetime | None = None
     expires_at: datetime | None = None
     rule: str = ""
@@ -55,12 +70,12 @@ class LotMove(Struct, frozen=True, array_like=True, omit_defaults=True):
     purchase_no: int = 0
 
 
-def encode_moves(moves: list[LotMove]) -> str | None:
-    """JSON text for the transfer's row; None when the transfer touched no lots."""
-    return msgspec.json.encode(moves).decode() if moves else None
+def encode_moves(moves: list[LotMove]) -> str:
+    """JSON text for the event's row; "" when it touched no lots."""
+    return msgspec.json.encode(moves).decode() if moves else ""
 
 
-def decode_moves(text: str | None) -> list[LotMove]:
+def decode_moves(text: str) -> list[LotMove]:
     return msgspec.json.decode(text, type=list[LotMove]) if text else []
 
 
