@@ -1,8 +1,8 @@
 """Where PostgreSQL's programs are, and which operating-system user runs them.
 
-Promises directories that the server's user can really enter: PostgreSQL refuses to run as root, so when we are root
-its server runs as an unprivileged user that exists already, and whatever that user cannot reach (a virtual
-environment below /root, say) is copied to where it can. Makes no users and downloads nothing.
+Promises directories that the server's user can really enter: PostgreSQL refuses to run as root, so when we
+are root its server runs as an unprivileged user that exists already, and whatever that user cannot reach (a
+virtual environment below /root, say) is copied to where it can. Makes no users and downloads nothing.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def server_user(owner_uid: int | None = None) -> ServerUser | None:
 
 
 def find_binaries(major: int | None = None) -> Path:
-    """The `bin` directory to use: the setting, a wheel, then the system's; of version `major` when one is given."""
+    """The `bin` directory to use: the setting, a wheel, then the system's; of version `major` when given."""
     seen: list[str] = []
     for directory in _candidates():
         if not (directory / "postgres").is_file() or not (directory / "initdb").is_file():
@@ -66,7 +66,8 @@ def find_binaries(major: int | None = None) -> Path:
     if seen:
         raise PostgresUnavailable(
             f"the data directory was made by PostgreSQL {major}, and only {', '.join(seen)} was found: "
-            f"install PostgreSQL {major} and name its bin directory in {BINARIES_SETTING}, or move the data with pg_dump"
+            f"install PostgreSQL {major} and name its bin directory in {BINARIES_SETTING}, "
+            "or move the data with pg_dump"
         )
     raise PostgresUnavailable(
         "no PostgreSQL was found: pip install 'guerdon[embedded]', or install PostgreSQL 15 or newer, "
@@ -116,16 +117,12 @@ def reachable_binaries(directory: Path, user: ServerUser | None) -> Path:
         return directory
     wheel, packages = directory.parents[1].name, directory.parents[2]
     if user is None or wheel not in WHEELS:
-        raise PostgresUnavailable(
-            f"{directory} cannot be read by {user.name if user else 'you'}; open it for reading"
-        )
+        raise PostgresUnavailable(f"{user.name if user else 'this user'} cannot read {directory}")
     copy = shared_place(f"{wheel}-{_fingerprint(directory)}", directory)
     if not copy.exists():
         half = copy.with_name(f"{copy.name}.{os.getpid()}")
-        for part in (
-            f"{wheel}/pginstall",
-            f"{wheel}.libs",
-        ):  # the programs find their libraries by relative paths
+        # The programs find their libraries by relative paths, so both keep their places.
+        for part in (f"{wheel}/pginstall", f"{wheel}.libs"):
             if (packages / part).exists():
                 shutil.copytree(packages / part, half / part, symlinks=True)
         for path in (half, *half.rglob("*")):
@@ -141,13 +138,20 @@ def reachable_binaries(directory: Path, user: ServerUser | None) -> Path:
 def shared_place(name: str, instead_of: Path) -> Path:
     """The path `name` in a directory that every user can enter, for what cannot stay in `instead_of`."""
     try:
-        SHARED_PLACE.mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_directory(SHARED_PLACE, 0o755)
     except OSError as problem:
         raise PostgresUnavailable(
-            f"the database server's user cannot enter {instead_of}, and {SHARED_PLACE} cannot be made ({problem}): "
-            "choose a data directory below directories that everyone may enter (GUERDON_DATA_DIR)"
+            f"the database server's user cannot enter {instead_of}, and {SHARED_PLACE} cannot be made "
+            f"({problem}): choose a GUERDON_DATA_DIR below directories that everyone may enter"
         ) from problem
     return SHARED_PLACE / name
+
+
+def make_directory(path: Path, mode: int) -> None:
+    """Make `path` where it is missing, with exactly this mode whatever the umask."""
+    if not path.is_dir():
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(mode)
 
 
 def _as_user(user: ServerUser | None, test: str, path: Path) -> bool:
@@ -155,17 +159,17 @@ def _as_user(user: ServerUser | None, test: str, path: Path) -> bool:
     try:
         asked = subprocess.run(  # noqa: S603
             ["/bin/sh", "-c", test, "sh", path],
-            user=user and user.uid,
-            group=user and user.gid,
-            extra_groups=user and [],
+            user=user.uid if user else None,
+            group=user.gid if user else None,
+            extra_groups=[] if user else None,
             cwd="/",
             capture_output=True,
             check=False,
         )
     except PermissionError as problem:
         raise PostgresUnavailable(
-            f"PostgreSQL must not run as root, and root may not become {user and user.name} here ({problem}): "
-            "run Guerdon as another user, or give GUERDON_DATABASE_URL"
+            f"PostgreSQL must not run as root, and root may not become {user.name if user else ''} here "
+            f"({problem}): run Guerdon as another user, or give GUERDON_DATABASE_URL"
         ) from problem
     return asked.returncode == 0
 

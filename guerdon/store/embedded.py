@@ -1,13 +1,14 @@
 """A PostgreSQL server of our own, for one machine: made on first use, started, watched, shared and stopped.
 
-Promises: never runs as root; speaks only through a Unix socket in a directory of its own, with passwords; fsync and
-data checksums are on. It outlives a crash of this process (the next start adopts it), comes back after a crash of its
-own (each user watches it), and is shared by every process that starts it on the same data directory; the last to
-leave stops it. Two roles: `guerdon_owner` owns the schema, `guerdon_app` owns nothing and obeys row level security.
-Leaves to others: the schema (`migrate.py`) and connections (`pool.py`).
+Promises: never runs as root; speaks only through a Unix socket in a directory of its own, with passwords;
+fsync and data checksums are on. It outlives a crash of this process (the next start adopts it), comes back
+after a crash of its own (each user watches it), and is shared by every process that starts it on the same
+data directory; the last to leave stops it. Two roles: `guerdon_owner` owns the schema, `guerdon_app` owns
+nothing and obeys row level security.
+Leaves to others: finding the programs (`binaries.py`), the schema (`migrate.py`), connections (`pool.py`).
 
-Files: DATA_DIR/postgres/{data,run,secrets.json,start.lock,users.lock,start.log}. When we are root and the server's
-user cannot enter DATA_DIR, `postgres` is a link to a directory below /var/lib/guerdon.
+Files: DATA_DIR/postgres/{data,run,secrets.json,start.lock,users.lock,start.log}. When we are root and the
+server's user cannot enter DATA_DIR, `postgres` is a link to a directory below /var/lib/guerdon.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import os
 import secrets
 import shutil
 import signal
+import stat
 import subprocess
 import threading
 import time
@@ -42,6 +44,7 @@ DATABASE = "guerdon"
 OWNER_ROLE = "guerdon_owner"
 APP_ROLE = "guerdon_app"
 SUPERUSER = "postgres"
+INITDB = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums")
 START_WITHIN_S = 120.0
 STOP_WITHIN_S = 60.0
 WATCH_EVERY_S = 0.5
@@ -99,7 +102,7 @@ class Embedded:
     def start(
         cls, data_dir: Path, *, settings: Mapping[str, str] | None = None, bin_dir: Path | None = None
     ) -> Self:
-        """Make, adopt or join the server of `data_dir`, and wait until it answers; `settings` override ours."""
+        """Make, adopt or join the server of `data_dir` and wait until it answers; `settings` go before ours."""
         home, user = _home(data_dir.absolute())
         with _locked(home / "start.lock"):
             version = home / "data" / "PG_VERSION"
@@ -146,28 +149,24 @@ class Embedded:
         return f"postgresql://{role}:{self._secrets[role]}@/{database}?host={host}&port=5432"
 
     def make_database(self, name: str, template: str | None = None) -> None:
-        """Make the database `name` where it is missing: the owner role's, open to the application role only."""
+        """Make the database `name` where it is missing: the owner role's, open to the application role."""
         with psycopg.connect(self.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
-            if connection.execute("select from pg_database where datname = %s", (name,)).fetchone():
-                return
-            copied = (
-                sql.SQL("template {} strategy file_copy").format(sql.Identifier(template))
-                if template
-                else None
-            )
-            for statement in (
-                "create database {name} owner {owner} {copied}",
+            names = {
+                "name": sql.Identifier(name),
+                "owner": sql.Identifier(OWNER_ROLE),
+                "app": sql.Identifier(APP_ROLE),
+                "template": sql.Identifier(template or "template1"),
+            }
+            statements = [
                 "revoke all on database {name} from public",
                 "grant connect on database {name} to {app}",
-            ):
-                connection.execute(
-                    sql.SQL(statement).format(
-                        name=sql.Identifier(name),
-                        owner=sql.Identifier(OWNER_ROLE),
-                        app=sql.Identifier(APP_ROLE),
-                        copied=copied or sql.SQL(""),
-                    )
+            ]
+            if not connection.execute("select 1 from pg_database where datname = %s", (name,)).fetchone():
+                statements.insert(
+                    0, "create database {name} owner {owner} template {template} strategy file_copy"
                 )
+            for statement in statements:
+                connection.execute(sql.SQL(statement).format(**names))
 
     def stop(self) -> None:
         """Leave the server; the last process to leave stops it. Calling it again does nothing."""
@@ -198,11 +197,14 @@ class Embedded:
         self._own(password)
         try:
             made = self._popen(
-                ["initdb", f"--pgdata={half}", f"--username={SUPERUSER}", f"--pwfile={password}"]
-                + ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums"],
+                ["initdb", f"--pgdata={half}", f"--username={SUPERUSER}", f"--pwfile={password}", *INITDB],
                 subprocess.PIPE,
             )
-            said = made.communicate()[0]
+            try:
+                said = made.communicate()[0]
+            except BaseException:
+                made.kill()
+                raise
         finally:
             password.unlink()
         if made.returncode != 0:
@@ -210,16 +212,16 @@ class Embedded:
         half.rename(self._pgdata)
 
     def _ensure_running(self) -> None:
-        """Adopt the server that runs, or start one, and wait until it answers (recovery after a crash included)."""
+        """Adopt the server that runs, or start one, and wait until it answers, recovery included."""
         deadline = time.monotonic() + START_WITHIN_S
+        started: subprocess.Popen[bytes] | None = None
         while not self._answers():
-            if self.postmaster_pid is None:
-                self._check_start_log()
-                self._spawn()
+            if self.postmaster_pid is None and (started is None or started.poll() is not None):
+                if started is not None:
+                    self._explain_exit(started.returncode)
+                started = self._spawn()
             if time.monotonic() > deadline:
-                raise PostgresUnavailable(
-                    f"the database server does not answer; its logs are in {self._pgdata}/log"
-                )
+                raise PostgresUnavailable(f"the database server does not answer; see {self._pgdata}/log")
             time.sleep(0.05)
 
     def _answers(self) -> bool:
@@ -231,29 +233,28 @@ class Embedded:
             return False
         return True
 
-    def _spawn(self) -> None:
-        (self._pgdata / "postmaster.pid").unlink(
-            missing_ok=True
-        )  # stale: that process is not a server of this data
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        (self._pgdata / "postmaster.pid").unlink(missing_ok=True)  # it names no server of this data
         options = {**self._settings, "unix_socket_directories": str(self._socket_dir)}
         arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         with (self._home / "start.log").open("wb") as start_log:
             self._child = self._popen(["postgres", "-D", str(self._pgdata), *arguments], start_log.fileno())
         log.info("database server started as process %s", self._child.pid)
+        return self._child
 
-    def _check_start_log(self) -> None:
-        """Refuse to try again when the server we started has said why it cannot; nothing to say is no refusal."""
-        if self._child is None or self._child.returncode is None:
-            return
-        said = (self._home / "start.log").read_text(errors="replace")
-        # Connections of a killed server live for a moment after it: a start in that moment is tried again.
-        if "FATAL" in said and "pre-existing shared memory block" not in said:
-            raise PostgresUnavailable(f"the database server does not start: {said.strip()[-2000:]}")
+    def _explain_exit(self, code: int) -> None:
+        """Raise what the server said as it went, unless it was killed or only came too early."""
+        said = (self._home / "start.log").read_text(errors="replace").strip()
+        # Connections of a killed server live for a moment after it and keep its memory.
+        if code >= 0 and "pre-existing shared memory block" not in said:
+            raise PostgresUnavailable(
+                f"the database server does not start: {said[-2000:]} ({self._pgdata}/log)"
+            )
 
     def _make_roles(self) -> None:
         with psycopg.connect(self.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
             for role in (OWNER_ROLE, APP_ROLE):
-                if connection.execute("select from pg_roles where rolname = %s", (role,)).fetchone():
+                if connection.execute("select 1 from pg_roles where rolname = %s", (role,)).fetchone():
                     continue
                 connection.execute(
                     sql.SQL(
@@ -307,9 +308,9 @@ class Embedded:
             stderr=subprocess.STDOUT,
             env={**kept, "LC_ALL": "C"},
             cwd="/",
-            user=self._user and self._user.uid,
-            group=self._user and self._user.gid,
-            extra_groups=self._user and [],
+            user=self._user.uid if self._user else None,
+            group=self._user.gid if self._user else None,
+            extra_groups=[] if self._user else None,
             umask=0o077,
             start_new_session=True,
         )
@@ -319,27 +320,22 @@ class Embedded:
 
 
 def _home(data_dir: Path) -> tuple[Path, ServerUser | None]:
-    """The directory that holds everything of the server of `data_dir`, made where it is missing, and its user."""
+    """The directory of everything that belongs to the server of `data_dir`, and the server's user."""
     as_root = os.geteuid() == 0
-    data_dir.mkdir(mode=0o711 if as_root else 0o700, parents=True, exist_ok=True)
+    binaries.make_directory(data_dir, 0o711 if as_root else 0o700)
     place = data_dir / "postgres"
-    if not place.exists() and not place.is_symlink():
-        if not binaries.reaches(binaries.server_user(), data_dir):
-            name = hashlib.sha256(bytes(data_dir)).hexdigest()[:16]
-            elsewhere = binaries.shared_place(f"data-{name}", data_dir)
-            log.warning(
-                "the database server's user cannot enter %s: its files are in %s", data_dir, elsewhere
-            )
-            with contextlib.suppress(FileExistsError):
-                place.symlink_to(elsewhere)
+    is_new = not place.exists() and not place.is_symlink()
+    if is_new and not binaries.reaches(binaries.server_user(), data_dir):
+        elsewhere = binaries.shared_place(f"data-{_short_hash(data_dir)}", data_dir)
+        log.warning("the database server's user cannot enter %s: its files go to %s", data_dir, elsewhere)
+        with contextlib.suppress(FileExistsError):
+            place.symlink_to(elsewhere)
     home = place.resolve()
-    home.mkdir(mode=0o711 if as_root else 0o700, exist_ok=True)
+    binaries.make_directory(home, 0o711 if as_root else 0o700)
     pgdata = home / "data"
     user = binaries.server_user(pgdata.stat().st_uid if pgdata.exists() else None)
     if not binaries.reaches(user, home):
-        raise PostgresUnavailable(
-            f"the database server's user {user.name if user else ''} cannot enter {home}"
-        )
+        raise PostgresUnavailable(f"{user.name if user else 'this user'} cannot enter {home}")
     return home, user
 
 
@@ -347,18 +343,16 @@ def _socket_dir(home: Path, user: ServerUser | None) -> Path:
     """A private directory with a path short enough for a Unix socket."""
     path = home / "run"
     if len(bytes(path)) > SOCKET_PATH_BYTES_MAX:
-        path = Path("/tmp") / f"guerdon-{hashlib.sha256(bytes(home)).hexdigest()[:16]}"  # noqa: S108
+        path = Path("/tmp") / f"guerdon-{_short_hash(home)}"  # noqa: S108
     try:
         path.mkdir(mode=0o700)
         _own(path, user)
     except FileExistsError:
         state = path.lstat()
-        if (
-            state.st_uid not in (os.geteuid(), user.uid if user else -1)
-            or state.st_mode & 0o170077 != 0o040000
-        ):
+        ours = state.st_uid in (os.geteuid(), user.uid if user else os.geteuid())
+        if not ours or not stat.S_ISDIR(state.st_mode) or stat.S_IMODE(state.st_mode) & 0o077:
             raise PostgresUnavailable(
-                f"{path} must be a directory of the server's user and closed to others"
+                f"{path} must be a directory of the server's user, closed to others"
             ) from None
         _own(path, user)
     return path
@@ -368,9 +362,7 @@ def _secrets(path: Path, *, may_make: bool) -> dict[str, str]:
     """The roles' passwords, made once."""
     if not path.exists():
         if not may_make:
-            raise PostgresUnavailable(
-                f"{path} is missing: without it the database beside it cannot be opened"
-            )
+            raise PostgresUnavailable(f"{path} is missing: the database beside it cannot be opened without")
         passwords = {role: secrets.token_urlsafe(32) for role in (SUPERUSER, OWNER_ROLE, APP_ROLE)}
         _write_private(path, json.dumps(passwords))
     found: dict[str, str] = json.loads(path.read_text())
@@ -387,13 +379,17 @@ def _write_private(path: Path, text: str) -> None:
     half.rename(path)
 
 
+def _short_hash(path: Path) -> str:
+    return hashlib.sha256(bytes(path)).hexdigest()[:16]
+
+
 def _own(path: Path, user: ServerUser | None) -> None:
     if user is not None:
         os.chown(path, user.uid, user.gid)
 
 
 def _postmaster_pid(pgdata: Path) -> int | None:
-    """The live server of this data directory by its pid file; another process under a reused number is none."""
+    """The live server of this data directory; another process that has its number now is none."""
     try:
         pid = int((pgdata / "postmaster.pid").read_text().split("\n", 1)[0])
         if Path("/proc/self").exists():
