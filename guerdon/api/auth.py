@@ -1,0 +1,150 @@
+"""Who asks: API keys, the platform key, and what each may do.
+
+A key is `gd_live_<id>_<secret>` with 256 random bits of secret; only HMAC-SHA-256 of it under the server's pepper is
+stored. A found key is trusted for at most `FRESH_S` seconds, so a revoked one stops working within that time. The same
+keys open `/v1` (`Authorization: Bearer`) and `/blnk` (`X-Blnk-Key`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct
+
+from guerdon.api.problem import Problem
+
+PREFIX = "gd_live_"
+FRESH_S = 1.0
+_REMEMBERED_MAX = 10_000
+_PLATFORM = "platform"
+
+
+class Principal(Struct, frozen=True):
+    """Who asks: the organisation (0 = none named), the credential that outcomes are stored under, and its scopes.
+
+    `platform` is the operator's own key, which may do everything in any organisation.
+    """
+
+    org_id: int
+    credential: str
+    scopes: frozenset[str] = frozenset()
+    platform: bool = False
+    key_id: str = ""
+    owner: str = ""
+
+    def may(self, scope: str) -> bool:
+        """Whether a `resource:action` scope is covered; `*` stands for any resource or action, write does not imply read."""
+        if self.platform or scope in self.scopes:
+            return True
+        resource, _, action = scope.partition(":")
+        return bool(self.scopes & {f"{resource}:*", f"*:{action}", "*:*", "*"})
+
+
+class StoredKey(Struct, frozen=True, kw_only=True):
+    """A key as the store knows it."""
+
+    id: str
+    org_id: int
+    hash: bytes
+    owner: str
+    scopes: tuple[str, ...]
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+def new_token(key_id: str) -> str:
+    """A fresh key for the key with this id (uuid text). It is shown once and stored nowhere."""
+    return f"{PREFIX}{key_id.replace('-', '')}_{secrets.token_urlsafe(32)}"
+
+
+def fingerprint(pepper: bytes, token: str) -> bytes:
+    """What is stored of a key: 32 bytes that neither reveal the key nor can be checked without the pepper."""
+    return hmac.digest(pepper, token.encode("utf-8", "replace"), hashlib.sha256)
+
+
+def key_id(token: str) -> str | None:
+    """The id inside a key as uuid text, None when the text is not one of our keys."""
+    if not token.startswith(PREFIX):
+        return None
+    try:
+        return str(UUID(token.removeprefix(PREFIX).partition("_")[0]))
+    except ValueError:
+        return None
+
+
+class Authenticator:
+    """Answers who a token is. `find` looks a key up by its id, `organisation` an organisation by id or code."""
+
+    def __init__(
+        self,
+        *,
+        find: Callable[[str], Awaitable[StoredKey | None]],
+        organisation: Callable[[str], Awaitable[int | None]],
+        pepper: bytes,
+        admin_key: str,
+        open_to_all: bool,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._find = find
+        self._organisation = organisation
+        self._pepper = pepper
+        self._admin = fingerprint(pepper, admin_key)
+        self._open = open_to_all
+        self._now = now
+        self._fresh: dict[tuple[bytes, str | None], tuple[float, Principal]] = {}
+
+    async def principal(self, token: str, organisation: str | None = None) -> Principal | None:
+        """The principal of a token, None without one; raises `Problem` for one that is not (or no longer) valid."""
+        if not token and not self._open:
+            return None
+        digest = fingerprint(self._pepper, token)
+        remembered = self._fresh.get((digest, organisation))
+        if remembered is not None and remembered[0] > time.monotonic():
+            return remembered[1]
+        found = await self._look_up(token, digest, organisation)
+        if len(self._fresh) >= _REMEMBERED_MAX:
+            self._fresh.clear()
+        self._fresh[digest, organisation] = (time.monotonic() + FRESH_S, found)
+        return found
+
+    async def _look_up(self, token: str, digest: bytes, organisation: str | None) -> Principal:
+        if not token:
+            return Principal(await self._named(organisation or "default"), "open", frozenset({"*"}))
+        if hmac.compare_digest(digest, self._admin):
+            org_id = 0 if organisation is None else await self._named(organisation)
+            return Principal(org_id, _PLATFORM, platform=True)
+        identifier = key_id(token)
+        key = None if identifier is None else await self._find(identifier)
+        if key is None or not hmac.compare_digest(digest, key.hash) or key.revoked_at is not None:
+            raise Problem("key_invalid")
+        if key.expires_at is not None and key.expires_at <= self._now():
+            raise Problem("key_expired")
+        return Principal(key.org_id, key.id, frozenset(key.scopes), key_id=key.id, owner=key.owner)
+
+    async def _named(self, organisation: str) -> int:
+        org_id = await self._organisation(organisation)
+        if org_id is None:
+            raise Problem("organisation_not_found", f"There is no organisation `{organisation[:80]}`.")
+        return org_id
+
+
+def require(principal: Principal | None, scope: str) -> None:
+    """Refuse unless the principal may do what `scope` says: "" nothing needed, `platform` only the operator."""
+    if not scope:
+        return
+    if principal is None:
+        raise Problem("key_missing")
+    if scope == _PLATFORM:
+        if not principal.platform:
+            raise Problem("platform_key_required")
+        return
+    if not principal.may(scope):
+        raise Problem("insufficient_scope", f"The scope `{scope}` is needed.", extra={"scope": scope})
+    if not principal.org_id:
+        raise Problem("organisation_required")

@@ -1,0 +1,71 @@
+"""One request on its way through a handler: who asks, in which organisation, and how a change is handed in."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from guerdon.api.auth import Principal
+from guerdon.api.problem import Problem, refused
+from guerdon.api.services import Services, new_command_id
+from guerdon.core.commands import Command
+from guerdon.core.outcomes import Rejected
+from guerdon.writer import QueueFull
+
+_KEY_MAX = 200
+
+
+class Call:
+    """A request. `body` is its bytes, empty where the route takes none."""
+
+    __slots__ = ("body", "headers", "principal", "replayed", "request_id", "services", "target")
+
+    def __init__(
+        self,
+        services: Services,
+        principal: Principal | None,
+        headers: dict[bytes, bytes],
+        target: str,
+        request_id: str,
+    ) -> None:
+        self.services = services
+        self.principal = principal
+        self.headers = headers
+        self.target = target
+        self.request_id = request_id
+        self.body = b""
+        self.replayed = False
+
+    @property
+    def org_id(self) -> int:
+        return 0 if self.principal is None else self.principal.org_id
+
+    def common(self) -> dict[str, Any]:
+        """The fields every command carries: id, time, actor, and the idempotency key with the request's fingerprint."""
+        fields: dict[str, Any] = {
+            "id": new_command_id(),
+            "at": self.services.now(),
+            "actor": "" if self.principal is None else self.principal.credential,
+        }
+        header = self.headers.get(b"idempotency-key")
+        if header is not None:
+            key = header.decode("latin-1")
+            if not (0 < len(key) <= _KEY_MAX and key.isascii() and key.isprintable()):
+                raise Problem("invalid_idempotency_key", field="Idempotency-Key")
+            fields["key"] = key
+            fields["fingerprint"] = hashlib.sha256(f"{self.target}\n".encode() + self.body).digest()
+        return fields
+
+    async def submit(self, command: Command) -> Any:
+        """Hand a command to the writer; its result, or the refusal as a `Problem`."""
+        try:
+            outcome = await self.services.writer.submit(self.org_id, command)
+        except QueueFull:
+            raise Problem("busy", headers=((b"retry-after", b"1"),)) from None
+        if isinstance(outcome, Rejected):
+            raise refused(outcome)
+        self.replayed = outcome.replayed
+        return outcome.result
+
+    def answer_headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        return ((b"idempotency-replayed", b"true"),) if self.replayed else ()

@@ -1,0 +1,181 @@
+"""Problem documents (RFC 9457), and the only mapping from a refusal to an HTTP status.
+
+Every code stands in `KINDS` with its status, its title and the way out; OpenAPI and the docs page are made from the
+same table. Clients tell problems apart by `code`, which never changes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from guerdon.core.outcomes import Rejected, Rejection
+
+MEDIA_TYPE = b"application/problem+json"
+
+
+class Kind(Struct, frozen=True):
+    """What a code means: its status, a title, and what the caller can do."""
+
+    status: int
+    title: str
+    way_out: str = ""
+
+
+_R = Rejection
+
+KINDS: dict[str, Kind] = {
+    # the request cannot be read
+    "malformed_json": Kind(400, "The body is not JSON", "Send one JSON object, encoded as UTF-8."),
+    "not_utf8": Kind(400, "The request is not UTF-8", "Encode text as UTF-8."),
+    "unknown_field": Kind(400, "Unknown field", "Leave the field out or correct its name."),
+    "missing_field": Kind(400, "Missing field", "Send the field."),
+    "duplicate_field": Kind(400, "Field given twice", "Send each field once."),
+    "unknown_parameter": Kind(400, "Unknown query parameter", "Leave the parameter out or correct its name."),
+    "too_deep": Kind(400, "Nested too deep", "Flatten the body."),
+    "nul_character": Kind(400, "NUL character in text", "Remove the NUL character."),
+    "wrong_scale": Kind(400, "Too many decimals", "Round to the decimals of the asset."),
+    "invalid_cursor": Kind(
+        400, "Unknown cursor", "Use `next_cursor` of an earlier page, with the same filters."
+    ),
+    "invalid_idempotency_key": Kind(
+        400, "Unusable Idempotency-Key", "Send 1 to 200 printable ASCII characters."
+    ),
+    "body_too_large": Kind(413, "Body too large", "Send less at once."),
+    "unsupported_media_type": Kind(415, "Not JSON", "Send `Content-Type: application/json`."),
+    # who asks
+    "key_missing": Kind(401, "An API key is needed", "Send `Authorization: Bearer <key>`."),
+    "key_invalid": Kind(401, "This API key is not valid", "Check the key, or make a new one."),
+    "key_expired": Kind(401, "This API key has expired", "Make a new key."),
+    "insufficient_scope": Kind(403, "The key may not do this", "Use a key with the scope named in `scope`."),
+    "platform_key_required": Kind(
+        403, "Only the platform key may do this", "Use the key in GUERDON_ADMIN_KEY."
+    ),
+    "organisation_required": Kind(
+        400, "Which organisation?", "With the platform key, name it in the header `Guerdon-Organisation`."
+    ),
+    # what is asked for
+    "not_found": Kind(404, "There is no such page", "See /openapi.json for what there is."),
+    "method_not_allowed": Kind(405, "This cannot be done here", "See the `Allow` header."),
+    "organisation_not_found": Kind(404, "No such organisation"),
+    "event_not_found": Kind(404, "No such event"),
+    # the server
+    "busy": Kind(503, "Too much is waiting", "Try again after the seconds in `Retry-After`."),
+    "database_unavailable": Kind(
+        503, "The database does not answer", "Try again after the seconds in `Retry-After`."
+    ),
+    "internal_error": Kind(500, "Something broke on our side", "Tell the operator the `request_id`."),
+    # refusals of the core
+    _R.IDEMPOTENCY_KEY_REUSED: Kind(
+        422, "This Idempotency-Key was used for another request", "Use a new key for a new request."
+    ),
+    _R.REFERENCE_TAKEN: Kind(
+        409, "This reference is taken", "Send the same content again, or use another reference."
+    ),
+    _R.NUMBER_TAKEN: Kind(409, "This number is taken", "Send the same content again, or use another number."),
+    _R.CODE_TAKEN: Kind(409, "This code is taken", "Choose another code."),
+    _R.NAME_TAKEN: Kind(409, "This name is taken", "Choose another name."),
+    _R.IDENTIFIER_TAKEN: Kind(409, "Another member has this identifier", "Look the member up by it."),
+    _R.INDICATOR_TAKEN: Kind(409, "This internal account exists already"),
+    _R.INVALID_VALUE: Kind(400, "A value is not allowed", "See `field` and `detail`."),
+    _R.IDENTIFIER_MISSING: Kind(
+        400, "A member needs an identifier", "Send one of external_id, email, mobile, card."
+    ),
+    _R.PURCHASE_WITHOUT_LINES: Kind(400, "A purchase has lines", "Send at least one line."),
+    _R.AMOUNT_MISMATCH: Kind(
+        400, "The parts do not add up", "Make `amount` the sum of the lines, or leave it out."
+    ),
+    _R.LEDGER_NOT_FOUND: Kind(404, "No such ledger"),
+    _R.ACCOUNT_NOT_FOUND: Kind(404, "No such account"),
+    _R.TRANSFER_NOT_FOUND: Kind(404, "No such transfer"),
+    _R.ASSET_NOT_FOUND: Kind(404, "No such asset", "Make it with POST /v1/assets."),
+    _R.PROGRAM_NOT_FOUND: Kind(404, "No such program", "Make it with POST /v1/programs."),
+    _R.STORE_NOT_FOUND: Kind(404, "No such store", "Make it with POST /v1/stores."),
+    _R.TILL_NOT_FOUND: Kind(404, "No such till", "Make it with POST /v1/tills."),
+    _R.SOURCE_NOT_FOUND: Kind(404, "No such source", "Register it with POST /v1/sources."),
+    _R.MEMBER_NOT_FOUND: Kind(404, "No such member", "Register them with POST /v1/members."),
+    _R.PURCHASE_NOT_FOUND: Kind(404, "No such purchase"),
+    _R.REDEMPTION_NOT_FOUND: Kind(404, "No such redemption"),
+    _R.KEY_NOT_FOUND: Kind(404, "No such key"),
+    _R.OBJECT_NOT_FOUND: Kind(404, "No such object"),
+    _R.MEMBER_BLOCKED: Kind(409, "The member is blocked", "Set the member's status to active."),
+    _R.MEMBER_MERGED: Kind(409, "The member was merged into another", "Use the surviving member."),
+    _R.MEMBER_IN_USE: Kind(409, "The member holds accounts"),
+    _R.NOT_ENROLLED: Kind(
+        409, "The member has no account in this program", "Register the member through /v1."
+    ),
+    _R.CATEGORY_NOT_SPENDABLE: Kind(409, "Only regular points can be spent"),
+    _R.NOT_INFLIGHT: Kind(409, "The transfer is not on hold"),
+    _R.ALREADY_SETTLED: Kind(409, "The hold has been settled"),
+    _R.ALREADY_RELEASED: Kind(409, "The hold has been released"),
+    _R.ALREADY_REFUNDED: Kind(409, "The transfer has been refunded"),
+    _R.NOT_REFUNDABLE: Kind(409, "The transfer cannot be refunded"),
+    _R.ALREADY_RETURNED: Kind(409, "The purchase has been taken back"),
+    _R.ALREADY_REVERSED: Kind(409, "The redemption has been reversed in full"),
+    _R.ASSET_IN_USE: Kind(409, "The asset is in use"),
+    _R.EVENT_TIME_OUT_OF_RANGE: Kind(
+        400, "The time is out of range", "Send a time between the year 1900 and now, or leave it out."
+    ),
+    _R.ASSET_MISMATCH: Kind(400, "The account holds another asset"),
+    _R.PRECISION_MISMATCH: Kind(
+        400, "The precision is not the asset's", "Send 10 to the power of its scale."
+    ),
+    _R.SAME_ACCOUNT: Kind(400, "Source and destination are the same"),
+    _R.AMOUNT_NOT_POSITIVE: Kind(400, "The amount must be above zero"),
+    _R.AMOUNT_OUT_OF_RANGE: Kind(400, "The amount is out of range", "Amounts have at most 38 digits."),
+    _R.INVALID_DISTRIBUTION: Kind(400, "The parts cannot be distributed"),
+    _R.SETTLE_EXCEEDS_HOLD: Kind(422, "More than is left on hold"),
+    _R.REVERSAL_EXCEEDS_REDEMPTION: Kind(
+        422, "More than is left of the redemption", "Reverse at most `remaining`, or leave `points` out."
+    ),
+    _R.REDEMPTION_RATE_MISSING: Kind(
+        409, "The program has no redemption rate", "Give it one with PATCH /v1/programs/{program}."
+    ),
+    _R.INSUFFICIENT_FUNDS: Kind(422, "Not enough funds"),
+    _R.OVERDRAFT_LIMIT_EXCEEDED: Kind(422, "Beyond the overdraft limit"),
+    _R.INSUFFICIENT_POINTS: Kind(422, "Not enough points", "Spend at most what is `spendable`."),
+}
+
+
+class Problem(Exception):
+    """A request that ends in a problem document."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str = "",
+        *,
+        field: str = "",
+        extra: dict[str, Any] | None = None,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
+        super().__init__(code)
+        self.code = code
+        self.detail = detail
+        self.field = field
+        self.extra = extra or {}
+        self.headers = headers
+
+    @property
+    def status(self) -> int:
+        return KINDS[self.code].status
+
+    def document(self, request_id: str) -> bytes:
+        kind = KINDS[self.code]
+        shown: dict[str, Any] = {
+            "type": f"/docs#{self.code}",
+            "title": kind.title,
+            "status": kind.status,
+            "code": self.code,
+            "detail": " ".join(part for part in (self.detail, kind.way_out) if part) or kind.title,
+        }
+        if self.field:
+            shown["field"] = self.field
+        return msgspec.json.encode({**self.extra, **shown, "request_id": request_id})
+
+
+def refused(rejected: Rejected) -> Problem:
+    """A refusal of the core as a problem: its figures stand beside the code, by name."""
+    return Problem(rejected.code, field=rejected.field, extra=dict(rejected.detail))

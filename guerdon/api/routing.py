@@ -1,0 +1,298 @@
+"""The route table of `/v1` and the ASGI endpoint that serves it.
+
+A route is a handler with its types: `async def create(call: Call, body: ProgramIn) -> ProgramOut`. Path parameters are
+named like the handler's arguments, `body` and `query` are structs, and what is returned is encoded as it stands. The
+same declaration makes the OpenAPI document. Plain ASGI, because a framework's handler costs 3 times as much per request
+(`docs/decisions/http.md`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, get_type_hints
+from urllib.parse import unquote
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from guerdon.api import strict
+from guerdon.api.auth import Principal, require
+from guerdon.api.call import Call
+from guerdon.api.problem import MEDIA_TYPE, Problem
+from guerdon.api.services import Services
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Handler = Callable[..., Awaitable[Any]]
+
+_JSON = b"application/json"
+log = structlog.get_logger("guerdon.api")
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """One method on one path. `scope` is `resource:action`, "" for no key at all, `platform` for the platform key."""
+
+    method: str
+    path: str
+    tag: str
+    handler: Handler
+    scope: str
+    summary: str
+    description: str
+    status: int
+    body: Any = None
+    query: Any = None
+    result: Any = None
+    example: Any = None
+    answer: Any = None
+    errors: tuple[str, ...] = ()
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
+
+
+class Routes:
+    """The routes of one noun, collected by decorating their handlers."""
+
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+        self.found: list[Route] = []
+
+    def add(
+        self,
+        method: str,
+        path: str,
+        *,
+        scope: str,
+        summary: str,
+        status: int = 200,
+        example: Any = None,
+        answer: Any = None,
+        errors: tuple[str, ...] = (),
+    ) -> Callable[[Handler], Handler]:
+        def register(handler: Handler) -> Handler:
+            hints = get_type_hints(handler)
+            result = hints.get("return")
+            self.found.append(
+                Route(
+                    method=method,
+                    path=path,
+                    tag=self.tag,
+                    handler=handler,
+                    scope=scope,
+                    summary=summary,
+                    description=" ".join((handler.__doc__ or "").split()),
+                    status=status,
+                    body=hints.get("body"),
+                    query=hints.get("query"),
+                    result=None if result is type(None) else result,
+                    example=example,
+                    answer=answer,
+                    errors=errors,
+                )
+            )
+            return handler
+
+        return register
+
+    def get(self, path: str, **given: Any) -> Callable[[Handler], Handler]:
+        return self.add("GET", path, **given)
+
+    def post(self, path: str, **given: Any) -> Callable[[Handler], Handler]:
+        return self.add("POST", path, **{"status": 201, **given})
+
+    def patch(self, path: str, **given: Any) -> Callable[[Handler], Handler]:
+        return self.add("PATCH", path, **given)
+
+    def delete(self, path: str, **given: Any) -> Callable[[Handler], Handler]:
+        return self.add("DELETE", path, **{"status": 204, **given})
+
+
+class _Served(Struct):
+    """A route made ready: its body decoder, and the names that its path's parameters go by."""
+
+    route: Route
+    decoder: msgspec.json.Decoder[Any] | None
+    names: tuple[str, ...]
+
+
+class _Node:
+    """One segment of the path tree."""
+
+    __slots__ = ("children", "methods", "wild")
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Node] = {}
+        self.wild: _Node | None = None
+        self.methods: dict[str, _Served] = {}
+
+
+class Endpoint:
+    """Serves the routes over ASGI. Answers every request, whatever it holds, and never raises."""
+
+    def __init__(self, routes: Iterable[Route], services: Services) -> None:
+        self.services = services
+        self._root = _Node()
+        for route in routes:
+            self._add(route)
+
+    def _add(self, route: Route) -> None:
+        node = self._root
+        for part in route.path.strip("/").split("/"):
+            if part.startswith("{"):
+                node.wild = node.wild or _Node()
+                node = node.wild
+            else:
+                node = node.children.setdefault(part, _Node())
+        decoder = None if route.body is None else msgspec.json.Decoder(route.body)
+        node.methods[route.method] = _Served(route, decoder, route.parameters)
+
+    def _match(self, method: str, raw_path: bytes) -> tuple[_Served, list[str]]:
+        node, values = self._root, []
+        for part in raw_path.decode("ascii", "replace").strip("/").split("/"):
+            child = node.children.get(part)
+            if child is None:
+                if node.wild is None or not part:
+                    raise Problem("not_found")
+                child = node.wild
+                values.append(_unquoted(part))
+            node = child
+        if not node.methods:
+            raise Problem("not_found")
+        served = node.methods.get(method) or (node.methods.get("GET") if method == "HEAD" else None)
+        if served is None:
+            allowed = ", ".join(sorted(node.methods))
+            raise Problem(
+                "method_not_allowed", f"Allowed: {allowed}.", headers=((b"allow", allowed.encode()),)
+            )
+        return served, values
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        method: str = scope["method"]
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        request_id = _request_id(headers.get(b"x-request-id"))
+        label = "unmatched"
+        extra: tuple[tuple[bytes, bytes], ...] = ()
+        media_type = _JSON
+        try:
+            served, values = self._match(method, scope.get("raw_path") or scope["path"].encode())
+            route = served.route
+            label = route.path
+            principal = await self._principal(route, headers)
+            call = Call(self.services, principal, headers, f"{method} {scope['path']}", request_id)
+            given: dict[str, Any] = dict(zip(served.names, values, strict=True))
+            if route.query is not None:
+                given["query"] = strict.query(scope["query_string"], route.query)
+            elif scope["query_string"]:
+                strict.query(scope["query_string"], _NoParameters)
+            if served.decoder is not None:
+                call.body = await _body(headers, receive, self.services.settings.body_bytes_max)
+                given["body"] = strict.decode(call.body, served.decoder)
+            result = await route.handler(call, **given)
+            status, extra = route.status, call.answer_headers()
+            payload = b"" if result is None else msgspec.json.encode(result)
+        except Problem as problem:
+            status, extra, media_type = problem.status, problem.headers, MEDIA_TYPE
+            payload = problem.document(request_id)
+            if status == 401:
+                extra = (*extra, (b"www-authenticate", b"Bearer"))
+        except Exception:
+            log.exception("request failed", request_id=request_id, method=method, route=label)
+            problem = Problem("internal_error")
+            status, media_type, payload = 500, MEDIA_TYPE, problem.document(request_id)
+        await _answer(send, status, media_type, payload, request_id, extra, method != "HEAD")
+        seconds = time.perf_counter() - started
+        self.services.metrics.observe(method, label, status, seconds)
+        if self.services.settings.access_log:
+            log.info(
+                "request", request_id=request_id, method=method, route=label, status=status, seconds=seconds
+            )
+
+    async def _principal(self, route: Route, headers: dict[bytes, bytes]) -> Principal | None:
+        if not route.scope:
+            return None
+        token = _bearer(headers.get(b"authorization"))
+        organisation = headers.get(b"guerdon-organisation")
+        named = None if organisation is None else organisation.decode("latin-1")
+        principal = await self.services.auth.principal(token, named)
+        require(principal, route.scope)
+        return principal
+
+
+class _NoParameters(Struct, frozen=True):
+    """For routes that take no query parameters: naming one is an error."""
+
+
+def _unquoted(part: str) -> str:
+    if "%" not in part:
+        return part
+    try:
+        value = unquote(part, errors="strict")
+    except UnicodeDecodeError:
+        raise Problem("not_utf8", "The path is not UTF-8.") from None
+    if "\0" in value:
+        raise Problem("nul_character", "NUL characters are not allowed in a path.")
+    return value
+
+
+def _bearer(header: bytes | None) -> str:
+    if header is None:
+        return ""
+    kind, _, token = header.decode("latin-1").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""
+
+
+def _request_id(header: bytes | None) -> str:
+    if header is not None and len(header) <= 64:
+        text = header.decode("latin-1")
+        if text.isascii() and text.replace("-", "").replace("_", "").isalnum():
+            return text
+    return f"req_{time.time_ns():x}"
+
+
+async def _body(headers: dict[bytes, bytes], receive: Receive, bytes_max: int) -> bytes:
+    media_type = headers.get(b"content-type")
+    if media_type is not None and not media_type.lower().startswith(_JSON):
+        raise Problem("unsupported_media_type", f"`{media_type.decode('latin-1')[:60]}` is not read here.")
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > bytes_max:
+        raise _too_large(bytes_max)
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        parts, size = [body], len(body)
+        while message.get("more_body"):
+            message = await receive()
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > bytes_max:
+                raise _too_large(bytes_max)
+        body = b"".join(parts)
+    return body
+
+
+def _too_large(bytes_max: int) -> Problem:
+    return Problem(
+        "body_too_large", f"A body has at most {bytes_max} bytes.", headers=((b"connection", b"close"),)
+    )
+
+
+async def _answer(
+    send: Send,
+    status: int,
+    media_type: bytes,
+    payload: bytes,
+    request_id: str,
+    extra: tuple[tuple[bytes, bytes], ...],
+    with_body: bool,
+) -> None:
+    headers = [(b"x-request-id", request_id.encode()), *extra]
+    if status != 204:
+        headers += [(b"content-type", media_type), (b"content-length", str(len(payload)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": payload if with_body else b""})

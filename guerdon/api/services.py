@@ -1,0 +1,48 @@
+"""What every handler works with, put together once in `app.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol
+
+import uuid_utils
+
+from guerdon.api.auth import Authenticator
+from guerdon.api.metrics import Metrics
+from guerdon.core.commands import Command
+from guerdon.core.outcomes import Outcome
+from guerdon.settings import Settings
+from guerdon.store.read import Reader
+
+
+class Submits(Protocol):
+    """What the API needs of a writer."""
+
+    async def submit(self, org_id: int, command: Command) -> Outcome: ...
+
+
+class Services:
+    """The parts a request may use: the writer for every change, the reader for everything else."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        writer: Submits,
+        reader: Reader,
+        auth: Authenticator,
+        metrics: Metrics,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.settings = settings
+        self.writer = writer
+        self.reader = reader
+        self.auth = auth
+        self.metrics = metrics
+        self.now = now
+
+
+def new_command_id() -> str:
+    """A UUIDv7 whose last six hex digits are zero: they number what the command makes."""
+    return f"{str(uuid_utils.uuid7())[:30]}000000"

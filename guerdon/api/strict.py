@@ -1,0 +1,161 @@
+"""Reads JSON bodies and query strings, and refuses everything that could be read in two ways.
+
+Promises a `Problem` with the field's path for whatever a caller may send: unknown, missing and repeated fields, wrong
+types, NaN, text that is not UTF-8, NUL characters, and nesting beyond `DEPTH_MAX`. Business rules are the core's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import unquote_plus
+
+import msgspec
+
+from guerdon.api.problem import Problem
+
+DEPTH_MAX = 64
+_PARAMETERS_MAX = 64
+_Body = TypeVar("_Body")
+
+
+def decode(body: bytes, decoder: msgspec.json.Decoder[_Body]) -> _Body:
+    """The body as the decoder's type. Costs about 10 microseconds for a body of 300 bytes, most of it for repeated names."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise Problem("not_utf8", f"The body is not UTF-8: byte {error.start} cannot be read.") from None
+    try:
+        value = decoder.decode(body)
+    except msgspec.ValidationError as error:
+        _refuse(str(error))
+    except RecursionError:
+        raise _too_deep() from None
+    except (msgspec.DecodeError, ValueError, OverflowError) as error:
+        raise Problem("malformed_json", _way_out(text, str(error))) from None
+    plain = _plain(text)
+    if text.count("{") + text.count("[") > DEPTH_MAX and _depth(plain) > DEPTH_MAX:
+        raise _too_deep()
+    if "\\u0000" in text:
+        _refuse_nul(plain, "")
+    return value
+
+
+def query(raw: bytes, type_: type[_Body]) -> _Body:
+    """A query string as a struct whose fields are its parameters; a field of a list type takes the parameter many times."""
+    fields = {field.name: field for field in msgspec.structs.fields(type_)}
+    found: dict[str, Any] = {}
+    for name, value in _pairs(raw):
+        if "\0" in value or "\0" in name:
+            raise Problem("nul_character", "NUL characters are not allowed.", field=name.replace("\0", ""))
+        if name not in fields:
+            known = ", ".join(fields) or "none"
+            raise Problem(
+                "unknown_parameter", f"There is no parameter `{name}`; known here: {known}.", field=name
+            )
+        if _takes_many(fields[name].type):
+            found.setdefault(name, []).extend(value.split(","))
+        elif name in found:
+            raise Problem("duplicate_field", f"The parameter `{name}` is given twice.", field=name)
+        else:
+            found[name] = value
+    try:
+        return msgspec.convert(found, type_, strict=False)
+    except msgspec.ValidationError as error:
+        _refuse(str(error))
+
+
+def _pairs(raw: bytes) -> list[tuple[str, str]]:
+    if not raw:
+        return []
+    parts = raw.split(b"&")
+    if len(parts) > _PARAMETERS_MAX:
+        raise Problem("invalid_value", f"At most {_PARAMETERS_MAX} parameters are read.")
+    try:
+        decoded = [part.decode().partition("=") for part in parts if part]
+        return [
+            (unquote_plus(name, errors="strict"), unquote_plus(text, errors="strict"))
+            for name, _, text in decoded
+        ]
+    except UnicodeDecodeError:
+        raise Problem("not_utf8", "The query string is not UTF-8.") from None
+
+
+def _takes_many(type_: object) -> bool:
+    return getattr(type_, "__origin__", None) in (tuple, list)
+
+
+def _plain(text: str) -> Any:
+    try:
+        return _CHECKED.decode(text)
+    except RecursionError:
+        raise _too_deep() from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        name = next(name for name in found if names.count(name) > 1)
+        raise Problem("duplicate_field", f"The field `{name}` is given twice in one object.", field=name)
+    return found
+
+
+_CHECKED = json.JSONDecoder(object_pairs_hook=_unique, parse_float=str, parse_int=str)
+
+
+def _depth(value: Any) -> int:
+    deepest, waiting = 0, [(value, 1)]
+    while waiting:
+        item, level = waiting.pop()
+        children = item.values() if isinstance(item, dict) else item if isinstance(item, list) else None
+        if children is not None:
+            deepest = max(deepest, level)
+            waiting.extend((child, level + 1) for child in children)
+    return deepest
+
+
+def _refuse_nul(value: Any, path: str) -> None:
+    if isinstance(value, str) and "\0" in value:
+        raise Problem("nul_character", "NUL characters are not allowed in text.", field=path)
+    if isinstance(value, dict):
+        for name, child in value.items():
+            _refuse_nul(name, path)
+            _refuse_nul(child, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for position, child in enumerate(value):
+            _refuse_nul(child, f"{path}[{position}]")
+
+
+def _too_deep() -> Problem:
+    return Problem("too_deep", f"Objects and arrays may be nested {DEPTH_MAX} deep.")
+
+
+_MESSAGE = re.compile(r"^(?P<text>.*?)(?: - at `(?:key in )?\$?\.?(?P<path>.*?)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`")
+
+
+def _refuse(message: str) -> NoReturn:
+    """Turn msgspec's sentence ("Expected `int`, got `str` - at `$.lines[0].amount`") into a problem that names the field."""
+    found = _MESSAGE.match(message)
+    text, path = (found["text"], found["path"] or "") if found else (message, "")
+    for pattern, code, sentence in (
+        (_UNKNOWN, "unknown_field", "There is no field `{}`."),
+        (_MISSING, "missing_field", "The field `{}` is required."),
+    ):
+        named = pattern.match(text)
+        if named:
+            field = f"{path}.{named[1]}" if path else named[1]
+            raise Problem(code, sentence.format(field), field=field)
+    raise Problem("invalid_value", f"{text}.", field=path)
+
+
+def _way_out(text: str, message: str) -> str:
+    if not text.strip():
+        return "The body is empty; send a JSON object."
+    for word in ("NaN", "Infinity"):
+        if re.search(rf"[:\[,]\s*-?{word}\b", text):
+            return f"{word} is not JSON; leave the field out or send a number."
+    return f"{message.removeprefix('JSON is malformed: ').capitalize()}."
