@@ -2,8 +2,8 @@
 
 The lines of a purchase may stand anywhere in the file. Neighbours are joined as they are read; the pieces are
 then sorted by number and joined across the file, and the purchases sorted by time, both on disk where they
-exceed `held_lines_max`. So memory stays the same however long the file is, and a purchase is known whole, with
-every fault of its lines, before anything of it is submitted. Row 1 is the first row of data.
+exceed `held_lines_max`. So memory stays the same however long the file is, and a purchase is known whole,
+with every fault of its lines, before anything of it is submitted. Row 1 is the first row of data.
 """
 
 from __future__ import annotations
@@ -364,18 +364,18 @@ def _refuse_missing(path: Path, wanted: Iterable[str | None], present: Iterable[
 
 def _parquet_file(path: Path) -> Any:
     try:
-        import pyarrow
+        import pyarrow as pa
         from pyarrow import parquet
     except ImportError:
         raise FileRefused("reading Parquet needs pyarrow: pip install 'guerdon[data]'") from None
     try:
         return parquet.ParquetFile(path, memory_map=False, buffer_size=1 << 20, pre_buffer=False)
-    except pyarrow.ArrowException as error:
+    except pa.ArrowException as error:
         raise FileRefused(f"{path.name}: {error}") from error
 
 
 def _parquet_rows(path: Path, columns: tuple[str | None, ...], time_column: str | None) -> Iterator[Cells]:
-    import pyarrow
+    import pyarrow as pa
 
     file = _parquet_file(path)
     _refuse_missing(path, columns, file.schema_arrow.names)
@@ -386,23 +386,23 @@ def _parquet_rows(path: Path, columns: tuple[str | None, ...], time_column: str 
             blank = [None] * batch.num_rows
             cells = [lists[column] if column is not None else blank for column in columns]
             yield from zip(*cells, strict=True)
-    except pyarrow.ArrowException as error:
+    except pa.ArrowException as error:
         raise FileRefused(f"{path.name}: {error}") from error
 
 
 def _cells(array: Any, is_time: bool) -> list[Any]:
-    """A column as Python values: times as microseconds, 32-bit floats as their own shortest text, the rest as it is."""
-    import pyarrow
+    """A column as Python values: times as microseconds, small floats as their own shortest text."""
+    import pyarrow as pa
 
     kind = array.type
-    if is_time and pyarrow.types.is_timestamp(kind):
-        us = array.cast(pyarrow.timestamp("us", kind.tz), safe=False).cast(pyarrow.int64()).to_pylist()
+    if is_time and pa.types.is_timestamp(kind):
+        us = array.cast(pa.timestamp("us", kind.tz), safe=False).cast(pa.int64()).to_pylist()
         return us if kind.tz else [None if value is None else LocalTime(value) for value in us]
-    if is_time and pyarrow.types.is_integer(kind):
-        return array.cast(pyarrow.string()).to_pylist()  # type: ignore[no-any-return]
-    if pyarrow.types.is_float16(kind) or pyarrow.types.is_float32(kind):
-        array = array.cast(pyarrow.string())
-    elif pyarrow.types.is_dictionary(kind):
+    if is_time and pa.types.is_integer(kind):
+        return array.cast(pa.string()).to_pylist()  # type: ignore[no-any-return]
+    if pa.types.is_float16(kind) or pa.types.is_float32(kind):
+        array = array.cast(pa.string())
+    elif pa.types.is_dictionary(kind):
         array = array.dictionary_decode()
     return array.to_pylist()  # type: ignore[no-any-return]
 
@@ -445,7 +445,7 @@ class Article(Struct, frozen=True, gc=False):
 
 
 def read_catalogue(path: Path, mapping: Mapping, catalogue: Catalogue) -> dict[str, Article]:
-    """Categories and brand by sku; of several rows for one sku the last counts; rows without one are left out."""
+    """Categories and brand by sku; of several rows for one sku the last counts, rows without one are skipped."""
     columns = (catalogue.sku, catalogue.brand, *catalogue.categories)
     rows = _parquet_rows(path, columns, None) if _is_parquet(path) else _csv_rows(path, columns, mapping)
     articles: dict[str, Article] = {}
