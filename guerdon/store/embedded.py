@@ -102,7 +102,7 @@ class Embedded:
     def start(
         cls, data_dir: Path, *, settings: Mapping[str, str] | None = None, bin_dir: Path | None = None
     ) -> Self:
-        """Make, adopt or join the server of `data_dir` and wait until it answers; `settings` go before ours."""
+        """Make, adopt or join the server of `data_dir`, and wait for it; `settings` go before ours."""
         home, user = _home(data_dir.absolute())
         with _locked(home / "start.lock"):
             version = home / "data" / "PG_VERSION"

@@ -1,0 +1,453 @@
+-- The whole schema as it stands. A test proves that the migrations lead here.
+-- Every table but the named exceptions (organisations, api_keys) belongs to an organisation, leads with org_id and is
+-- under forced row level security. No foreign keys and no row triggers: `guerdon verify` proves what they would have.
+
+create table organisations (
+    org_id bigint generated always as identity primary key,
+    id uuid not null unique,
+    code text not null unique,
+    name text not null,
+    timezone text not null default 'UTC',
+    created_at timestamptz not null default now()
+);
+
+-- Looked up before the organisation is known. Holds hashes only.
+create table api_keys (
+    id uuid primary key,
+    org_id bigint not null,
+    name text not null,
+    owner text not null,
+    scopes text[] not null,
+    hash bytea not null unique,
+    created_at timestamptz not null,
+    expires_at timestamptz,
+    revoked_at timestamptz,
+    last_used_at timestamptz
+);
+create index api_keys_of_owner on api_keys (org_id, owner);
+
+-- The organisation's only lock, its last numbers and the end of its hash chain.
+create table heads (
+    org_id bigint primary key,
+    config_version bigint not null default 0,
+    last_recorded_at timestamptz not null default '1970-01-01T00:00:00Z',
+    last_hash bytea not null default '\x0000000000000000000000000000000000000000000000000000000000000000',
+    seq bigint not null default 0,
+    ledger_no bigint not null default 0,
+    account_no bigint not null default 0,
+    lot_no bigint not null default 0,
+    member_no bigint not null default 0,
+    purchase_no bigint not null default 0,
+    return_no bigint not null default 0,
+    redemption_no bigint not null default 0,
+    config_no bigint not null default 0
+) with (fillfactor = 50);
+
+-- configuration -------------------------------------------------------------------------------------------------------
+
+create table assets (
+    org_id bigint not null,
+    code text not null,
+    scale smallint not null check (scale between 0 and 18),
+    created_at timestamptz not null,
+    primary key (org_id, code)
+);
+
+create table programs (
+    org_id bigint not null,
+    no bigint not null,
+    id uuid not null,
+    ledger_no bigint not null,
+    code text not null,
+    name text not null,
+    asset text not null,
+    first boolean not null,
+    version integer not null,
+    policies jsonb not null,
+    created_at timestamptz not null,
+    primary key (org_id, no),
+    unique (org_id, id),
+    unique (org_id, code)
+);
+
+create table program_versions (
+    org_id bigint not null,
+    program_no bigint not null,
+    version integer not null,
+    policies jsonb not null,
+    recorded_at timestamptz not null,
+    actor text not null,
+    primary key (org_id, program_no, version)
+);
+
+create table stores (
+    org_id bigint not null,
+    no bigint not null,
+    id uuid not null,
+    code text not null,
+    name text not null,
+    created_at timestamptz not null,
+    primary key (org_id, no),
+    unique (org_id, id),
+    unique (org_id, code)
+);
+
+create table tills (
+    org_id bigint not null,
+    no bigint not null,
+    id uuid not null,
+    code text not null,
+    name text not null,
+    store_no bigint not null,
+    program_no bigint not null,
+    created_at timestamptz not null,
+    primary key (org_id, no),
+    unique (org_id, id),
+    unique (org_id, code)
+);
+
+create table sources (
+    org_id bigint not null,
+    code text not null,
+    created_at timestamptz not null,
+    primary key (org_id, code)
+);
+
+-- members -------------------------------------------------------------------------------------------------------------
+
+create table members (
+    org_id bigint not null,
+    no bigint not null,
+    id uuid not null,
+    status text not null,
+    enrolled boolean not null,
+    registered_at timestamptz not null,
+    survivor_no bigint not null default 0,
+    primary key (org_id, no),
+    unique (org_id, id)
+);
+
+create table member_identifiers (
+    org_id bigint not null,
+    kind text not null,
+    value text not null,
+    member_no bigint not null,
+    primary key (org_id, kind, value)
+);
+create index identifiers_of_member on member_identifiers (org_id, member_no);
+
+-- Personal data stands apart, so that erasing it leaves the ledger whole.
+create table member_profiles (
+    org_id bigint not null,
+    member_no bigint not null,
+    profile jsonb not null,
+    primary key (org_id, member_no)
+);
+
+-- the ledger ----------------------------------------------------------------------------------------------------------
+
+create table ledgers (
+    org_id bigint not null,
+    no bigint not null,
+    id uuid not null,
+    name text not null,
+    opened_at timestamptz not null,
+    primary key (org_id, no),
+    unique (org_id, id)
+);
+
+create table accounts (
+    org_id bigint not null,
+    no bigint not null,
+    id uuid not null,
+    ledger_no bigint not null,
+    asset text not null,
+    indicator text not null default '',
+    member_no bigint not null default 0,
+    program_no bigint not null default 0,
+    category text not null default '',
+    role text not null default '',
+    tracks_lots boolean not null default false,
+    opened_at timestamptz not null,
+    options text not null default '',
+    primary key (org_id, no),
+    unique (org_id, id)
+);
+create unique index accounts_indicator on accounts (org_id, indicator, asset) where indicator <> '';
+create index accounts_of_member on accounts (org_id, member_no) where member_no > 0;
+create index accounts_of_program on accounts (org_id, program_no) where role <> '';
+
+-- An account's changing figures: narrow rows, no index on anything that changes.
+create table figures (
+    org_id bigint not null,
+    account_no bigint not null,
+    credit numeric(38, 0) not null,
+    debit numeric(38, 0) not null,
+    inflight_credit numeric(38, 0) not null,
+    inflight_debit numeric(38, 0) not null,
+    version bigint not null,
+    floor numeric(38, 0),
+    primary key (org_id, account_no),
+    constraint figures_not_negative check (
+        credit >= 0 and debit >= 0 and inflight_credit >= 0 and inflight_debit >= 0
+    ),
+    constraint figures_above_floor check (floor is null or credit - debit - inflight_debit >= floor)
+) with (fillfactor = 50);
+
+-- One immutable row per outcome. It carries both sides, so conservation holds by construction.
+create table transfers (
+    org_id bigint not null,
+    seq bigint not null,
+    id uuid not null,
+    event_seq bigint not null,
+    action text not null check (action in ('apply', 'hold', 'settle', 'release', 'reject', 'schedule')),
+    source bigint not null,
+    destination bigint not null,
+    asset text not null,
+    amount numeric(38, 0) not null check (amount > 0),
+    source_version bigint,
+    destination_version bigint,
+    source_balance numeric(38, 0),
+    destination_balance numeric(38, 0),
+    recorded_at timestamptz not null,
+    effective_at timestamptz,
+    reference text,
+    request_id uuid,
+    request_reference text,
+    parent uuid,
+    detail text,
+    hash bytea not null,
+    primary key (org_id, seq),
+    unique (org_id, id),
+    unique (org_id, source, source_version),
+    unique (org_id, destination, destination_version),
+    constraint transfers_two_accounts check (source <> destination)
+);
+create unique index transfers_reference on transfers (org_id, reference) where reference is not null;
+create index transfers_request_reference on transfers (org_id, request_reference) where request_reference is not null;
+create index transfers_request on transfers (org_id, request_id) where request_id is not null;
+create index transfers_parent on transfers (org_id, parent) where parent is not null;
+create index transfers_source_dated on transfers (org_id, source) where effective_at is not null;
+create index transfers_destination_dated on transfers (org_id, destination) where effective_at is not null;
+
+-- Both sides of everything applied, signed.
+create view entries with (security_invoker = true) as
+    select org_id, seq, event_seq, source as account_no, source_version as version, -amount as amount,
+           source_balance as balance, asset, recorded_at, coalesce(effective_at, recorded_at) as effective_at
+    from transfers where action in ('apply', 'settle')
+    union all
+    select org_id, seq, event_seq, destination, destination_version, amount,
+           destination_balance, asset, recorded_at, coalesce(effective_at, recorded_at)
+    from transfers where action in ('apply', 'settle');
+
+create table events (
+    org_id bigint not null,
+    seq bigint not null,
+    id uuid not null,
+    name text not null,
+    member_no bigint not null,
+    event_at timestamptz not null,
+    recorded_at timestamptz not null,
+    transfers integer not null,
+    points numeric(38, 0) not null,
+    source text not null,
+    store_no bigint not null,
+    till_no bigint not null,
+    program_no bigint not null,
+    purchase_no bigint not null,
+    reference text not null,
+    actor text not null,
+    reason text not null,
+    entries integer not null,
+    body text not null,
+    lot_moves text not null,
+    hash bytea not null,
+    primary key (org_id, seq),
+    unique (org_id, id)
+);
+create index events_of_member on events (org_id, member_no, seq);
+
+-- projections: verify rebuilds each of these from the rows above ------------------------------------------------------
+
+create table holds (
+    org_id bigint not null,
+    seq bigint not null,
+    transfer_id uuid not null,
+    remaining numeric(38, 0) not null check (remaining >= 0),
+    released boolean not null,
+    expires_at timestamptz,
+    commits_at timestamptz,
+    pins jsonb not null,
+    primary key (org_id, seq)
+);
+create index holds_due on holds (org_id, least(expires_at, commits_at)) where remaining > 0;
+
+create table scheduled (
+    org_id bigint not null,
+    seq bigint not null,
+    transfer_id uuid not null,
+    due_at timestamptz not null,
+    done boolean not null,
+    request text not null,
+    primary key (org_id, seq)
+);
+create index scheduled_due on scheduled (org_id, due_at) where not done;
+
+create table lots (
+    org_id bigint not null,
+    no bigint not null,
+    account bigint not null,
+    event_seq bigint not null,
+    amount numeric(38, 0) not null check (amount > 0),
+    remaining numeric(38, 0) not null check (remaining >= 0),
+    redeemed numeric(38, 0) not null check (redeemed >= 0),
+    returned numeric(38, 0) not null check (returned >= 0),
+    expired numeric(38, 0) not null check (expired >= 0),
+    held numeric(38, 0) not null check (held >= 0 and held <= remaining),
+    earned_at timestamptz not null,
+    expires_at timestamptz,
+    rule text not null,
+    version integer not null,
+    line integer,
+    purchase_no bigint not null,
+    primary key (org_id, no),
+    constraint lots_add_up check (amount = remaining + redeemed + returned + expired)
+) with (fillfactor = 80);
+create index lots_open on lots (org_id, account, expires_at, no) where remaining > 0;
+create index lots_due on lots (org_id, expires_at) where remaining > 0 and expires_at is not null;
+
+-- facts ---------------------------------------------------------------------------------------------------------------
+
+create table purchases (
+    org_id bigint not null,
+    no bigint not null,
+    id uuid not null,
+    number text not null,
+    member_no bigint not null,
+    event_seq bigint not null,
+    event_at timestamptz not null,
+    recorded_at timestamptz not null,
+    currency text not null,
+    amount numeric(38, 0) not null,
+    paid numeric(38, 0) not null,
+    spent_points numeric(38, 0) not null,
+    redemption_id uuid,
+    source text not null,
+    store_no bigint not null,
+    till_no bigint not null,
+    lines text not null,
+    shares text not null,
+    tenders text not null,
+    fingerprint bytea not null,
+    result text not null,
+    meta text not null,
+    primary key (org_id, no),
+    unique (org_id, id),
+    unique (org_id, number)
+);
+create index purchases_of_member on purchases (org_id, member_no, no);
+
+create table purchase_returns (
+    org_id bigint not null,
+    no bigint not null,
+    id uuid not null,
+    number text not null,
+    purchase_no bigint not null,
+    member_no bigint not null,
+    event_seq bigint not null,
+    event_at timestamptz not null,
+    recorded_at timestamptz not null,
+    amount numeric(38, 0) not null,
+    fingerprint bytea not null,
+    result text not null,
+    primary key (org_id, no),
+    unique (org_id, id),
+    unique (org_id, number)
+);
+create index returns_of_purchase on purchase_returns (org_id, purchase_no);
+
+create table redemptions (
+    org_id bigint not null,
+    id uuid not null,
+    no bigint not null,
+    member_no bigint not null,
+    program_no bigint not null,
+    event_seq bigint not null,
+    purchase_no bigint not null,
+    points numeric(38, 0) not null,
+    reversed numeric(38, 0) not null check (reversed >= 0 and reversed <= points),
+    reference text not null,
+    event_at timestamptz not null,
+    fingerprint bytea not null,
+    result text not null,
+    primary key (org_id, id)
+);
+create unique index redemptions_reference on redemptions (org_id, reference) where reference <> '';
+create index redemptions_of_member on redemptions (org_id, member_no, no);
+
+create table metadata (
+    org_id bigint not null,
+    kind text not null,
+    object text not null,
+    version integer not null,
+    meta text not null,
+    recorded_at timestamptz not null,
+    actor text not null,
+    primary key (org_id, kind, object, version)
+);
+
+-- Per credential and idempotency key, for ever: what was asked and what was answered.
+create table outcomes (
+    org_id bigint not null,
+    actor text not null,
+    key text not null,
+    fingerprint bytea not null,
+    answer text not null,
+    recorded_at timestamptz not null,
+    primary key (org_id, actor, key)
+);
+
+-- what may change and what may not ------------------------------------------------------------------------------------
+
+create function refuse_change() returns trigger language plpgsql as $$
+begin
+    raise exception 'history is never rewritten: % on % refused', tg_op, tg_table_name
+        using errcode = 'integrity_constraint_violation';
+end
+$$;
+
+do $$
+declare
+    name text;
+begin
+    foreach name in array array['transfers', 'events', 'purchases', 'purchase_returns', 'metadata', 'outcomes',
+                                'program_versions'] loop
+        execute format('create trigger append_only before update or delete or truncate on %I
+                        for each statement execute function refuse_change()', name);
+        execute format('grant select, insert on %I to guerdon_app', name);
+    end loop;
+
+    foreach name in array array['heads', 'assets', 'programs', 'stores', 'tills', 'sources', 'members', 'ledgers',
+                                'accounts', 'figures', 'holds', 'scheduled', 'lots', 'redemptions'] loop
+        execute format('grant select, insert, update on %I to guerdon_app', name);
+    end loop;
+
+    foreach name in array array['member_identifiers', 'member_profiles'] loop
+        execute format('grant select, insert, update, delete on %I to guerdon_app', name);
+    end loop;
+    grant delete on members to guerdon_app;
+    grant select, insert on organisations to guerdon_app;
+    grant select, insert, update on api_keys to guerdon_app;
+    grant select on entries to guerdon_app;
+
+    foreach name in array array['heads', 'assets', 'programs', 'program_versions', 'stores', 'tills', 'sources',
+                                'members', 'member_identifiers', 'member_profiles', 'ledgers', 'accounts', 'figures',
+                                'transfers', 'events', 'holds', 'scheduled', 'lots', 'purchases', 'purchase_returns',
+                                'redemptions', 'metadata', 'outcomes'] loop
+        execute format('alter table %I enable row level security', name);
+        execute format('alter table %I force row level security', name);
+        execute format('create policy own_rows on %I
+                        using (org_id = nullif(current_setting(''guerdon.org'', true), '''')::bigint)', name);
+    end loop;
+end
+$$;

@@ -1,0 +1,92 @@
+"""One embedded cluster for the whole run, and a fresh copy of the migrated database for each test that asks.
+
+The cluster is shared by every pytest-xdist worker, and by several runs at once; it stops with the last of them.
+Switches: GUERDON_TEST_POSTGRES_BIN names another PostgreSQL's bin directory, for example
+/usr/lib/postgresql/15/bin; GUERDON_TEST_FSYNC=on pays for durability, which no test but the torture needs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from guerdon.store import migrate
+from guerdon.store.embedded import APP_ROLE, OWNER_ROLE, SUPERUSER, Embedded
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The addresses of one database, by role."""
+
+    name: str
+    owner_dsn: str
+    app_dsn: str
+    superuser_dsn: str
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Embedded]:
+    """The PostgreSQL server of this run."""
+    chosen = os.environ.get("GUERDON_TEST_POSTGRES_BIN")
+    name = hashlib.sha256(f"{os.getuid()} {chosen}".encode()).hexdigest()[:8]
+    fsync = os.environ.get("GUERDON_TEST_FSYNC", "off")
+    with Embedded.start(
+        Path(tempfile.gettempdir()) / f"guerdon-tests-{name}",
+        settings={"fsync": fsync, "max_connections": "300", "shared_buffers": "128MB"},
+        bin_dir=Path(chosen) if chosen else None,
+    ) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def template(cluster: Embedded) -> str:
+    """The name of a migrated database that no test writes to; made once for each state of the migrations."""
+    contents = b"".join(path.read_bytes() for path in migrate.files())
+    name = f"template_{hashlib.sha256(contents).hexdigest()[:16]}"
+    with psycopg.connect(cluster.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
+        connection.execute("select pg_advisory_lock(1)")
+        cluster.make_database(name)
+        migrate.migrate(cluster.dsn(OWNER_ROLE, name))
+    return name
+
+
+@pytest.fixture
+def database(cluster: Embedded, template: str) -> Iterator[Database]:
+    """A migrated database of the test's own, empty."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    cluster.make_database(name, template)
+    yield addresses(cluster, name)
+    drop_database(cluster, name)
+
+
+@pytest.fixture
+def bare_database(cluster: Embedded) -> Iterator[Database]:
+    """A database of the test's own without a schema."""
+    name = f"bare_{os.getpid()}_{next(_numbers)}"
+    cluster.make_database(name)
+    yield addresses(cluster, name)
+    drop_database(cluster, name)
+
+
+def addresses(cluster: Embedded, name: str) -> Database:
+    """The addresses of the database `name`."""
+    return Database(
+        name, cluster.dsn(OWNER_ROLE, name), cluster.dsn(APP_ROLE, name), cluster.dsn(SUPERUSER, name)
+    )
+
+
+def drop_database(cluster: Embedded, name: str) -> None:
+    """Drop the database `name`, whoever is still connected."""
+    with psycopg.connect(cluster.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
