@@ -1,0 +1,442 @@
+"""Reads for the API: rows as they stand, without the writer and without locks.
+
+Every read names its organisation twice, in the statement and for row level security: `set_config` and the statement
+travel in one pipeline and are one implicit transaction, so a read costs one round trip.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from guerdon.core.assets import Asset
+from guerdon.core.programs import Policies
+from guerdon.store.statements import statements
+
+NO_ORGANISATION = 0
+_SET_ORG = "select set_config('guerdon.org', %s, true)"
+_SEQ_MAX = 2**62
+_Row = TypeVar("_Row")
+
+
+class KeyRow(Struct, frozen=True, kw_only=True):
+    """An API key without its secret."""
+
+    id: str
+    org_id: int
+    hash: bytes
+    name: str
+    owner: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class OrganisationRow(Struct, frozen=True, kw_only=True):
+    org_id: int
+    id: str
+    code: str
+    name: str
+    timezone: str
+    created_at: datetime
+
+
+class AssetRow(Struct, frozen=True, kw_only=True):
+    code: str
+    scale: int
+    created_at: datetime
+
+
+class ProgramRow(Struct, frozen=True, kw_only=True):
+    no: int
+    id: str
+    code: str
+    name: str
+    asset: str
+    first: bool
+    version: int
+    policies: Policies
+    created_at: datetime
+
+
+class StoreRow(Struct, frozen=True, kw_only=True):
+    no: int
+    id: str
+    code: str
+    name: str
+    created_at: datetime
+
+
+class TillRow(Struct, frozen=True, kw_only=True):
+    no: int
+    id: str
+    code: str
+    name: str
+    store_no: int
+    program_no: int
+    created_at: datetime
+
+
+class SourceRow(Struct, frozen=True, kw_only=True):
+    code: str
+    created_at: datetime
+
+
+class Directory(Struct, frozen=True, kw_only=True):
+    """An organisation's configuration at one version, by number or code."""
+
+    version: int
+    assets: dict[str, AssetRow]
+    programs: dict[int, ProgramRow]
+    stores: dict[int, StoreRow]
+    tills: dict[int, TillRow]
+    sources: dict[str, SourceRow]
+
+    def scale(self, asset: str) -> int:
+        return self.assets[asset].scale
+
+    def asset(self, code: str) -> Asset | None:
+        found = self.assets.get(code)
+        return None if found is None else Asset(found.code, found.scale)
+
+
+class MemberRow(Struct, frozen=True, kw_only=True):
+    """`identifiers` are (kind, value) pairs; `profile` and `meta` are JSON text."""
+
+    no: int
+    id: str
+    status: str
+    enrolled: bool
+    registered_at: datetime
+    survivor_no: int
+    identifiers: tuple[tuple[str, str], ...]
+    profile: str | None
+    meta: str | None
+
+
+class BalanceRow(Struct, frozen=True, kw_only=True):
+    """An account of a member. `overdue` has ended but is not posted yet; `ending` ends before the time asked about."""
+
+    no: int
+    id: str
+    asset: str
+    program_no: int
+    category: str
+    credit: int
+    debit: int
+    on_hold: int
+    incoming: int
+    overdue: int
+    ending: int
+    first_end: datetime | None
+
+    @property
+    def balance(self) -> int:
+        return self.credit - self.debit
+
+    @property
+    def spendable(self) -> int:
+        return max(0, self.balance - self.overdue - self.on_hold)
+
+
+class PurchaseRow(Struct, frozen=True, kw_only=True):
+    """A purchase as booked; `lines`, `tenders` and the results are JSON text as the core made them."""
+
+    no: int
+    id: str
+    number: str
+    member_no: int
+    event_seq: int
+    event_at: datetime
+    recorded_at: datetime
+    currency: str
+    amount: int
+    paid: int
+    source: str
+    store_no: int
+    till_no: int
+    lines: str
+    tenders: str
+    result: str
+    meta: str
+    return_id: str | None
+    return_number: str | None
+    returned_at: datetime | None
+    return_result: str | None
+
+
+class RedemptionRow(Struct, frozen=True, kw_only=True):
+    id: str
+    no: int
+    member: str
+    program_no: int
+    event_seq: int
+    purchase: str | None
+    points: int
+    reversed: int
+    reference: str
+    event_at: datetime
+    result: str
+
+
+class EventRow(Struct, frozen=True, kw_only=True):
+    seq: int
+    id: str
+    name: str
+    event_at: datetime
+    recorded_at: datetime
+    transfers: int
+    points: int
+    source: str
+    store_no: int
+    till_no: int
+    program_no: int
+    purchase_no: int
+    reference: str
+    actor: str
+    reason: str
+    body: str
+
+
+class EntryRow(Struct, frozen=True, kw_only=True):
+    seq: int
+    event_seq: int
+    source: int
+    destination: int
+    amount: int
+    source_balance: int
+    destination_balance: int
+    asset: str
+
+
+class NamedPurchase(Struct, frozen=True, kw_only=True):
+    """What a points ledger says about a purchase; the return stands beside it where there is one."""
+
+    no: int
+    id: str
+    number: str
+    currency: str
+    amount: int
+    paid: int
+    event_at: datetime
+    return_seq: int | None
+    return_id: str | None
+    return_number: str | None
+
+
+class LedgerFilter(Struct, frozen=True, kw_only=True):
+    """Which events of a member. Empty and None mean no such filter; `accounts` are account numbers."""
+
+    member: int
+    mask: int = 0
+    names: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    stores: tuple[int, ...] = ()
+    tills: tuple[int, ...] = ()
+    recorded_from: datetime | None = None
+    recorded_to: datetime | None = None
+    event_from: datetime | None = None
+    event_to: datetime | None = None
+    accounts: tuple[int, ...] | None = None
+    till_program: int = -1
+
+
+class Reader:
+    """Reads by noun. One connection of the pool per read."""
+
+    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]]) -> None:
+        self._pool = pool
+        self._directories: dict[int, Directory] = {}
+
+    async def _rows(
+        self, org_id: int, noun: str, name: str, values: dict[str, Any], type_: type[_Row]
+    ) -> list[_Row]:
+        async with self._pool.connection() as connection:
+            return await _read(connection, org_id, noun, name, values, type_)
+
+    async def _one(
+        self, org_id: int, noun: str, name: str, values: dict[str, Any], type_: type[_Row]
+    ) -> _Row | None:
+        rows = await self._rows(org_id, noun, name, values, type_)
+        return rows[0] if rows else None
+
+    # -- organisations and keys
+
+    async def organisation(self, name: str) -> OrganisationRow | None:
+        """By code or id."""
+        return await self._one(
+            NO_ORGANISATION, "organisations", "find_organisation", {"name": name}, OrganisationRow
+        )
+
+    async def organisations(self, after: int, limit: int) -> list[OrganisationRow]:
+        values = {"after": after, "limit": limit}
+        return await self._rows(NO_ORGANISATION, "organisations", "list_organisations", values, OrganisationRow)
+
+    async def key(self, key_id: str) -> KeyRow | None:
+        return await self._one(NO_ORGANISATION, "keys", "find_key", {"id": key_id}, KeyRow)
+
+    async def keys(self, org_id: int, before: str | None, limit: int) -> list[KeyRow]:
+        values = {"before": before, "limit": limit}
+        return await self._rows(org_id, "keys", "list_keys", values, KeyRow)
+
+    # -- configuration
+
+    async def directory(self, org_id: int) -> Directory:
+        """The organisation's configuration as it stands; read again only when its version has moved."""
+        async with self._pool.connection() as connection:
+            (head,) = await _read(connection, org_id, "configuration", "config_version", {}, _Version)
+            known = self._directories.get(org_id)
+            if known is not None and known.version == head.config_version:
+                return known
+            found = Directory(
+                version=head.config_version,
+                assets={x.code: x for x in await _read(connection, org_id, *_LISTS["assets"], AssetRow)},
+                programs={x.no: x for x in await _read(connection, org_id, *_LISTS["programs"], ProgramRow)},
+                stores={x.no: x for x in await _read(connection, org_id, *_LISTS["stores"], StoreRow)},
+                tills={x.no: x for x in await _read(connection, org_id, *_LISTS["tills"], TillRow)},
+                sources={x.code: x for x in await _read(connection, org_id, *_LISTS["sources"], SourceRow)},
+            )
+        self._directories[org_id] = found
+        return found
+
+    def known_directory(self, org_id: int) -> Directory | None:
+        """The configuration as last read in this process. Enough for what never changes, such as an asset's scale."""
+        return self._directories.get(org_id)
+
+    # -- members
+
+    async def member(self, org_id: int, selector: tuple[str, str]) -> MemberRow | None:
+        by, value = selector
+        values = {
+            "by": by,
+            "value": value,
+            "uuid": value if by == "id" else None,
+            "number": int(value) if by == "number" and value.isdecimal() and len(value) < 19 else None,
+        }
+        return await self._one(org_id, "members", "find_member", values, MemberRow)
+
+    async def members(self, org_id: int, after: int, limit: int) -> list[MemberRow]:
+        return await self._rows(
+            org_id, "members", "list_members", {"after": after, "limit": limit}, MemberRow
+        )
+
+    async def balances(self, org_id: int, member: int, now: datetime, until: datetime) -> list[BalanceRow]:
+        values = {"member": member, "now": now, "until": until}
+        return await self._rows(org_id, "members", "balances", values, BalanceRow)
+
+    # -- purchases and redemptions
+
+    async def purchase(self, org_id: int, selector: tuple[str, str]) -> PurchaseRow | None:
+        by, value = selector
+        values = {"by": by, "value": value, "uuid": value if by == "id" else None}
+        return await self._one(org_id, "purchases", "find_purchase", values, PurchaseRow)
+
+    async def purchases(self, org_id: int, member: int, before: int | None, limit: int) -> list[PurchaseRow]:
+        values = {"member": member, "before": before or _SEQ_MAX, "limit": limit}
+        return await self._rows(org_id, "purchases", "list_purchases", values, PurchaseRow)
+
+    async def redemption(self, org_id: int, redemption_id: str) -> RedemptionRow | None:
+        return await self._one(org_id, "purchases", "find_redemption", {"id": redemption_id}, RedemptionRow)
+
+    async def redemptions(
+        self, org_id: int, member: int, before: int | None, limit: int
+    ) -> list[RedemptionRow]:
+        values = {"member": member, "before": before or _SEQ_MAX, "limit": limit}
+        return await self._rows(org_id, "purchases", "list_redemptions", values, RedemptionRow)
+
+    # -- the points ledger
+
+    async def events(
+        self, org_id: int, chosen: LedgerFilter, place: int | None, limit: int, *, oldest_first: bool
+    ) -> list[EventRow]:
+        """A page of events after `place` in the order asked for."""
+        values = msgspec.structs.asdict(chosen) | {"limit": limit}
+        values |= _lists(chosen)
+        if oldest_first:
+            return await self._rows(
+                org_id, "points", "oldest_first", values | {"place": place or 0}, EventRow
+            )
+        return await self._rows(
+            org_id, "points", "newest_first", values | {"place": place or _SEQ_MAX}, EventRow
+        )
+
+    async def event_count(self, org_id: int, chosen: LedgerFilter) -> int:
+        values = msgspec.structs.asdict(chosen) | _lists(chosen)
+        (row,) = await self._rows(org_id, "points", "count", values, _Total)
+        return row.total
+
+    async def last_place(self, org_id: int, chosen: LedgerFilter) -> int | None:
+        """The sequence number up to which the view's last event reaches, None for an empty view."""
+        values = msgspec.structs.asdict(chosen) | _lists(chosen)
+        row = await self._one(org_id, "points", "last_place", values, _Place)
+        return None if row is None else row.seq
+
+    async def place_at(self, org_id: int, member: int, at: datetime) -> int:
+        (row,) = await self._rows(org_id, "points", "place_at", {"member": member, "at": at}, _Place)
+        return row.seq
+
+    async def entries(self, org_id: int, events: list[EventRow]) -> list[EntryRow]:
+        values = {"seqs": [x.seq for x in events], "counts": [x.transfers for x in events]}
+        return await self._rows(org_id, "points", "entries", values, EntryRow)
+
+    async def purchases_named(self, org_id: int, purchases: set[int]) -> list[NamedPurchase]:
+        values = {"purchases": sorted(purchases)}
+        return await self._rows(org_id, "points", "purchases_named", values, NamedPurchase)
+
+    async def balances_at(self, org_id: int, accounts: list[int], seq: int) -> dict[int, int]:
+        """Balances by account number after everything up to a sequence number."""
+        values = {"accounts": accounts, "seq": seq}
+        rows = await self._rows(org_id, "points", "balances_at", values, _BalanceAt)
+        return {row.account_no: row.balance for row in rows}
+
+
+class _Version(Struct):
+    config_version: int
+
+
+class _Total(Struct):
+    total: int
+
+
+class _Place(Struct):
+    seq: int
+
+
+class _BalanceAt(Struct):
+    account_no: int
+    balance: int
+
+
+_LISTS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    noun: ("configuration", f"list_{noun}", {}) for noun in ("assets", "programs", "stores", "tills", "sources")
+}
+
+
+def _lists(chosen: LedgerFilter) -> dict[str, Any]:
+    """The filter's tuples as the lists that arrays are sent as."""
+    names = ("names", "sources", "stores", "tills")
+    found: dict[str, Any] = {name: list(getattr(chosen, name)) for name in names}
+    return found | {"accounts": None if chosen.accounts is None else list(chosen.accounts)}
+
+
+async def _read(
+    connection: AsyncConnection[Any],
+    org_id: int,
+    noun: str,
+    name: str,
+    values: dict[str, Any],
+    type_: type[_Row],
+) -> list[_Row]:
+    """One statement under an organisation's row level security, in one round trip."""
+    async with connection.pipeline(), connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_SET_ORG, (str(org_id) if org_id else "",))
+        await cursor.execute(statements(noun)[name].encode(), {"org": org_id, **values})
+        rows = await cursor.fetchall()
+    return [msgspec.convert(row, type_, strict=False) for row in rows]
