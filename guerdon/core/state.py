@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
+from guerdon.core.access import ApiKey
 from guerdon.core.accounts import NO_FIGURES, Account, Figures, Hold, Ledger, Scheduled, Transfer
 from guerdon.core.events import Event
 from guerdon.core.ids import sub_id
@@ -82,7 +83,7 @@ class State:
         self.assets: Table[str, int] = Table("assets")
         self.sources: Table[str, datetime] = Table("sources")
         self.metadata: Table[tuple[str, str], tuple[int, str]] = Table("metadata")
-        self.api_keys: Table[str, Any] = Table("api_keys")
+        self.api_keys: Table[str, ApiKey] = Table("api_keys")
         self.outcomes: Table[tuple[str, str], tuple[bytes, str, datetime]] = Table("outcomes")
         self.found: Table[Key, Any] = Table("found")
         self.asked: set[Key] = set()
@@ -90,6 +91,8 @@ class State:
         self.now = last_recorded_at
         self._command_id = ""
         self._ordinal = 0
+        self._actor = ""
+        self._accepted: list[tuple[int, datetime, str]] = []
 
     # -- reading
 
@@ -145,11 +148,12 @@ class State:
 
     # -- one command
 
-    def begin(self, command_id: str, at: datetime) -> int:
+    def begin(self, command_id: str, at: datetime, actor: str = "") -> int:
         """Start a command: its time is when it was received, never before what is already recorded. Returns a mark."""
         self.now = at if at > self.last_recorded_at else self.last_recorded_at
         self._command_id = command_id
         self._ordinal = 0
+        self._actor = actor
         return len(self._journal)
 
     def mark(self) -> int:
@@ -170,6 +174,7 @@ class State:
     def accept(self) -> None:
         """End an accepted command: time cannot go back behind it."""
         self.last_recorded_at = self.now
+        self._accepted.append((len(self._journal), self.now, self._actor))
 
     # -- saving
 
@@ -189,6 +194,23 @@ class State:
             for key, (new, _) in rows.items():
                 rows[key] = (new, source[key])
         return result
+
+    def history(self, name: str) -> list[tuple[Any, Any, datetime, str]]:
+        """Every value that rows of a table were given, in order: (key, value, when, actor). For what is appended."""
+        changes: list[list[Any]] = []
+        latest: dict[Any, list[Any]] = {}
+        accepted = iter(self._accepted)
+        end, at, actor = 0, self.last_recorded_at, ""
+        for index, (table, key, old) in enumerate(self._journal):
+            while index >= end:
+                end, at, actor = next(accepted, (len(self._journal), self.last_recorded_at, self._actor))
+            if table.name != name:
+                continue
+            if key in latest:
+                latest[key][1] = old
+            latest[key] = [key, table[key], at, actor]
+            changes.append(latest[key])
+        return [(key, value, when, who) for key, value, when, who in changes]
 
     def mark_loaded(self, keys: Iterable[Key]) -> None:
         """Remember that these keys were looked up, found or not."""
