@@ -1,6 +1,6 @@
 """One embedded cluster for the whole run, and a fresh copy of the migrated database for each test that asks.
 
-The cluster is shared by every pytest-xdist worker, and by several runs at once; it stops with the last of them.
+The cluster is shared by every pytest-xdist worker and by several runs at once; it stops with the last.
 Switches: GUERDON_TEST_POSTGRES_BIN names another PostgreSQL's bin directory, for example
 /usr/lib/postgresql/15/bin; GUERDON_TEST_FSYNC=on pays for durability, which no test but the torture needs.
 """

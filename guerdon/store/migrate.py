@@ -1,8 +1,8 @@
 """The schema, step by step: runs the numbered files of `migrations/` that a database has not seen yet.
 
 Promises: each file in a transaction of its own, as the role that owns the schema, one process at a time;
-nothing waits long for a lock that the running server holds; a database that is newer than this release, or that
-was made by other files, is refused rather than guessed at. Alembic keeps the books (table `schema_version`).
+nothing waits long for a lock that the running server holds; a database that is newer than this release, or
+that was made by other files, is refused rather than guessed at. Alembic keeps the books (`schema_version`).
 Leaves to others: what the schema is (`schema.sql`, which a test holds equal to the migrations).
 """
 
