@@ -1,0 +1,13 @@
+-- Asked by the writer when the answer to a commit was lost.
+
+-- as_organisation --
+-- row level security lets the head row be seen
+select set_config('guerdon.org', %(org)s::text, true)
+
+-- lock_head --
+-- the lock that the transaction in doubt held until it ended
+select org_id from heads where org_id = %(org)s for no key update
+
+-- status --
+-- committed, aborted, in progress, or null when it is too old to be known
+select pg_xact_status(%(transaction)s::text::xid8) as status

@@ -1,0 +1,141 @@
+"""The writer: takes every change, and gives organisations fair turns on the database.
+
+Promises: commands of one organisation and lane are decided in the order they were submitted; one batch per
+organisation at a time. There is no timer: what arrives while a batch commits is the next batch.
+Leaves to others: everything about a single batch (`batch.py`).
+
+Organisations that have something waiting stand in a row. As many workers as there are connections take the
+first, run one batch of it, and put it at the end of the row if more waits. Workers exist only while there is
+work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+
+from guerdon.core.commands import Command, Lane
+from guerdon.core.decide import decide
+from guerdon.core.keys import keys, weight
+from guerdon.core.outcomes import Outcome
+from guerdon.store.commits import committed
+from guerdon.store.load import load
+from guerdon.store.pool import Pool
+from guerdon.store.save import save
+from guerdon.writer.batch import Batches, Settings, Steps, refuse
+from guerdon.writer.faults import QueueFull, Unavailable
+from guerdon.writer.queue import Queue, Waiting
+from guerdon.writer.stats import Stats
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_MAX_S = 30
+STEPS = Steps(load, decide, save, committed)
+
+
+class Writer:
+    """One per process. Everything happens on the event loop that called `start`."""
+
+    def __init__(self, pool: Pool, settings: Settings, steps: Steps = STEPS) -> None:
+        self.stats = Stats()
+        self._settings = settings
+        self._batches = Batches(pool, settings, self.stats, steps, self._announce)
+        self._queues: dict[int, Queue] = {}
+        self._ready: deque[Queue] = deque()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._working = 0
+        self._listeners: list[Callable[[int], None]] = []
+        self._open = False
+
+    async def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._open = True
+
+    async def stop(self) -> None:
+        """Finish the batches that were taken, answer `Unavailable` to all that still waits and to all that
+        comes."""
+        self._open = False
+        for queue in self._queues.values():
+            self._refuse_all(queue)
+        await asyncio.gather(*self._workers)
+
+    def listen(self, callback: Callable[[int], None]) -> None:
+        """Call back with the organisation after each commit that changed something. Must not raise or
+        block."""
+        self._listeners.append(callback)
+
+    async def submit(self, org_id: int, command: Command, lane: Lane = "interactive") -> Outcome:
+        """The command's outcome, after its commit. A caller that is cancelled meanwhile does not cancel the
+        command.
+
+        Raises `QueueFull` before anything happened, `Unavailable` when the outcome is unknown, `WriterFault`
+        when this command cannot be decided or saved.
+        """
+        if not self._open:
+            raise Unavailable
+        queue = self._queues.get(org_id)
+        if queue is None:
+            queue = self._queues[org_id] = Queue(org_id)
+        waiting = Waiting(command, keys(command), weight(command), self._loop.create_future())
+        if queue.weight and queue.weight + waiting.weight > self._settings.queue_weight_max:
+            self.stats.refused_full += 1
+            raise QueueFull(self._seconds_for(queue.weight))
+        queue.put(waiting, lane)
+        self.stats.waiting_weight += waiting.weight
+        if not queue.busy:
+            queue.busy = True
+            self._ready.append(queue)
+            if self._working < self._settings.writer_connections:
+                self._working += 1
+                worker = self._loop.create_task(self._work(), name="guerdon-writer")
+                self._workers.add(worker)
+                worker.add_done_callback(self._workers.discard)
+        return await waiting.future
+
+    async def _work(self) -> None:
+        """Give turns until nobody waits."""
+        while self._ready:
+            queue = self._ready.popleft()
+            await self._turn(queue)
+            if queue.weight:
+                self._ready.append(queue)
+            else:
+                queue.busy = False
+        self._working -= 1  # here and not when the task is done, or a command in between would find no worker
+
+    async def _turn(self, queue: Queue) -> None:
+        batch = queue.take(self._settings.batch_weight_max)
+        taken = sum(waiting.weight for waiting in batch)
+        self.stats.waiting_weight -= taken
+        if not batch:
+            return
+        since = monotonic()
+        left: list[Waiting] = []
+        try:
+            left = await self._batches.run(queue.org_id, batch)
+        except Exception:
+            log.exception("the writer failed on a batch of organisation %s", queue.org_id)
+            refuse(batch, self.stats)
+        self.stats.batch_seconds += monotonic() - since
+        if left:
+            self.stats.waiting_weight += sum(waiting.weight for waiting in left)
+            queue.give_back(left)
+            if not self._open:
+                self._refuse_all(queue)
+
+    def _refuse_all(self, queue: Queue) -> None:
+        self.stats.waiting_weight -= queue.weight
+        refuse(queue.clear(), self.stats)
+
+    def _seconds_for(self, waiting_weight: int) -> int:
+        """How long what waits will take at the pace so far, in whole seconds from 1."""
+        pace = self.stats.weight / self.stats.batch_seconds if self.stats.batch_seconds else waiting_weight
+        return max(1, min(RETRY_AFTER_MAX_S, math.ceil(waiting_weight / max(pace, 1))))
+
+    def _announce(self, org_id: int) -> None:
+        for callback in self._listeners:
+            callback(org_id)

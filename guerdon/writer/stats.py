@@ -1,0 +1,35 @@
+"""Plain counters of one writer, since it was made. `/metrics` reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Stats:
+    """All sums, so that rates and averages can be taken over any time: size = `commands / batches`."""
+
+    batches: int = 0
+    """Transactions that were saved, or found to change nothing."""
+    commands: int = 0
+    """Commands that were answered with an outcome."""
+    weight: int = 0
+    """Their weight."""
+    batch_seconds: float = 0.0
+    """Time from taking a batch to its answer, retries included."""
+    retries: int = 0
+    """Transactions run again because the database or the way to it failed."""
+    splits: int = 0
+    """Batches halved because saving failed for a reason in the data."""
+    cuts: int = 0
+    """Batches ended early because a command asked for a row that was not loaded."""
+    doubts: int = 0
+    """Commits whose answer was lost, and that were asked after."""
+    faults: int = 0
+    """Commands answered with `WriterFault`."""
+    unavailable: int = 0
+    """Commands answered with `Unavailable`."""
+    refused_full: int = 0
+    """Commands not taken because the queue was full."""
+    waiting_weight: int = 0
+    """Weight that waits now, over all organisations."""
