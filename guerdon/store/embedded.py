@@ -48,6 +48,7 @@ SUPERUSER = "postgres"
 INITDB = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--data-checksums")
 START_WITHIN_S = 120.0
 STOP_WITHIN_S = 60.0
+SURVIVORS_LIVE_S = 15.0
 WATCH_EVERY_S = 0.5
 SOCKET_PATH_BYTES_MAX = 85  # the system allows 104 to 108 with the file's name
 
@@ -110,7 +111,7 @@ class Embedded:
     ) -> Self:
         """Make, adopt or join the server of `data_dir`, and wait until it answers.
 
-        `bin_dir` and `run_as` choose the programs and, when we are root, their user; `settings` go before ours.
+        `bin_dir` chooses the programs, `run_as` their user when we are root; `settings` go before ours.
         """
         home, user = _home(data_dir.absolute(), run_as)
         with _locked(home / "start.lock"):
@@ -223,14 +224,15 @@ class Embedded:
 
     def _ensure_running(self) -> None:
         """Adopt the server that runs, or start one, and wait until it answers, recovery included."""
-        deadline = time.monotonic() + START_WITHIN_S
+        began = time.monotonic()
         started: subprocess.Popen[bytes] | None = None
         while not self._answers():
+            waited_s = time.monotonic() - began
             if self.postmaster_pid is None and (started is None or started.poll() is not None):
                 if started is not None:
-                    self._explain_exit(started.returncode)
+                    self._explain_exit(waited_s)
                 started = self._spawn()
-            if time.monotonic() > deadline:
+            if waited_s > START_WITHIN_S:
                 raise PostgresUnavailable(f"the database server does not answer; see {self._pgdata}/log")
             time.sleep(0.05)
 
@@ -252,14 +254,17 @@ class Embedded:
         log.info("database server started as process %s", self._child.pid)
         return self._child
 
-    def _explain_exit(self, code: int) -> None:
-        """Raise what the server said as it went, unless it was killed or only came too early."""
-        said = (self._home / "start.log").read_text(errors="replace").strip()
-        # Connections of a killed server live for a moment after it and keep its memory.
-        if code >= 0 and "pre-existing shared memory block" not in said:
-            raise PostgresUnavailable(
-                f"the database server does not start: {said[-2000:]} ({self._pgdata}/log)"
-            )
+    def _explain_exit(self, waited_s: float) -> None:
+        """Raise what the server said as it went, unless it may only have come too early.
+
+        Connections of a killed server live for a moment after it and keep its memory.
+        """
+        logs = sorted((self._pgdata / "log").glob("*.log"), key=lambda path: path.stat().st_mtime)
+        said = [path.read_text(errors="replace").strip() for path in (self._home / "start.log", *logs[-1:])]
+        hopeless = "FATAL" in said[0] and "pre-existing shared memory block" not in said[0]
+        if hopeless or waited_s > SURVIVORS_LIVE_S:
+            tail = "\n".join(text[-2000:] for text in said)
+            raise PostgresUnavailable(f"the database server does not start: {tail}")
 
     def _make_roles(self) -> None:
         with psycopg.connect(self.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
