@@ -152,19 +152,17 @@ class Batches:
         committed."""
         keys = [key for waiting in part for key in waiting.keys]
         now = max(waiting.command.at for waiting in part)
-        changed = False
+        deciding = True
         try:
             async with self._pool.connection() as conn:
                 state = await self._steps.load(conn, org_id, keys, now=now, configs=self._configs)
                 answers = await self._decide(part, state)
                 left = part[len(answers) :]
                 changed = state.mark() > 0
-                if changed:
-                    await self._steps.save(conn, org_id, state)
-                else:
-                    await conn.rollback()
+                deciding = False
+                await self._steps.save(conn, org_id, state)
         except Exception as problem:
-            if changed and is_transient(problem):
+            if not deciding and is_transient(problem):
                 raise CommitUnknown(state.transaction, answers, left) from problem
             raise
         self._answer(org_id, part, answers, left, changed=changed)

@@ -93,9 +93,6 @@ class FakeDatabase:
     async def check(self) -> None:
         self.checks += 1
 
-    async def rollback(self) -> None:
-        pass
-
     # the steps
 
     @property
@@ -142,7 +139,7 @@ class FakeDatabase:
             if any(code.startswith("bad") for code in state.journal):
                 raise psycopg.errors.NumericValueOutOfRange("too large")
             self.statuses[state.transaction] = committed
-            if committed:
+            if committed and state.journal:
                 self.rows.setdefault(org_id, []).extend(state.journal)
                 self.batches.append((org_id, list(state.journal)))
             if failure:
