@@ -31,7 +31,8 @@ class Event(Struct, frozen=True, kw_only=True):
     `lot_moves` is JSON text: all that the event did to lots, in order (`lots.decode_moves`); "" where it touched none.
 
     `points` is credits less debits of the member's points accounts in this event, in minor units of the event's
-    program asset. `program_no` is the till's program (0 where none); `entries` says in bits what kinds of lines the
+    program asset. `mirrors` is the event whose transfers this one shows, where it has none of its own because another
+    member is on their other side. `program_no` is the till's program (0 where none); `entries` says in bits what kinds of lines the
     event holds, so that filtered pages need not open events that cannot match: see `entry_bit`.
     """
 
@@ -43,6 +44,7 @@ class Event(Struct, frozen=True, kw_only=True):
     recorded_at: datetime
     transfers: int
     points: int = 0
+    mirrors: int = 0
     source: str = ""
     store_no: int = 0
     till_no: int = 0

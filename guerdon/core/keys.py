@@ -9,6 +9,8 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("spend", by, value)                                           the same, with all open lots
     ("programs",)                                                  the internal accounts of all programs
     ("transfer", id)                                               transfers of that id, request or parent; their holds
+    ("lot", number)  ("account_no", number)
+    ("event", seq)                                                 the event, its transfers and every lot it names
     ("reference", text)  ("outcome", actor, key)
     ("purchase", by, value)                                        purchase, its event's transfers, returns, redemption, member
     ("return", number)  ("redemption", id)  ("redemption_reference", text)
@@ -21,6 +23,7 @@ from collections.abc import Callable
 from typing import Any
 
 from guerdon.core import commands as c
+from guerdon.core.programs import ROLES, internal_name
 from guerdon.core.state import Key
 
 
@@ -69,8 +72,6 @@ def references(posting: c.Posting, legs: int) -> list[str]:
     return [own] + [f"{own}-{i}" for i in range(1, legs + 1)]
 
 
-
-
 def _purchase(command: c.RecordPurchase) -> list[Key]:
     found: list[Key] = [("purchase_number", command.number), ("programs",)]
     if command.member:
@@ -97,9 +98,11 @@ def _identifiers(command: c.RegisterMember | c.ChangeMember) -> list[Key]:
 _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
     c.OpenLedger: lambda x: [],
     c.RenameLedger: lambda x: [("ledger", x.ledger)],
-    c.OpenAccount: lambda x: [("ledger", x.ledger)]
-    + ([("member", "id", x.member)] if x.member else [])
-    + ([("internal", x.indicator, x.asset)] if x.indicator else []),
+    c.OpenAccount: lambda x: (
+        [("ledger", x.ledger)]
+        + ([("member", "id", x.member)] if x.member else [])
+        + ([("internal", x.indicator, x.asset)] if x.indicator else [])
+    ),
     c.AssignAccount: lambda x: [("account", x.account), ("member", "id", x.member)],
     c.Post: _post,
     c.Settle: lambda x: [("transfer", x.target)],
@@ -110,7 +113,10 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
     c.IssueKey: lambda x: [],
     c.RevokeKey: lambda x: [("key", x.target)],
     c.CreateAsset: lambda x: [],
-    c.CreateProgram: lambda x: [("programs",)],
+    c.CreateProgram: lambda x: [
+        ("programs",),
+        *(("internal", internal_name(role, first, x.code), x.asset) for role in ROLES for first in (True, False)),
+    ],
     c.ChangeProgram: lambda x: [],
     c.CreateStore: lambda x: [],
     c.CreateTill: lambda x: [],
@@ -120,8 +126,9 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
     c.RemoveMember: lambda x: [("member", *x.member)],
     c.RecordPurchase: _purchase,
     c.ReturnPurchase: lambda x: [("purchase", *x.purchase), ("return", x.number), ("programs",)],
-    c.Redeem: lambda x: [("spend", *x.member), ("programs",)]
-    + ([("redemption_reference", x.reference)] if x.reference else []),
+    c.Redeem: lambda x: (
+        [("spend", *x.member), ("programs",)] + ([("redemption_reference", x.reference)] if x.reference else [])
+    ),
     c.ReverseRedemption: lambda x: [("redemption", x.redemption), ("programs",)],
     c.Award: lambda x: [("member", *x.member), ("programs",)],
     c.ExpireLots: lambda x: [("programs",), *(("account_no", no) for no in x.accounts)],

@@ -7,10 +7,13 @@ again: applying `EFFECTS` of every move in order rebuilds the row. Debits take t
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from guerdon.core.state import State
 
 MoveKind = Literal[
     "open", "take", "refill", "repay", "return", "return_redeemed", "return_expired", "expire", "hold", "unhold"
@@ -82,3 +85,112 @@ def decode_moves(text: str) -> list[LotMove]:
 def by_expiry(lot: Lot) -> tuple[bool, datetime, int]:
     """Sort key: soonest expiry first, never-expiring last, older first on a tie."""
     return (lot.expires_at is None, lot.expires_at or lot.earned_at, lot.no)
+
+
+# -- mechanics: every change of a lot goes through `change`, and every change is written down as a move ----------------
+
+
+def change(state: State, moves: list[LotMove], lot: Lot, kind: MoveKind, amount: int) -> Lot:
+    """Apply one move to a lot and write it down."""
+    remaining, redeemed, returned, expired, held = EFFECTS[kind]
+    changed = Lot(
+        no=lot.no,
+        account=lot.account,
+        event_seq=lot.event_seq,
+        amount=lot.amount,
+        remaining=lot.remaining + remaining * amount,
+        redeemed=lot.redeemed + redeemed * amount,
+        returned=lot.returned + returned * amount,
+        expired=lot.expired + expired * amount,
+        held=lot.held + held * amount,
+        earned_at=lot.earned_at,
+        expires_at=lot.expires_at,
+        rule=lot.rule,
+        version=lot.version,
+        line=lot.line,
+        purchase_no=lot.purchase_no,
+    )
+    state.put(state.lots, lot.no, changed)
+    moves.append(LotMove(lot.no, kind, amount))
+    return changed
+
+
+def open_lot(
+    state: State,
+    moves: list[LotMove],
+    account_no: int,
+    event_seq: int,
+    amount: int,
+    *,
+    earned_at: datetime,
+    expires_at: datetime | None,
+    rule: str = "",
+    version: int = 0,
+    line: int | None = None,
+    purchase_no: int = 0,
+) -> Lot:
+    """A new lot with all of its amount remaining."""
+    lot = Lot(
+        no=state.next("lot"),
+        account=account_no,
+        event_seq=event_seq,
+        amount=amount,
+        remaining=amount,
+        earned_at=earned_at,
+        expires_at=expires_at,
+        rule=rule,
+        version=version,
+        line=line,
+        purchase_no=purchase_no,
+    )
+    state.put(state.lots, lot.no, lot)
+    state.put(state.account_lots, account_no, (*state.account_lots.get(account_no, ()), lot.no))
+    moves.append(LotMove(lot.no, "open", amount, account_no, earned_at, expires_at, rule, version, line, purchase_no))
+    return lot
+
+
+def usable(state: State, account_no: int, as_of: datetime) -> list[Lot]:
+    """The lots that may be spent at a moment, soonest expiry first. All open lots must be loaded."""
+    lots = [
+        lot
+        for lot in state.open_lots(account_no)
+        if lot.remaining > lot.held and (lot.expires_at is None or lot.expires_at > as_of)
+    ]
+    lots.sort(key=by_expiry)
+    return lots
+
+
+def take(
+    state: State, moves: list[LotMove], account_no: int, amount: int, as_of: datetime, kind: MoveKind = "take"
+) -> int:
+    """Consume up to `amount` from the lots that expire first. Returns what the lots did not have."""
+    for lot in usable(state, account_no, as_of):
+        if not amount:
+            break
+        part = min(amount, lot.free)
+        change(state, moves, lot, kind, part)
+        amount -= part
+    return amount
+
+
+def repay(state: State, moves: list[LotMove], opened: list[int], owed: int) -> None:
+    """Let newly credited lots (by number) cover at once what the account owed before the credit."""
+    for no in opened:
+        if not owed:
+            return
+        lot = state.lots[no]
+        part = min(owed, lot.free)
+        if part:
+            change(state, moves, lot, "repay", part)
+            owed -= part
+
+
+def overdue(state: State, account_no: int, as_of: datetime) -> list[Lot]:
+    """The lots whose unpinned rest has ended by a moment, soonest first. Overdue lots are always loaded with their account."""
+    lots = [
+        lot
+        for lot in state.lots_of(account_no)
+        if lot.expires_at is not None and lot.expires_at <= as_of and lot.remaining > lot.held
+    ]
+    lots.sort(key=by_expiry)
+    return lots

@@ -6,9 +6,22 @@ A member is Blnk's identity. Personal data (`profile`) is stored apart, so that 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+import msgspec
 from msgspec import Struct
+
+from guerdon.core.booking import Booking
+from guerdon.core.commands import ChangeMember, RegisterMember, RemoveMember, Where
+from guerdon.core.events import Name
+from guerdon.core.ledger import add_account
+from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
+from guerdon.core.places import Place, locate
+from guerdon.core.programs import CATEGORIES, Program
+from guerdon.core.results import Changed, Registered
+
+if TYPE_CHECKING:
+    from guerdon.core.state import State
 
 IDENTIFIER_KINDS = ("external_id", "email", "mobile", "card")
 
@@ -38,3 +51,145 @@ def normalise(kind: str, value: str) -> str:
     if kind == "card":
         return "".join(c for c in text if c.isalnum()).upper()
     return text
+
+
+# -- commands ---------------------------------------------------------------------------------------------------------
+
+
+def register(state: State, command: RegisterMember) -> Outcome:
+    """Register a person, open three accounts per program and book `CustomerRegistration`; or, raw, just the identity."""
+    for kind, value in command.identifiers:
+        taken = state.find(("member", kind, value))
+        if taken is not None:
+            return Rejected(Rejection.IDENTIFIER_TAKEN, kind, {"identifier": value})
+    place = locate(
+        state,
+        Where(
+            event_at=command.event_at,
+            source=command.source,
+            store=command.store,
+            till=command.till,
+            imported=command.imported,
+        ),
+    )
+    if isinstance(place, Rejected):
+        return place
+    member = add_member(state, command.id, command.identifiers, command.enrol, place.event_at)
+    if command.profile:
+        state.put(state.profiles, member.no, command.profile)
+    if command.meta:
+        state.put(state.metadata, ("idt", member.id), (1, command.meta))
+        state.put(state.found, ("metadata", "idt", member.id), (1, command.meta))
+    event_no = enrol(state, member, place, command.actor) if command.enrol else 0
+    return Accepted(Registered(id=member.id, number=member.no, event_no=event_no, registered_at=member.registered_at))
+
+
+def add_member(
+    state: State, id: str, identifiers: tuple[tuple[str, str], ...], enrolled: bool, registered_at: datetime
+) -> Member:
+    """A new active member; identifiers are known to be free."""
+    member = Member(
+        no=state.next("member"), id=id, enrolled=enrolled, registered_at=registered_at, identifiers=identifiers
+    )
+    state.put(state.members, member.no, member)
+    state.put(state.member_accounts, member.no, {})
+    for selector in (("id", id), ("number", str(member.no)), *identifiers):
+        state.put(state.found, ("member", *selector), member.no)
+    return member
+
+
+def enrol(state: State, member: Member, place: Place, actor: str) -> int:
+    """Open the member's accounts in every program and book `CustomerRegistration`. Returns the event's number."""
+    booking = Booking(state, Name.CUSTOMER_REGISTRATION, member.no, place)
+    opening = [
+        line for program in state.config.programs.values() for line in open_accounts(state, booking, member, program)
+    ]
+    return booking.close(actor=actor, body={"opening": opening}).seq
+
+
+def account_in(state: State, member: Member, program: Program, category: str = "regular") -> int:
+    """The member's account in a program. A program newer than the member opens its accounts now (`PointsLedgerBulkJob`)."""
+    accounts = state.member_accounts.get(member.no, {})
+    if (program.no, category) not in accounts:
+        place = Place(event_at=state.now, judged_at=state.now)
+        booking = Booking(state, Name.POINTS_LEDGER_BULK_JOB, member.no, place)
+        opening = open_accounts(state, booking, member, program)
+        booking.close(actor="guerdon", body={"opening": opening})
+        accounts = state.member_accounts[member.no]
+    return accounts[program.no, category]
+
+
+def open_accounts(state: State, booking: Booking, member: Member, program: Program) -> list[dict[str, int | str]]:
+    """One account per category, floor 0, lots tracked. Returns the opening balance lines for the event's body."""
+    accounts = dict(state.member_accounts.get(member.no, {}))
+    lines: list[dict[str, int | str]] = []
+    for category in CATEGORIES:
+        account = add_account(
+            state,
+            program.asset,
+            program.ledger_no,
+            member_no=member.no,
+            program_no=program.no,
+            category=category,
+            floor=0,
+            tracks_lots=True,
+        )
+        accounts[program.no, category] = account.no
+        booking.note("opening_balance", category)
+        lines.append({"program_no": program.no, "category": category, "account_no": account.no})
+    state.put(state.member_accounts, member.no, accounts)
+    return lines
+
+
+def resolve(state: State, selector: tuple[str, str], active: bool = True) -> Member | Rejected:
+    """The member a caller names; refused when unknown and, with `active`, when blocked or merged."""
+    no = state.find(("member", *selector))
+    if no is None:
+        return Rejected(Rejection.MEMBER_NOT_FOUND, "member", {"member": ":".join(selector)})
+    member = state.members[no]
+    if active and member.status != "active":
+        code = Rejection.MEMBER_BLOCKED if member.status == "blocked" else Rejection.MEMBER_MERGED
+        return Rejected(code, "member", {"member": ":".join(selector)})
+    return member
+
+
+def change(state: State, command: ChangeMember) -> Outcome:
+    """Change profile, identifiers or status; what is None stays."""
+    member = resolve(state, command.member, active=False)
+    if isinstance(member, Rejected):
+        return member
+    if member.status == "merged":
+        return Rejected(Rejection.MEMBER_MERGED, "member")
+    changed = member
+    if command.identifiers is not None:
+        for kind, value in command.identifiers:
+            taken = state.find(("member", kind, value))
+            if taken not in (None, member.no):
+                return Rejected(Rejection.IDENTIFIER_TAKEN, kind, {"identifier": value})
+        for kind, value in member.identifiers:
+            if (kind, value) not in command.identifiers:
+                state.put(state.found, ("member", kind, value), None)
+        for kind, value in command.identifiers:
+            state.put(state.found, ("member", kind, value), member.no)
+        changed = msgspec.structs.replace(changed, identifiers=command.identifiers)
+    if command.status is not None:
+        changed = msgspec.structs.replace(changed, status=command.status)
+    if changed != member:
+        state.put(state.members, member.no, changed)
+    if command.profile is not None:
+        state.put(state.profiles, member.no, command.profile)
+    return Accepted(Changed(id=member.id))
+
+
+def remove(state: State, command: RemoveMember) -> Outcome:
+    """Remove a raw identity. Whoever holds or held an account stays: history names them."""
+    member = resolve(state, command.member, active=False)
+    if isinstance(member, Rejected):
+        return member
+    held = any(account.member_no == member.no for account in state.accounts.values())
+    if member.enrolled or held:
+        return Rejected(Rejection.MEMBER_IN_USE, "identity_id", {"identity_id": member.id})
+    state.put(state.removed_members, member.no, True)
+    for selector in (("id", member.id), ("number", str(member.no)), *member.identifiers):
+        state.put(state.found, ("member", *selector), None)
+    return Accepted(Changed(id=member.id))

@@ -79,6 +79,7 @@ class Rejected(Struct, frozen=True, tag="rejected"):
     code: Rejection
     field: str = ""
     detail: dict[str, Any] = {}
+    replayed: bool = False
 
 
 class Accepted(Struct, frozen=True, tag="accepted"):

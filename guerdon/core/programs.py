@@ -140,7 +140,6 @@ class Config(Struct, frozen=True, kw_only=True):
         return _select(self.tills.values(), selector)
 
 
-
 _Thing = TypeVar("_Thing", Program, Store, Till)
 
 

@@ -1,12 +1,40 @@
-"""Purchases: what a customer bought, and the frozen shares that later returns go by."""
+"""Purchases: what a customer bought, what it earned, what points paid of it, and the frozen shares that returns go by."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from guerdon.core.commands import Line, Tender
+from guerdon.core.assets import AMOUNT_MAX, allocate
+from guerdon.core.booking import Booking
+from guerdon.core.commands import Line, RecordPurchase, Tender
+from guerdon.core.content import encode, fingerprint, replay
+from guerdon.core.earning import Earning, earnings
+from guerdon.core.events import Name
+from guerdon.core.ledger import internal_account, out_of_range
+from guerdon.core.members import Member, account_in, add_member, enrol, resolve
+from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
+from guerdon.core.places import Place, locate
+from guerdon.core.points import (
+    Portion,
+    amount_refusal,
+    book_redemption,
+    choose_program,
+    credit,
+    expire_overdue,
+    internal,
+    minimum_refusal,
+    shortage,
+    worth,
+)
+from guerdon.core.points import expires_at as points_end
+from guerdon.core.programs import CATEGORIES, Program
+from guerdon.core.results import Earned, Purchased
+
+if TYPE_CHECKING:
+    from guerdon.core.state import State
 
 
 class Purchase(Struct, frozen=True, kw_only=True):
@@ -54,18 +82,268 @@ class PurchaseReturn(Struct, frozen=True, kw_only=True):
     result: str
 
 
-class Redemption(Struct, frozen=True, kw_only=True):
-    """Points that were spent. `reversed` is a projection: what has been given back so far."""
+# -- recording --------------------------------------------------------------------------------------------------------
 
-    id: str
-    no: int
-    member_no: int
-    program_no: int
-    event_seq: int
-    purchase_no: int
-    points: int
-    reversed: int
-    reference: str
-    event_at: datetime
-    fingerprint: bytes
-    result: str
+
+def record(state: State, command: RecordPurchase) -> Outcome:
+    """The checkout's one call: points spent, points earned, wallet money, all in one piece.
+
+    The purchase number is a natural reference: same content again replays, other content is refused, and a number that
+    was refused may be tried again.
+    """
+    content = fingerprint(command)
+    known = state.find(("purchase_number", command.number))
+    if known is not None:
+        purchase = state.purchases[known]
+        return replay(purchase.fingerprint, purchase.result, content, Rejection.NUMBER_TAKEN, "number")
+    amount = _amount(command)
+    if isinstance(amount, Rejected):
+        return amount
+    if command.currency not in state.config.assets:
+        return Rejected(Rejection.ASSET_NOT_FOUND, "currency", {"asset": command.currency})
+    place = locate(state, command.where)
+    if isinstance(place, Rejected):
+        return place
+    if command.member is None:
+        return _record_guest(state, command, place, amount, content)
+    member = _member(state, command, place)
+    if isinstance(member, Rejected):
+        return member
+    program = choose_program(state, command.program, place)
+    if isinstance(program, Rejected):
+        return program
+    account_no = account_in(state, member, program)
+    expire_overdue(state, account_no, place.judged_at)
+    spending = _spending(state, command, program, account_no, amount)
+    if isinstance(spending, Rejected):
+        return spending
+    points, money = spending
+    shares = allocate(money, [max(line.amount, 0) for line in command.lines]) if money else [0] * len(command.lines)
+    refused = _wallet_refusal(state, command, amount - money)
+    if refused is not None:
+        return refused
+    earned = earnings(program, command.lines, [line.amount - s for line, s in zip(command.lines, shares, strict=True)])
+    pool = internal(state, program, "pool")
+    if out_of_range(state, pool, account_no, sum(earning.points for earning in earned)):
+        return Rejected(Rejection.AMOUNT_OUT_OF_RANGE, "lines", {"maximum": str(AMOUNT_MAX)})
+    no = state.next("purchase")
+    redemption_id = None
+    if points:
+        redemption_id = state.new_id()
+        book_redemption(
+            state, member, program, place, points, id=redemption_id, money=money, purchase_no=no, actor=command.actor
+        )
+    booking = Booking(state, Name.TRANSACTION_ADD, member.no, place)
+    _pay(state, booking, command, amount - money)
+    _credit(state, booking, member, program, earned, place, no)
+    event = booking.close(
+        actor=command.actor,
+        reference=command.number,
+        purchase_no=no,
+        body={
+            "purchase_id": command.id,
+            "program_no": program.no,
+            "earned": [{"rule": e.rule, "version": e.version, "points": e.points, "basis": e.basis} for e in earned],
+        },
+    )
+    for category in {"regular", *(earning.category for earning in earned)}:
+        expire_overdue(state, account_in(state, member, program, category), state.now)
+    ends = points_end(program.policies, place.event_at)
+    result = Purchased(
+        id=command.id,
+        number=command.number,
+        purchase_no=no,
+        event_no=event.seq,
+        member_id=member.id,
+        event_at=place.event_at,
+        recorded_at=state.now,
+        currency=command.currency,
+        amount=amount,
+        paid=amount - money,
+        spent_points=points,
+        spent_money=money,
+        redemption_id=redemption_id or "",
+        earned=tuple(
+            Earned(
+                program_no=program.no,
+                rule=earning.rule,
+                version=earning.version,
+                category=earning.category,
+                points=earning.points,
+                basis=earning.basis,
+                expires_at=ends,
+            )
+            for earning in earned
+        ),
+        balances=((program.no, state.figures_of(account_no).balance),),
+    )
+    return _keep(state, command, result, place, member.no, shares, content)
+
+
+def _record_guest(state: State, command: RecordPurchase, place: Place, amount: int, content: bytes) -> Outcome:
+    """A purchase of nobody we know: booked, so that it can be returned and counted, and worth no points."""
+    if command.spend:
+        return Rejected(Rejection.MEMBER_NOT_FOUND, "member", {"reason": "a guest has no points to spend"})
+    if command.wallet:
+        return Rejected(Rejection.MEMBER_NOT_FOUND, "member", {"reason": "a guest has no wallet"})
+    no = state.next("purchase")
+    booking = Booking(state, Name.TRANSACTION_ADD, 0, place)
+    event = booking.close(
+        actor=command.actor, reference=command.number, purchase_no=no, body={"purchase_id": command.id}
+    )
+    result = Purchased(
+        id=command.id,
+        number=command.number,
+        purchase_no=no,
+        event_no=event.seq,
+        member_id="",
+        event_at=place.event_at,
+        recorded_at=state.now,
+        currency=command.currency,
+        amount=amount,
+        paid=amount,
+        spent_points=0,
+        spent_money=0,
+        redemption_id="",
+        earned=(),
+        balances=(),
+    )
+    return _keep(state, command, result, place, 0, [0] * len(command.lines), content)
+
+
+def _amount(command: RecordPurchase) -> int | Rejected:
+    """The purchase's amount: the sum of its lines, which the amount given must equal."""
+    if not command.lines:
+        return Rejected(Rejection.PURCHASE_WITHOUT_LINES, "lines")
+    amount = sum(line.amount for line in command.lines)
+    if command.amount is not None and command.amount != amount:
+        return Rejected(Rejection.AMOUNT_MISMATCH, "amount", {"amount": command.amount, "sum_of_lines": amount})
+    if amount < 0:
+        return Rejected(Rejection.AMOUNT_NOT_POSITIVE, "lines", {"sum_of_lines": amount})
+    if any(abs(line.amount) > AMOUNT_MAX for line in command.lines) or amount > AMOUNT_MAX:
+        return Rejected(Rejection.AMOUNT_OUT_OF_RANGE, "lines", {"maximum": str(AMOUNT_MAX)})
+    return amount
+
+
+def _member(state: State, command: RecordPurchase, place: Place) -> Member | Rejected:
+    """Who buys; with `register` an external id nobody has yet is registered at the time of the purchase."""
+    assert command.member is not None
+    by, value = command.member
+    if command.register and by == "external_id" and state.find(("member", by, value)) is None:
+        member = add_member(state, state.new_id(), (command.member,), True, place.event_at)
+        enrol(state, member, place, command.actor)
+        return member
+    return resolve(state, command.member)
+
+
+def _spending(
+    state: State, command: RecordPurchase, program: Program, account_no: int, amount: int
+) -> tuple[int, int] | Rejected:
+    """The points that are really taken and the money they buy: rounded down, and never points that buy nothing."""
+    if not command.spend:
+        return 0, 0
+    refused = amount_refusal(command.spend, "spend_points")
+    if refused is not None:
+        return refused
+    rate = program.policies.redemption_rate
+    if rate is None or program.policies.currency not in ("", command.currency):
+        return Rejected(
+            Rejection.REDEMPTION_RATE_MISSING, "spend_points", {"program": program.code, "currency": command.currency}
+        )
+    money = min(worth(program, command.spend), amount)
+    points = -(-money * rate.points // rate.money)
+    refused = minimum_refusal(program, command.spend) or shortage(state, account_no, max(points, command.spend))
+    return refused or (points, money)
+
+
+def _wallet_refusal(state: State, command: RecordPurchase, due: int) -> Rejected | None:
+    """Whether the wallet that is to pay exists, is of the purchase's currency, and holds enough."""
+    if not command.wallet:
+        return None
+    no = state.find(("account", command.wallet))
+    if no is None:
+        return Rejected(Rejection.ACCOUNT_NOT_FOUND, "wallet", {"balance_id": command.wallet})
+    if state.accounts[no].asset != command.currency or state.accounts[no].tracks_lots:
+        return Rejected(
+            Rejection.ASSET_MISMATCH,
+            "wallet",
+            {"currency": command.currency, "account_currency": state.accounts[no].asset},
+        )
+    figures = state.figures_of(no)
+    if due > figures.available:
+        return Rejected(Rejection.INSUFFICIENT_FUNDS, "wallet", {"required": due, "available": figures.available})
+    return None
+
+
+def _pay(state: State, booking: Booking, command: RecordPurchase, due: int) -> None:
+    if command.wallet and due:
+        wallet = state.find(("account", command.wallet))
+        booking.move(wallet, internal_account(state, f"@Revenue{command.currency}", command.currency), due)
+
+
+def _credit(
+    state: State,
+    booking: Booking,
+    member: Member,
+    program: Program,
+    earned: list[Earning],
+    place: Place,
+    purchase_no: int,
+) -> None:
+    """One credit per category, one lot per earning."""
+    for category in CATEGORIES:
+        portions = [
+            Portion(points=e.points, rule=e.rule, version=e.version, line=e.line)
+            for e in earned
+            if e.category == category
+        ]
+        if portions:
+            credit(
+                state,
+                booking,
+                account_in(state, member, program, category),
+                internal(state, program, "pool"),
+                portions,
+                program.policies,
+                earned_at=place.event_at,
+                purchase_no=purchase_no,
+            )
+
+
+def _keep(
+    state: State,
+    command: RecordPurchase,
+    result: Purchased,
+    place: Place,
+    member_no: int,
+    shares: list[int],
+    content: bytes,
+) -> Outcome:
+    """Write the purchase's row and answer."""
+    purchase = Purchase(
+        no=result.purchase_no,
+        id=command.id,
+        number=command.number,
+        member_no=member_no,
+        event_seq=result.event_no,
+        event_at=place.event_at,
+        recorded_at=state.now,
+        currency=command.currency,
+        amount=result.amount,
+        paid=result.paid,
+        spent_points=result.spent_points,
+        redemption_id=result.redemption_id or None,
+        source=place.source,
+        store_no=place.store_no,
+        till_no=place.till_no,
+        lines=command.lines,
+        shares=tuple(shares),
+        tenders=command.tenders,
+        fingerprint=content,
+        result=encode(result),
+        meta=command.meta,
+    )
+    state.put(state.purchases, purchase.no, purchase)
+    state.put(state.found, ("purchase_number", purchase.number), purchase.no)
+    state.forget(("purchase", "number", purchase.number))
+    return Accepted(result)

@@ -125,6 +125,4 @@ class Expired(Result, frozen=True, kw_only=True):
     points: int
 
 
-AnyResult = (
-    Opened | Changed | Registered | Posted | Purchased | Returned | Redeemed | Reversed | Awarded | Expired
-)
+AnyResult = Opened | Changed | Registered | Posted | Purchased | Returned | Redeemed | Reversed | Awarded | Expired

@@ -13,16 +13,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from guerdon.core.access import ApiKey
-from guerdon.core.accounts import NO_FIGURES, Account, Figures, Hold, Ledger, Scheduled, Transfer
-from guerdon.core.events import Event
+from guerdon.core.accounts import NO_FIGURES
 from guerdon.core.ids import sub_id
-from guerdon.core.lots import Lot
-from guerdon.core.members import Member
-from guerdon.core.programs import Config, Program, Store, Till
-from guerdon.core.purchases import Purchase, PurchaseReturn, Redemption
+
+if TYPE_CHECKING:
+    from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Transfer
+    from guerdon.core.assets import Asset
+    from guerdon.core.events import Event
+    from guerdon.core.access import ApiKey
+    from guerdon.core.lots import Lot
+    from guerdon.core.members import Member
+    from guerdon.core.programs import Config, Program, Store, Till
+    from guerdon.core.purchases import Purchase, PurchaseReturn
+    from guerdon.core.redemptions import Redemption
 
 Key = tuple[Any, ...]
 K = TypeVar("K")
@@ -52,13 +57,14 @@ class State:
     """Tables of rows by their number, what keys were found to mean, and the journal of changes.
 
     `counters` hold the organisation's last numbers (`seq`, `account`, `lot`, `member`, `purchase`, `config`, `ledger`);
-    `last_recorded_at` and `last_hash` come from the head row.
+    `last_recorded_at` and `last_hash` come from the head row; `transaction` is the database's own name for the batch.
     """
 
     def __init__(self, config: Config, counters: dict[str, int], last_recorded_at: datetime, last_hash: bytes) -> None:
         self.config = config
         self.last_recorded_at = last_recorded_at
         self.last_hash = last_hash
+        self.transaction = ""
         self.counters: Table[str, int] = Table("counters")
         self.counters.update(counters)
         self.ledgers: Table[int, Ledger] = Table("ledgers")
@@ -71,6 +77,7 @@ class State:
         self.holds: Table[int, Hold] = Table("holds")
         self.scheduled: Table[int, Scheduled] = Table("scheduled")
         self.members: Table[int, Member] = Table("members")
+        self.removed_members: Table[int, bool] = Table("removed_members")
         self.profiles: Table[int, str] = Table("profiles")
         self.member_accounts: Table[int, dict[tuple[int, str], int]] = Table("member_accounts")
         self.program_accounts: Table[tuple[int, str], int] = Table("program_accounts")
@@ -80,7 +87,7 @@ class State:
         self.programs: Table[int, Program] = Table("programs")
         self.stores: Table[int, Store] = Table("stores")
         self.tills: Table[int, Till] = Table("tills")
-        self.assets: Table[str, int] = Table("assets")
+        self.assets: Table[str, Asset] = Table("assets")
         self.sources: Table[str, datetime] = Table("sources")
         self.metadata: Table[tuple[str, str], tuple[int, str]] = Table("metadata")
         self.api_keys: Table[str, ApiKey] = Table("api_keys")
@@ -150,7 +157,7 @@ class State:
 
     def begin(self, command_id: str, at: datetime, actor: str = "") -> int:
         """Start a command: its time is when it was received, never before what is already recorded. Returns a mark."""
-        self.now = at if at > self.last_recorded_at else self.last_recorded_at
+        self.now = max(self.last_recorded_at, at)
         self._command_id = command_id
         self._ordinal = 0
         self._actor = actor

@@ -1,0 +1,125 @@
+"""Booking one event: its transfers, what it does to lots, and the figures the points ledger filters by.
+
+An event takes its number first and its transfers the following ones, so whoever books must `close` it before starting
+the next.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from guerdon.core.accounts import Action, Transfer
+from guerdon.core.events import Event, Name, entry_bit
+from guerdon.core.ledger import Naming, book
+from guerdon.core.lots import LotMove, encode_moves
+from guerdon.core.places import Place
+
+if TYPE_CHECKING:
+    from guerdon.core.state import State
+
+
+class Booking:
+    """An event in the making. `moves` is handed to the lot functions, which write down what they do."""
+
+    __slots__ = ("_entries", "_points", "_state", "_transfers", "id", "member_no", "moves", "name", "place", "seq")
+
+    def __init__(self, state: State, name: Name, member_no: int, place: Place, id: str = "") -> None:
+        self._state = state
+        self.name = name
+        self.member_no = member_no
+        self.place = place
+        self.id = id or state.new_id()
+        self.seq = state.next("seq")
+        self.moves: list[LotMove] = []
+        self._transfers = 0
+        self._points = 0
+        self._entries = 0
+
+    def move(
+        self,
+        source: int,
+        destination: int,
+        amount: int,
+        *,
+        action: Action = "apply",
+        effective_at: datetime | None = None,
+        naming: Naming | None = None,
+        parent: str | None = None,
+        detail: str | None = None,
+        lower_floor: bool = False,
+    ) -> Transfer:
+        """One transfer of this event. Funds and range were checked before."""
+        state = self._state
+        transfer = book(
+            state,
+            action,
+            source,
+            destination,
+            amount,
+            state.accounts[source].asset,
+            id=naming.id if naming else "",
+            event_seq=self.seq,
+            effective_at=effective_at or self.place.event_at,
+            reference=naming.reference if naming else None,
+            request_id=naming.request_id if naming else None,
+            request_reference=naming.request_reference if naming else None,
+            parent=parent,
+            detail=detail,
+            lower_floor=lower_floor,
+        )
+        self._transfers += 1
+        if action in ("apply", "settle"):
+            self._note(source, "debit", -amount)
+            self._note(destination, "credit", amount)
+        return transfer
+
+    def _note(self, account_no: int, entry_type: str, points: int) -> None:
+        account = self._state.accounts[account_no]
+        if account.tracks_lots and account.member_no == self.member_no:
+            self._points += points
+            self._entries |= entry_bit(entry_type, account.category)
+
+    def note(self, entry_type: str, category: str) -> None:
+        """Note a line that has no transfer here: an opening balance of zero, or one on the event that is mirrored."""
+        self._entries |= entry_bit(entry_type, category)
+
+    def close(
+        self,
+        *,
+        actor: str = "",
+        reason: str = "",
+        reference: str = "",
+        purchase_no: int = 0,
+        mirrors: int = 0,
+        points: int | None = None,
+        body: dict[str, Any] | None = None,
+    ) -> Event:
+        """Write the event's row."""
+        place = self.place
+        event = Event(
+            seq=self.seq,
+            id=self.id,
+            name=self.name.value,
+            member_no=self.member_no,
+            event_at=place.event_at,
+            recorded_at=self._state.now,
+            transfers=self._transfers,
+            points=self._points if points is None else points,
+            mirrors=mirrors,
+            source=place.source,
+            store_no=place.store_no,
+            till_no=place.till_no,
+            program_no=place.program.no if place.program else 0,
+            purchase_no=purchase_no,
+            reference=reference,
+            actor=actor,
+            reason=reason,
+            entries=self._entries,
+            body=msgspec.json.encode(body).decode() if body else "",
+            lot_moves=encode_moves(self.moves),
+        )
+        self._state.put(self._state.events, event.seq, event)
+        return event

@@ -1,0 +1,105 @@
+"""The table from command to function, and the one way through: outcome known, decide, keep or undo, remember the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from guerdon.core import commands as c
+from guerdon.core import access, ledger, members, metadata, points, purchases, returns, setup
+from guerdon.core.content import fingerprint
+from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
+from guerdon.core.results import AnyResult
+from guerdon.core.state import State
+
+
+def decide(command: c.Command, state: State) -> Outcome:
+    """Decide one command and change the state accordingly; a refusal changes nothing but its stored outcome.
+
+    With an idempotency key the same request gets the stored answer, accepted or refused, and another request under the
+    same key is refused. Raises `NotLoaded`, with the state as it was, when the batch lacks a row.
+    """
+    mark = state.begin(command.id, command.at, command.actor)
+    try:
+        if not command.key:
+            outcome = DECISIONS[type(command)](state, command)
+        else:
+            return _once(command, state, mark)
+    except BaseException:
+        state.rollback(mark)
+        raise
+    if isinstance(outcome, Rejected):
+        state.rollback(mark)
+    else:
+        state.accept()
+    return outcome
+
+
+def _once(command: c.Command, state: State, mark: int) -> Outcome:
+    """Decide under an idempotency key."""
+    said = command.fingerprint or fingerprint(command)
+    stored = state.find(("outcome", command.actor, command.key))
+    if stored is not None:
+        if stored[0] != said:
+            return Rejected(Rejection.IDEMPOTENCY_KEY_REUSED, "Idempotency-Key", {"key": command.key})
+        return _replayed(stored[1])
+    outcome = DECISIONS[type(command)](state, command)
+    if isinstance(outcome, Rejected):
+        state.rollback(mark)
+    answer = _answers.encode(outcome).decode()
+    state.put(state.outcomes, (command.actor, command.key), (said, answer, state.now))
+    state.put(state.found, ("outcome", command.actor, command.key), (said, answer))
+    state.accept()
+    return outcome
+
+
+class _Stored(msgspec.Struct, frozen=True, tag="accepted"):
+    """An accepted outcome as it is stored, with its result's type known."""
+
+    result: AnyResult
+    replayed: bool = False
+
+
+_answers = msgspec.json.Encoder(order="deterministic")
+_stored: msgspec.json.Decoder[_Stored | Rejected] = msgspec.json.Decoder(_Stored | Rejected)
+
+
+def _replayed(answer: str) -> Outcome:
+    """A stored answer, marked as such."""
+    stored = _stored.decode(answer)
+    if isinstance(stored, Rejected):
+        return msgspec.structs.replace(stored, replayed=True)
+    return Accepted(stored.result, replayed=True)
+
+
+DECISIONS: dict[type[c.Command], Callable[[State, Any], Outcome]] = {
+    c.OpenLedger: ledger.open_ledger,
+    c.RenameLedger: ledger.rename_ledger,
+    c.OpenAccount: ledger.open_account,
+    c.AssignAccount: ledger.assign_account,
+    c.Post: ledger.post,
+    c.Settle: ledger.settle,
+    c.Release: ledger.release,
+    c.Refund: ledger.refund,
+    c.RunScheduled: ledger.run_scheduled,
+    c.Annotate: metadata.annotate,
+    c.IssueKey: access.issue,
+    c.RevokeKey: access.revoke,
+    c.CreateAsset: setup.create_asset,
+    c.CreateProgram: setup.create_program,
+    c.ChangeProgram: setup.change_program,
+    c.CreateStore: setup.create_store,
+    c.CreateTill: setup.create_till,
+    c.RegisterSource: setup.register_source,
+    c.RegisterMember: members.register,
+    c.ChangeMember: members.change,
+    c.RemoveMember: members.remove,
+    c.RecordPurchase: purchases.record,
+    c.ReturnPurchase: returns.take_back,
+    c.Redeem: points.redeem,
+    c.ReverseRedemption: points.reverse,
+    c.Award: points.award,
+    c.ExpireLots: points.expire,
+}

@@ -1,0 +1,443 @@
+"""Points: earn, redeem, give back, expire.
+
+Promises that an account's points equal its lots less what it owes, that the lot which expires first is spent first,
+that points end at their instant whether or not that has been posted, and that what was spent returns to the lots it
+came from. `purchases.py` and `returns.py` use these to book a bill; `raw_points.py` covers raw transfers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import groupby
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Struct
+
+from guerdon.core import lots, members
+from guerdon.core.assets import AMOUNT_MAX
+from guerdon.core.booking import Booking
+from guerdon.core.commands import Award, ExpireLots, Redeem, ReverseRedemption
+from guerdon.core.content import encode, fingerprint, replay
+from guerdon.core.dates import end_of_day_after, midnight_after_months
+from guerdon.core.events import Name
+from guerdon.core.ledger import out_of_range
+from guerdon.core.lots import LotMove
+from guerdon.core.members import Member
+from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
+from guerdon.core.places import Place, locate
+from guerdon.core.programs import Policies, Program
+from guerdon.core.redemptions import Redemption
+from guerdon.core.results import Awarded, Expired, Redeemed, Reversed
+from guerdon.core.state import NotLoaded
+
+if TYPE_CHECKING:
+    from guerdon.core.state import State
+
+
+class Portion(Struct, frozen=True, kw_only=True):
+    """Points to be credited as one lot, with the rule (and its version) and the line they come from."""
+
+    points: int
+    rule: str = ""
+    version: int = 0
+    line: int | None = None
+
+
+# -- what events are made of ------------------------------------------------------------------------------------------
+
+
+def internal(state: State, program: Program, role: str) -> int:
+    """The number of a program's internal account (`programs.ROLES`)."""
+    try:
+        return state.program_accounts[program.no, role]
+    except KeyError:
+        raise NotLoaded(("programs",)) from None
+
+
+def program_of(state: State, account_no: int) -> Program:
+    return state.config.programs[state.accounts[account_no].program_no]
+
+
+def choose_program(state: State, selector: tuple[str, str] | None, place: Place) -> Program | Rejected:
+    """The program named, else the till's, else the organisation's first."""
+    if selector is not None:
+        named = state.config.program(selector)
+        if named is None:
+            return Rejected(Rejection.PROGRAM_NOT_FOUND, "program", {"program": selector[1]})
+        return named
+    if place.program is not None:
+        return place.program
+    if not state.config.programs:
+        return Rejected(Rejection.PROGRAM_NOT_FOUND, "program", {"reason": "the organisation has no program yet"})
+    return state.config.programs[min(state.config.programs)]
+
+
+def expires_at(policies: Policies, earned_at: datetime) -> datetime | None:
+    """The exclusive end of points earned at a moment: the local midnight after their last day, None = never."""
+    expiry = policies.expiry
+    if expiry.kind == "never":
+        return None
+    zone = ZoneInfo(policies.timezone)
+    if expiry.kind == "days":
+        return end_of_day_after(earned_at, expiry.count, zone)
+    return midnight_after_months(earned_at, expiry.count, zone)
+
+
+def expire_overdue(state: State, account_no: int, as_of: datetime) -> tuple[int, int]:
+    """Post what has ended on an account by a moment, one `PointsExpiry` per instant. Returns (lots, points)."""
+    due = lots.overdue(state, account_no, as_of)
+    if not due:
+        return 0, 0
+    account = state.accounts[account_no]
+    program = program_of(state, account_no)
+    total = 0
+    for instant, group in groupby(due, key=lambda lot: lot.expires_at):
+        assert instant is not None
+        booking = Booking(state, Name.POINTS_EXPIRY, account.member_no, Place(event_at=instant, judged_at=instant))
+        points = 0
+        for lot in group:
+            points += lot.free
+            lots.change(state, booking.moves, lot, "expire", lot.free)
+        booking.move(account_no, internal(state, program, "expired"), points)
+        booking.close(actor="guerdon")
+        total += points
+    return len(due), total
+
+
+def owed(state: State, account_no: int) -> int:
+    """What an account that a return took below zero still has to pay back."""
+    return max(0, -state.figures_of(account_no).available)
+
+
+def credit(
+    state: State,
+    booking: Booking,
+    account_no: int,
+    from_account: int,
+    portions: Iterable[Portion],
+    policies: Policies,
+    *,
+    earned_at: datetime,
+    purchase_no: int = 0,
+) -> None:
+    """Credit points as one transfer and one lot per portion; what the account owes is repaid from them at once."""
+    portions = [portion for portion in portions if portion.points > 0]
+    total = sum(portion.points for portion in portions)
+    if not total:
+        return
+    debt = owed(state, account_no)
+    ends = expires_at(policies, earned_at)
+    booking.move(from_account, account_no, total)
+    opened = [
+        lots.open_lot(
+            state,
+            booking.moves,
+            account_no,
+            booking.seq,
+            portion.points,
+            earned_at=earned_at,
+            expires_at=ends,
+            rule=portion.rule,
+            version=portion.version,
+            line=portion.line,
+            purchase_no=purchase_no,
+        ).no
+        for portion in portions
+    ]
+    lots.repay(state, booking.moves, opened, debt)
+
+
+def spend(state: State, booking: Booking, account_no: int, to_account: int, points: int) -> None:
+    """Debit points, the lots that expire first giving first. That there are enough was checked before."""
+    missing = lots.take(state, booking.moves, account_no, points, booking.place.judged_at)
+    assert not missing, "spending was checked against what is available"
+    booking.move(account_no, to_account, points)
+
+
+def restore(
+    state: State, booking: Booking, account_no: int, from_account: int, taken: list[LotMove], skip: int, points: int
+) -> None:
+    """Give back `points` of what a spending took, after the `skip` points given back earlier.
+
+    The lot taken last is filled first, with its original expiry. What the account owes is repaid from it.
+    """
+    debt = owed(state, account_no)
+    filled: list[int] = []
+    rest = points
+    for move in reversed(taken):
+        size = move.amount
+        passed = min(skip, size)
+        skip -= passed
+        part = min(rest, size - passed)
+        if part:
+            lots.change(state, booking.moves, _lot(state, move.lot), "refill", part)
+            filled.append(move.lot)
+            rest -= part
+    booking.move(from_account, account_no, points)
+    lots.repay(state, booking.moves, filled, debt)
+
+
+def _lot(state: State, no: int) -> lots.Lot:
+    try:
+        return state.lots[no]
+    except KeyError:
+        raise NotLoaded(("lot", no)) from None
+
+
+def taken_by(state: State, event_seq: int) -> list[LotMove]:
+    """What an event's spending took from lots, in order."""
+    event = state.events.get(event_seq)
+    if event is None:
+        raise NotLoaded(("event", event_seq))
+    return [move for move in lots.decode_moves(event.lot_moves) if move.kind == "take"]
+
+
+def shortage(state: State, account_no: int, points: int) -> Rejected | None:
+    """Whether an account lacks points, after what is overdue was posted."""
+    available = state.figures_of(account_no).available
+    if points > available:
+        return Rejected(
+            Rejection.INSUFFICIENT_POINTS,
+            "points",
+            {"required": points, "available": max(0, available), "shortfall": points - max(0, available)},
+        )
+    return None
+
+
+def amount_refusal(points: int, field: str = "points") -> Rejected | None:
+    if points <= 0:
+        return Rejected(Rejection.AMOUNT_NOT_POSITIVE, field)
+    if points > AMOUNT_MAX:
+        return Rejected(Rejection.AMOUNT_OUT_OF_RANGE, field, {"maximum": str(AMOUNT_MAX)})
+    return None
+
+
+# -- commands ---------------------------------------------------------------------------------------------------------
+
+
+def redeem(state: State, command: Redeem) -> Outcome:
+    """Spend points of one program. A reference that was used before replays the same redemption and refuses another."""
+    content = fingerprint(command)
+    if command.reference:
+        id = state.find(("redemption_reference", command.reference))
+        if id is not None:
+            known = state.redemptions[id]
+            return replay(known.fingerprint, known.result, content, Rejection.REFERENCE_TAKEN, "reference")
+    refused = amount_refusal(command.points)
+    if refused is not None:
+        return refused
+    member = members.resolve(state, command.member)
+    if isinstance(member, Rejected):
+        return member
+    place = locate(state, command.where)
+    if isinstance(place, Rejected):
+        return place
+    program = choose_program(state, command.program, place)
+    if isinstance(program, Rejected):
+        return program
+    account_no = members.account_in(state, member, program)
+    expire_overdue(state, account_no, place.judged_at)
+    refused = minimum_refusal(program, command.points) or shortage(state, account_no, command.points)
+    if refused is not None:
+        return refused
+    booked = book_redemption(
+        state,
+        member,
+        program,
+        place,
+        command.points,
+        id=command.id,
+        money=worth(program, command.points),
+        reference=command.reference,
+        content=content,
+        actor=command.actor,
+        reason=command.reason,
+    )
+    if command.meta:
+        state.put(state.metadata, ("rdm", command.id), (1, command.meta))
+    expire_overdue(state, account_no, state.now)
+    return Accepted(booked)
+
+
+def minimum_refusal(program: Program, points: int) -> Rejected | None:
+    minimum = program.policies.minimum_redemption
+    if points < minimum:
+        return Rejected(Rejection.INSUFFICIENT_POINTS, "points", {"minimum": minimum, "points": points})
+    return None
+
+
+def worth(program: Program, points: int) -> int:
+    """The money that points buy at the program's rate, rounded down; 0 where the program has no rate."""
+    rate = program.policies.redemption_rate
+    return points * rate.money // rate.points if rate else 0
+
+
+def book_redemption(
+    state: State,
+    member: Member,
+    program: Program,
+    place: Place,
+    points: int,
+    *,
+    id: str,
+    money: int,
+    reference: str = "",
+    content: bytes = b"",
+    purchase_no: int = 0,
+    actor: str = "",
+    reason: str = "",
+) -> Redeemed:
+    """Book `PointsRedemption` and remember the redemption, so that it can be reversed. Everything was checked before."""
+    account_no = members.account_in(state, member, program)
+    booking = Booking(state, Name.POINTS_REDEMPTION, member.no, place)
+    spend(state, booking, account_no, internal(state, program, "pool"), points)
+    event = booking.close(
+        actor=actor,
+        reason=reason,
+        reference=reference,
+        purchase_no=purchase_no,
+        body={"redemption_id": id, "program_no": program.no, "money": money},
+    )
+    result = Redeemed(
+        id=id,
+        event_no=event.seq,
+        program_no=program.no,
+        points=points,
+        money=money,
+        taken=tuple((move.lot, move.amount) for move in booking.moves if move.kind == "take"),
+        balance=state.figures_of(account_no).balance,
+    )
+    redemption = Redemption(
+        id=id,
+        no=state.next("redemption"),
+        member_no=member.no,
+        program_no=program.no,
+        event_seq=event.seq,
+        purchase_no=purchase_no,
+        points=points,
+        reversed=0,
+        reference=reference,
+        event_at=place.event_at,
+        fingerprint=content,
+        result=encode(result),
+    )
+    state.put(state.redemptions, id, redemption)
+    state.put(state.found, ("redemption", id), id)
+    if reference:
+        state.put(state.found, ("redemption_reference", reference), id)
+    return result
+
+
+def reverse(state: State, command: ReverseRedemption) -> Outcome:
+    """Give back redeemed points, in whole or in part, repeatable up to the whole.
+
+    Lots are filled again with their original expiry; what has ended meanwhile expires at once and is told apart.
+    """
+    id = state.find(("redemption", command.redemption))
+    if id is None:
+        return Rejected(Rejection.REDEMPTION_NOT_FOUND, "redemption", {"redemption_id": command.redemption})
+    redemption = state.redemptions[id]
+    if command.points is not None:
+        refused = amount_refusal(command.points)
+        if refused is not None:
+            return refused
+    left = redemption.points - redemption.reversed
+    if left == 0:
+        return Rejected(Rejection.ALREADY_REVERSED, "redemption", {"redemption_id": id})
+    points = left if command.points is None else command.points
+    if points > left:
+        return Rejected(
+            Rejection.REVERSAL_EXCEEDS_REDEMPTION,
+            "points",
+            {"redeemed": redemption.points, "reversed": redemption.reversed, "left": left},
+        )
+    place = locate(state, command.where)
+    if isinstance(place, Rejected):
+        return place
+    program = state.config.programs[redemption.program_no]
+    account_no = state.member_accounts[redemption.member_no][program.no, "regular"]
+    expire_overdue(state, account_no, state.now)
+    booking = Booking(state, Name.POINTS_REDEMPTION_REVERSAL, redemption.member_no, place)
+    give_back(state, booking, redemption, account_no, program, points)
+    event = booking.close(
+        actor=command.actor,
+        reason=command.reason,
+        purchase_no=redemption.purchase_no,
+        body={"redemption_id": id, "program_no": program.no},
+    )
+    if command.meta:
+        state.put(state.metadata, ("rvs", command.id), (1, command.meta))
+    _, expired = expire_overdue(state, account_no, state.now)
+    balance = state.figures_of(account_no).balance
+    return Accepted(
+        Reversed(id=command.id, event_no=event.seq, redemption_id=id, points=points, expired=expired, balance=balance)
+    )
+
+
+def give_back(
+    state: State, booking: Booking, redemption: Redemption, account_no: int, program: Program, points: int
+) -> None:
+    """Restore part of a redemption inside an event and remember how much of it is given back."""
+    restore(
+        state,
+        booking,
+        account_no,
+        internal(state, program, "reversed"),
+        taken_by(state, redemption.event_seq),
+        redemption.reversed,
+        points,
+    )
+    changed = msgspec.structs.replace(redemption, reversed=redemption.reversed + points)
+    state.put(state.redemptions, redemption.id, changed)
+
+
+def award(state: State, command: Award) -> Outcome:
+    """Goodwill: points from the pool to the member, with a reason and an actor."""
+    refused = amount_refusal(command.points)
+    if refused is not None:
+        return refused
+    member = members.resolve(state, command.member)
+    if isinstance(member, Rejected):
+        return member
+    place = locate(state, command.where)
+    if isinstance(place, Rejected):
+        return place
+    program = choose_program(state, command.program, place)
+    if isinstance(program, Rejected):
+        return program
+    account_no = members.account_in(state, member, program)
+    pool = internal(state, program, "pool")
+    if out_of_range(state, pool, account_no, command.points):
+        return Rejected(Rejection.AMOUNT_OUT_OF_RANGE, "points", {"maximum": str(AMOUNT_MAX)})
+    expire_overdue(state, account_no, place.judged_at)
+    booking = Booking(state, Name.GOODWILL_AWARD, member.no, place)
+    portion = Portion(points=command.points, rule="goodwill", version=program.version)
+    credit(state, booking, account_no, pool, [portion], program.policies, earned_at=place.event_at)
+    event = booking.close(actor=command.actor, reason=command.reason, body={"program_no": program.no})
+    if command.meta:
+        state.put(state.metadata, ("evt", event.id), (1, command.meta))
+    expire_overdue(state, account_no, state.now)
+    return Accepted(
+        Awarded(
+            id=event.id,
+            event_no=event.seq,
+            points=command.points,
+            balance=state.figures_of(account_no).balance,
+        )
+    )
+
+
+def expire(state: State, command: ExpireLots) -> Outcome:
+    """Post what is overdue on these accounts. Running it late, twice or never changes no balance anybody may spend."""
+    count = points = 0
+    for account_no in command.accounts:
+        no = state.find(("account_no", account_no))
+        if no is None:
+            return Rejected(Rejection.ACCOUNT_NOT_FOUND, "accounts", {"account_no": account_no})
+        lots_expired, points_expired = expire_overdue(state, no, state.now)
+        count += lots_expired
+        points += points_expired
+    return Accepted(Expired(lots=count, points=points))

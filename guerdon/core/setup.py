@@ -1,0 +1,189 @@
+"""Setting up an organisation: assets, programs, stores, tills, sources.
+
+All of it is configuration: each change makes a new configuration, which the writer keeps per process by its version.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from guerdon.core.accounts import GENERAL_LEDGER, Ledger
+from guerdon.core.assets import SCALE_MAX, Asset
+from guerdon.core.commands import (
+    ChangeProgram,
+    CreateAsset,
+    CreateProgram,
+    CreateStore,
+    CreateTill,
+    RegisterSource,
+)
+from guerdon.core.ledger import add_account
+from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
+from guerdon.core.places import SOURCES
+from guerdon.core.programs import ROLES, Policies, Program, Store, Till, internal_name
+from guerdon.core.results import Changed, Opened
+
+if TYPE_CHECKING:
+    from guerdon.core.state import State
+
+DAYS_MAX = 36_500
+MONTHS_MAX = 1_200
+RULES_MAX = 200
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+def create_asset(state: State, command: CreateAsset) -> Outcome:
+    """Register what is counted. The scale is fixed for good; the same asset again with the same scale is no error."""
+    known = state.config.assets.get(command.code)
+    if known is not None:
+        if known.scale != command.scale:
+            return Rejected(Rejection.ASSET_IN_USE, "scale", {"code": command.code, "scale": known.scale})
+        return Accepted(Opened(id=command.code, created_at=state.now))
+    if not 0 <= command.scale <= SCALE_MAX:
+        return Rejected(Rejection.INVALID_VALUE, "scale", {"minimum": 0, "maximum": SCALE_MAX})
+    asset = Asset(command.code, command.scale)
+    state.put(state.assets, asset.code, asset)
+    state.set_config(msgspec.structs.replace(state.config, assets=_with(state.config.assets, asset.code, asset)))
+    return Accepted(Opened(id=asset.code, created_at=state.now))
+
+
+def create_program(state: State, command: CreateProgram) -> Outcome:
+    """A scheme with its ledger and internal accounts. The first program of an asset gets the plain names (`@PointsPool`)."""
+    config = state.config
+    if config.program(("code", command.code)) is not None:
+        return Rejected(Rejection.CODE_TAKEN, "code", {"code": command.code})
+    if command.asset not in config.assets:
+        return Rejected(Rejection.ASSET_NOT_FOUND, "asset", {"asset": command.asset})
+    refused = _policies_refusal(state, command.policies)
+    if refused is not None:
+        return refused
+    first = all(program.asset != command.asset for program in config.programs.values())
+    ledger = Ledger(no=state.next("ledger"), id=state.new_id(), name=command.name, opened_at=state.now)
+    state.put(state.ledgers, ledger.no, ledger)
+    state.put(state.found, ("ledger", ledger.id), ledger.no)
+    program = Program(
+        no=state.next("config"),
+        id=command.id,
+        ledger_no=ledger.no,
+        code=command.code,
+        name=command.name,
+        asset=command.asset,
+        first=first,
+        version=1,
+        policies=command.policies,
+    )
+    for role in ROLES:
+        _open_internal(state, program, role)
+    _put_program(state, program)
+    return Accepted(Opened(id=program.id, number=program.no, created_at=state.now))
+
+
+def _open_internal(state: State, program: Program, role: str) -> None:
+    """One internal account of a program; a raw transfer may have opened it already, then it gets its role now."""
+    name = internal_name(role, program.first, program.code)
+    no = state.find(("internal", name, program.asset))
+    if no is None:
+        no = add_account(state, program.asset, GENERAL_LEDGER, indicator=name, program_no=program.no, role=role).no
+    else:
+        account = msgspec.structs.replace(state.accounts[no], program_no=program.no, role=role)
+        state.put(state.accounts, no, account)
+    state.put(state.program_accounts, (program.no, role), no)
+
+
+def _put_program(state: State, program: Program) -> None:
+    state.put(state.programs, program.no, program)
+    state.set_config(msgspec.structs.replace(state.config, programs=_with(state.config.programs, program.no, program)))
+
+
+def change_program(state: State, command: ChangeProgram) -> Outcome:
+    """The next version of a program's policies. What was earned before keeps its version."""
+    program = state.config.program(command.program)
+    if program is None:
+        return Rejected(Rejection.PROGRAM_NOT_FOUND, "program", {"program": command.program[1]})
+    refused = _policies_refusal(state, command.policies)
+    if refused is not None:
+        return refused
+    _put_program(
+        state,
+        msgspec.structs.replace(
+            program, name=command.name or program.name, policies=command.policies, version=program.version + 1
+        ),
+    )
+    return Accepted(Changed(id=program.id))
+
+
+def _policies_refusal(state: State, policies: Policies) -> Rejected | None:
+    """What in the policies cannot work, naming the place."""
+    try:
+        ZoneInfo(policies.timezone)
+    except (KeyError, ValueError, OSError):
+        return Rejected(Rejection.INVALID_VALUE, "policies.timezone", {"timezone": policies.timezone})
+    expiry = policies.expiry
+    longest = {"never": 0, "days": DAYS_MAX, "months": MONTHS_MAX}[expiry.kind]
+    if not (min(1, longest) <= expiry.count <= longest):
+        return Rejected(
+            Rejection.INVALID_VALUE, "policies.expiry.count", {"minimum": min(1, longest), "maximum": longest}
+        )
+    rate = policies.redemption_rate
+    if rate is not None and (rate.points <= 0 or rate.money <= 0):
+        return Rejected(Rejection.INVALID_VALUE, "policies.redemption_rate", {"minimum": 1})
+    if policies.currency and policies.currency not in state.config.assets:
+        return Rejected(Rejection.ASSET_NOT_FOUND, "policies.currency", {"asset": policies.currency})
+    if len(policies.rules) > RULES_MAX:
+        return Rejected(Rejection.INVALID_VALUE, "policies.rules", {"maximum": RULES_MAX})
+    seen: set[str] = set()
+    for i, rule in enumerate(policies.rules):
+        if rule.code in seen:
+            return Rejected(Rejection.CODE_TAKEN, f"policies.rules[{i}].code", {"code": rule.code})
+        seen.add(rule.code)
+        if rule.points <= 0 or rule.amount <= 0:
+            return Rejected(Rejection.INVALID_VALUE, f"policies.rules[{i}]", {"minimum": 1})
+    return None
+
+
+def create_store(state: State, command: CreateStore) -> Outcome:
+    if state.config.store(("code", command.code)) is not None:
+        return Rejected(Rejection.CODE_TAKEN, "code", {"code": command.code})
+    store = Store(no=state.next("config"), id=command.id, code=command.code, name=command.name)
+    state.put(state.stores, store.no, store)
+    state.set_config(msgspec.structs.replace(state.config, stores=_with(state.config.stores, store.no, store)))
+    return Accepted(Opened(id=store.id, number=store.no, created_at=state.now))
+
+
+def create_till(state: State, command: CreateTill) -> Outcome:
+    if state.config.till(("code", command.code)) is not None:
+        return Rejected(Rejection.CODE_TAKEN, "code", {"code": command.code})
+    store = state.config.store(command.store)
+    if store is None:
+        return Rejected(Rejection.STORE_NOT_FOUND, "store", {"store": command.store[1]})
+    program = state.config.program(command.program)
+    if program is None:
+        return Rejected(Rejection.PROGRAM_NOT_FOUND, "program", {"program": command.program[1]})
+    till = Till(
+        no=state.next("config"),
+        id=command.id,
+        code=command.code,
+        name=command.name or command.code,
+        store_no=store.no,
+        program_no=program.no,
+    )
+    state.put(state.tills, till.no, till)
+    state.set_config(msgspec.structs.replace(state.config, tills=_with(state.config.tills, till.no, till)))
+    return Accepted(Opened(id=till.id, number=till.no, created_at=state.now))
+
+
+def register_source(state: State, command: RegisterSource) -> Outcome:
+    """Add a channel. One that is known already is no error."""
+    if command.code not in SOURCES and command.code not in state.config.sources:
+        state.put(state.sources, command.code, state.now)
+        state.set_config(msgspec.structs.replace(state.config, sources=state.config.sources | {command.code}))
+    return Accepted(Opened(id=command.code, created_at=state.now))
+
+
+def _with(mapping: dict[_K, _V], key: _K, value: _V) -> dict[_K, _V]:
+    return {**mapping, key: value}
