@@ -109,9 +109,7 @@ def load_mapping(given: str) -> Mapping:
             text = Path(given).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         names = ", ".join(ready_mappings())
-        raise FileRefused(
-            f"mapping {given}: neither a readable file ({error}) nor one of: {names}"
-        ) from error
+        raise FileRefused(f"mapping {given}: neither a readable file ({error}) nor one of: {names}") from error
     return parse_mapping(text, given)
 
 

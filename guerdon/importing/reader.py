@@ -8,28 +8,23 @@ with every fault of its lines, before anything of it is submitted. Row 1 is the 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from guerdon.importing.faults import Fault, FaultCode, FileRefused
+from guerdon.importing.cells import EPOCH, identifier_text, instant_reader
+from guerdon.importing.faults import Fault, FaultCode
 from guerdon.importing.figures import figure_reader
 from guerdon.importing.mapping import QUANTITY_SCALE, Catalogue, Mapping
 from guerdon.importing.spool import Spool
+from guerdon.importing.tables import BATCH_ROWS, Cells, rows
 
 HELD_LINES_MAX = 200_000
-PURCHASE_LINES_MAX = 10_000
-BATCH_ROWS = 32_768
-TEXT_MAX = 200
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_US = timedelta(microseconds=1)
+PURCHASE_LINES_MAX = 2_000
 
-Cells = tuple[Any, ...]
 Header = tuple[Any, Any, Any, Any, Any]
 
 
@@ -69,12 +64,35 @@ class Purchase(Struct, array_like=True):
 
     @property
     def at(self) -> datetime:
-        return _EPOCH + timedelta(microseconds=self.at_us)
+        return EPOCH + timedelta(microseconds=self.at_us)
 
     @property
     def amount(self) -> int:
         """The sum of the lines, in minor units."""
         return sum(line.amount for line in self.lines)
+
+
+class Purchases:
+    """The purchases of a file, once, by time and then by row, those with a fault among them.
+
+    `stores` are the store codes that sound purchases name.
+    """
+
+    def __init__(self, held_lines_max: int) -> None:
+        self.purchases = 0
+        self.rows = 0
+        self.stores: set[str] = set()
+        self._spool = Spool(Purchase, _by_time, _lines_held, held_lines_max)
+
+    def add(self, purchase: Purchase) -> None:
+        self.purchases += 1
+        self.rows += purchase.rows
+        if purchase.store and purchase.fault is None:
+            self.stores.add(purchase.store)
+        self._spool.add(purchase)
+
+    def __iter__(self) -> Iterator[Purchase]:
+        return self._spool.sorted()
 
 
 Progress = Callable[[int], None]
@@ -86,26 +104,21 @@ def read_purchases(
     mapping: Mapping,
     *,
     held_lines_max: int = HELD_LINES_MAX,
+    purchase_lines_max: int = PURCHASE_LINES_MAX,
     progress: Progress | None = None,
-) -> Iterator[Purchase]:
-    """Every purchase of the file, once, by time and then by row; those with a fault among them.
+) -> Purchases:
+    """The whole file, read, sorted and counted.
 
-    The same file and mapping always give the same sequence. Reads the whole file before the first one comes.
+    The same file and mapping always give the same sequence.
     """
     pieces = Spool(Purchase, _by_number, _lines_held, held_lines_max)
-    for piece in _pieces(_rows(path, mapping), mapping, progress):
+    cells = rows(path, _cell_columns(mapping), mapping.purchase.time, mapping.csv)
+    for piece in _pieces(cells, mapping, purchase_lines_max, progress):
         pieces.add(piece)
-    purchases = Spool(Purchase, _by_time, _lines_held, held_lines_max)
-    for purchase in _joined(pieces.sorted()):
+    purchases = Purchases(held_lines_max)
+    for purchase in _joined(pieces.sorted(), purchase_lines_max):
         purchases.add(purchase)
-    return purchases.sorted()
-
-
-def count_rows(path: Path) -> int | None:
-    """How many rows the file says it has, where it says so (Parquet)."""
-    if not _is_parquet(path):
-        return None
-    return int(_parquet_file(path).metadata.num_rows)
+    return purchases
 
 
 def _by_number(piece: Purchase) -> tuple[str, int]:
@@ -120,15 +133,22 @@ def _lines_held(purchase: Purchase) -> int:
     return len(purchase.lines) + 1
 
 
+def _cell_columns(mapping: Mapping) -> tuple[str | None, ...]:
+    purchase, line = mapping.purchase, mapping.line
+    header = (purchase.number, purchase.member, purchase.time, purchase.store, purchase.till)
+    brand = (line.brand,) if line.brand is not None else ()
+    return (*header, line.sku, line.quantity, line.amount, *line.categories, *brand)
+
+
 # -- joining ------------------------------------------------------------------------------------------------
 
 
-def _joined(pieces: Iterable[Purchase]) -> Iterator[Purchase]:
+def _joined(pieces: Iterable[Purchase], lines_max: int) -> Iterator[Purchase]:
     """Pieces sorted by number and row, joined into purchases; one without a number (a fault) stands alone."""
     whole: Purchase | None = None
     for piece in pieces:
         if whole is not None and piece.number and piece.number == whole.number:
-            _join(whole, piece)
+            _join(whole, piece, lines_max)
             continue
         if whole is not None:
             yield whole
@@ -137,7 +157,7 @@ def _joined(pieces: Iterable[Purchase]) -> Iterator[Purchase]:
         yield whole
 
 
-def _join(whole: Purchase, piece: Purchase) -> None:
+def _join(whole: Purchase, piece: Purchase, lines_max: int) -> None:
     whole.rows += piece.rows
     whole.fault = whole.fault or piece.fault
     if whole.fault is None:
@@ -146,8 +166,8 @@ def _join(whole: Purchase, piece: Purchase) -> None:
                 detail = f"{_FIELD_NAMES[name]} is not that of row {whole.row}"
                 whole.fault = RowFault(piece.row, FaultCode.PURCHASE_LINES_DIFFER, detail)
                 break
-    if whole.fault is None and len(whole.lines) + len(piece.lines) > PURCHASE_LINES_MAX:
-        whole.fault = _too_many_lines(piece.row)
+    if whole.fault is None and len(whole.lines) + len(piece.lines) > lines_max:
+        whole.fault = _too_many_lines(piece.row, lines_max)
     if whole.fault is None:
         whole.lines += piece.lines
 
@@ -155,11 +175,11 @@ def _join(whole: Purchase, piece: Purchase) -> None:
 _FIELD_NAMES = {"member": "the member", "at_us": "the time", "store": "the store", "till": "the till"}
 
 
-def _too_many_lines(row: int) -> RowFault:
-    return RowFault(row, FaultCode.TOO_MANY_LINES, f"more than {PURCHASE_LINES_MAX} lines in one purchase")
+def _too_many_lines(row: int, lines_max: int) -> RowFault:
+    return RowFault(row, FaultCode.TOO_MANY_LINES, f"more than {lines_max} lines in one purchase")
 
 
-def _pieces(rows: Iterable[Cells], mapping: Mapping, progress: Progress | None) -> Iterator[Purchase]:
+def _pieces(table: Iterable[Cells], mapping: Mapping, lines_max: int, progress: Progress | None) -> Iterator[Purchase]:
     """Neighbouring rows with the same header, joined. Cells come in the order of `_cell_columns`."""
     amount_of = figure_reader(
         mapping.amounts.scale, decimal=mapping.amounts.decimal, float_noise=mapping.amounts.float_noise
@@ -168,12 +188,12 @@ def _pieces(rows: Iterable[Cells], mapping: Mapping, progress: Progress | None) 
         QUANTITY_SCALE, decimal=mapping.amounts.decimal, float_noise=mapping.amounts.float_noise
     )
     line_of = _line_reader(mapping, amount_of, quantity_of)
-    instant_of = _instant_reader(mapping)
+    instant_of = instant_reader(mapping)
     columns = _cell_columns(mapping)
     piece: Purchase | None = None
     header: Header | None = None
     row = 0
-    for row, cells in enumerate(rows, 1):
+    for row, cells in enumerate(table, 1):
         if progress is not None and row % BATCH_ROWS == 0:
             progress(row)
         fresh = cells[:5]
@@ -185,8 +205,8 @@ def _pieces(rows: Iterable[Cells], mapping: Mapping, progress: Progress | None) 
         piece.rows += 1
         if piece.fault is not None:
             continue
-        if len(piece.lines) == PURCHASE_LINES_MAX:
-            piece.fault = _too_many_lines(row)
+        if len(piece.lines) == lines_max:
+            piece.fault = _too_many_lines(row, lines_max)
             piece.lines.clear()
             continue
         try:
@@ -199,9 +219,7 @@ def _pieces(rows: Iterable[Cells], mapping: Mapping, progress: Progress | None) 
         progress(row)
 
 
-def _opened(
-    header: Cells, row: int, instant_of: Callable[[Any], int], columns: tuple[str | None, ...]
-) -> Purchase:
+def _opened(header: Cells, row: int, instant_of: Callable[[Any], int], columns: tuple[str | None, ...]) -> Purchase:
     """A piece with its header read; what cannot be read becomes its fault."""
     piece = Purchase("", row, 0, 0, "", "", "", [])
     number, member, at, store, till = header
@@ -254,188 +272,6 @@ def _line_reader(
     return line
 
 
-def identifier_text(cell: Any, *, blank: bool = False) -> str:
-    """A number, code or name as text; whole floats (what pandas makes of integers with gaps) as integers."""
-    if type(cell) is int:
-        return str(cell)
-    if isinstance(cell, Fault):
-        raise cell
-    if isinstance(cell, str):
-        text = cell.strip()
-        if text == "" and not blank:
-            raise Fault(FaultCode.VALUE_MISSING, "the cell is empty")
-        if len(text) > TEXT_MAX:
-            raise Fault(FaultCode.INVALID_TEXT, f"longer than {TEXT_MAX} characters")
-        if "\x00" in text:
-            raise Fault(FaultCode.INVALID_TEXT, "a NUL character")
-        return text
-    if isinstance(cell, float):
-        if cell != cell:
-            if blank:
-                return ""
-            raise Fault(FaultCode.VALUE_MISSING, "the cell is empty (NaN)")
-        if cell.is_integer() and abs(cell) <= 2**53:
-            return str(int(cell))
-    if cell is None:
-        raise Fault(FaultCode.VALUE_MISSING, "the cell is empty")
-    raise Fault(FaultCode.INVALID_TEXT, f"{str(cell)[:TEXT_MAX]} is neither text nor an integer")
-
-
-# -- time ---------------------------------------------------------------------------------------------------
-
-
-class LocalTime(Struct, frozen=True, gc=False):
-    """A Parquet time without zone, in microseconds since 1970 of whatever zone the mapping says."""
-
-    us: int
-
-
-def _instant_reader(mapping: Mapping) -> Callable[[Any], int]:
-    """A function from a cell to microseconds since 1970 in UTC, which is what integers are already.
-
-    Of a local time that comes twice in autumn it is the first.
-    """
-    zone = ZoneInfo(mapping.purchase.zone)
-    zone_is_utc = mapping.purchase.zone == "UTC"
-    form = mapping.purchase.time_format
-
-    def instant(cell: Any) -> int:
-        if isinstance(cell, Fault):
-            raise cell
-        try:
-            if isinstance(cell, LocalTime):
-                if zone_is_utc:
-                    return _in_range(cell.us)
-                return since_epoch((_EPOCH + timedelta(microseconds=cell.us)).replace(tzinfo=zone))
-            if isinstance(cell, int):
-                return _in_range(cell)
-            if isinstance(cell, date):
-                return since_epoch(datetime.combine(cell, time(), zone))
-            if cell is None or cell == "":
-                raise Fault(FaultCode.VALUE_MISSING, "the cell is empty")
-            if isinstance(cell, str):
-                text = cell.strip()
-                moment = datetime.strptime(text, form) if form else datetime.fromisoformat(text)  # noqa: DTZ007
-                return since_epoch(moment if moment.tzinfo else moment.replace(tzinfo=zone))
-        except (ValueError, OverflowError):
-            pass
-        raise Fault(FaultCode.INVALID_TIME, f"{str(cell)[:TEXT_MAX]!r} is not a time of the years 1 to 9999")
-
-    return instant
-
-
-def _in_range(us: int) -> int:
-    _EPOCH + timedelta(microseconds=us)  # OverflowError when it is none that can be written down
-    return us
-
-
-def since_epoch(moment: datetime) -> int:
-    """Microseconds since 1970; OverflowError before the year 1 and after 9999 in UTC."""
-    return _in_range((moment - _EPOCH) // _US)
-
-
-# -- files --------------------------------------------------------------------------------------------------
-
-
-def _is_parquet(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4) == b"PAR1"
-
-
-def _cell_columns(mapping: Mapping) -> tuple[str | None, ...]:
-    purchase, line = mapping.purchase, mapping.line
-    header = (purchase.number, purchase.member, purchase.time, purchase.store, purchase.till)
-    brand = (line.brand,) if line.brand is not None else ()
-    return (*header, line.sku, line.quantity, line.amount, *line.categories, *brand)
-
-
-def _rows(path: Path, mapping: Mapping) -> Iterator[Cells]:
-    columns = _cell_columns(mapping)
-    if _is_parquet(path):
-        return _parquet_rows(path, columns, mapping.purchase.time)
-    return _csv_rows(path, columns, mapping)
-
-
-def _refuse_missing(path: Path, wanted: Iterable[str | None], present: Iterable[str]) -> None:
-    missing = sorted({column for column in wanted if column is not None} - set(present))
-    if missing:
-        raise FileRefused(f"{path.name} has no column {', '.join(missing)}; it has: {', '.join(present)}")
-
-
-def _parquet_file(path: Path) -> Any:
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError:
-        raise FileRefused("reading Parquet needs pyarrow: pip install 'guerdon[data]'") from None
-    try:
-        return parquet.ParquetFile(path, memory_map=False, buffer_size=1 << 20, pre_buffer=False)
-    except pa.ArrowException as error:
-        raise FileRefused(f"{path.name}: {error}") from error
-
-
-def _parquet_rows(path: Path, columns: tuple[str | None, ...], time_column: str | None) -> Iterator[Cells]:
-    import pyarrow as pa
-
-    file = _parquet_file(path)
-    _refuse_missing(path, columns, file.schema_arrow.names)
-    wanted = list(dict.fromkeys(column for column in columns if column is not None))
-    try:
-        for batch in file.iter_batches(BATCH_ROWS, columns=wanted):
-            lists = {name: _cells(batch.column(name), name == time_column) for name in wanted}
-            blank = [None] * batch.num_rows
-            cells = [lists[column] if column is not None else blank for column in columns]
-            yield from zip(*cells, strict=True)
-    except pa.ArrowException as error:
-        raise FileRefused(f"{path.name}: {error}") from error
-
-
-def _cells(array: Any, is_time: bool) -> list[Any]:
-    """A column as Python values: times as microseconds, small floats as their own shortest text."""
-    import pyarrow as pa
-
-    kind = array.type
-    if is_time and pa.types.is_timestamp(kind):
-        us = array.cast(pa.timestamp("us", kind.tz), safe=False).cast(pa.int64()).to_pylist()
-        return us if kind.tz else [None if value is None else LocalTime(value) for value in us]
-    if is_time and pa.types.is_integer(kind):
-        return array.cast(pa.string()).to_pylist()  # type: ignore[no-any-return]
-    if pa.types.is_float16(kind) or pa.types.is_float32(kind):
-        array = array.cast(pa.string())
-    elif pa.types.is_dictionary(kind):
-        array = array.dictionary_decode()
-    return array.to_pylist()  # type: ignore[no-any-return]
-
-
-def _csv_rows(path: Path, columns: tuple[str | None, ...], mapping: Mapping) -> Iterator[Cells]:
-    try:
-        with path.open(encoding=mapping.csv.encoding, newline="") as file:
-            rows = csv.reader(file, delimiter=mapping.csv.delimiter, strict=True)
-            names = [name.strip() for name in next(rows, [])]
-            _refuse_missing(path, columns, names)
-            places = [None if column is None else names.index(column) for column in columns]
-            width = len(names)
-            for cells in rows:
-                if len(cells) == width:
-                    yield tuple([None if place is None else cells[place] for place in places])
-                elif cells:
-                    yield _misshapen(cells, places, names)
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise FileRefused(f"{path.name}: {error}") from error
-
-
-def _misshapen(cells: list[str], places: list[int | None], names: list[str]) -> Cells:
-    """A row with too few or too many cells: its number, if it has one, and a fault in place of its time."""
-    if len(cells) < len(names):
-        fault = Fault(FaultCode.COLUMN_MISSING, f"the row ends before {names[len(cells)]}")
-    else:
-        fault = Fault(FaultCode.ROW_TOO_LONG, f"{len(cells)} cells under {len(names)} column names")
-    number = places[0]
-    if number is None or number >= len(cells):
-        return (fault, *(None for _ in places[1:]))
-    return (cells[number], None, fault, *(None for _ in places[3:]))
-
-
 # -- the catalogue ------------------------------------------------------------------------------------------
 
 
@@ -445,12 +281,11 @@ class Article(Struct, frozen=True, gc=False):
 
 
 def read_catalogue(path: Path, mapping: Mapping, catalogue: Catalogue) -> dict[str, Article]:
-    """Categories and brand by sku; of several rows for one sku the last counts, rows without one are skipped."""
+    """Categories and brand by sku; of several rows for one sku the last counts."""
     columns = (catalogue.sku, catalogue.brand, *catalogue.categories)
-    rows = _parquet_rows(path, columns, None) if _is_parquet(path) else _csv_rows(path, columns, mapping)
     articles: dict[str, Article] = {}
     shared: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for sku, brand, *categories in rows:
+    for sku, brand, *categories in rows(path, columns, None, mapping.csv):
         try:
             key = identifier_text(sku)
             found = tuple(identifier_text(cell) for cell in categories if cell is not None and cell != "")

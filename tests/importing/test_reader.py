@@ -17,7 +17,6 @@ from guerdon.importing.reader import (
     PURCHASE_LINES_MAX,
     LineRow,
     Purchase,
-    count_rows,
     read_catalogue,
     read_purchases,
 )
@@ -207,7 +206,6 @@ def parquet_columns(**changed: Any) -> dict[str, Any]:
 
 def test_parquet_columns_are_read_by_their_types(tmp_path: Path) -> None:
     path = parquet_file(tmp_path, **parquet_columns())
-    assert count_rows(path) == 2
     (purchase,) = read(path)
     assert purchase.fault is None
     assert (purchase.number, purchase.member, purchase.store) == ("17", "C1", "1")
