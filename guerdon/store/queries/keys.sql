@@ -3,12 +3,12 @@
 
 -- find_key --
 -- one key by its id
-select id::text, org_id, hash, name, owner, scopes, created_at, expires_at, revoked_at
+select id, org_id, hash, name, owner, scopes, created_at, expires_at, revoked_at
 from api_keys where id = %(id)s
 
 -- list_keys --
 -- the keys of an organisation, newest first, from a place in that order
-select id::text, org_id, hash, name, owner, scopes, created_at, expires_at, revoked_at
+select id, org_id, hash, name, owner, scopes, created_at, expires_at, revoked_at
 from api_keys
 where org_id = %(org)s and (%(before)s::uuid is null or id < %(before)s)
 order by id desc limit %(limit)s

@@ -2,7 +2,7 @@
 
 -- find_member --
 -- by id, number or any identifier
-select m.no, m.id::text, m.status, m.enrolled, m.registered_at, m.survivor_no,
+select m.no, m.id, m.status, m.enrolled, m.registered_at, m.survivor_no,
        (select coalesce(array_agg(array[i.kind, i.value] order by i.kind, i.value), '{}')
         from member_identifiers i where i.org_id = m.org_id and i.member_no = m.no) as identifiers,
        (select p.profile::text from member_profiles p where p.org_id = m.org_id and p.member_no = m.no) as profile,
@@ -19,7 +19,7 @@ where m.org_id = %(org)s and m.no = (
 
 -- list_members --
 -- in the order of registration, from a place in that order
-select m.no, m.id::text, m.status, m.enrolled, m.registered_at, m.survivor_no,
+select m.no, m.id, m.status, m.enrolled, m.registered_at, m.survivor_no,
        (select coalesce(array_agg(array[i.kind, i.value] order by i.kind, i.value), '{}')
         from member_identifiers i where i.org_id = m.org_id and i.member_no = m.no) as identifiers,
        (select p.profile::text from member_profiles p where p.org_id = m.org_id and p.member_no = m.no) as profile,
@@ -31,10 +31,10 @@ order by m.no limit %(limit)s
 
 -- balances --
 -- every account of a member with its figures, and what of its lots is overdue, pinned or about to end
-select a.no, a.id::text, a.asset, a.program_no, a.category,
-       coalesce(f.credit, 0)::text as credit, coalesce(f.debit, 0)::text as debit,
-       coalesce(f.inflight_debit, 0)::text as on_hold, coalesce(f.inflight_credit, 0)::text as incoming,
-       l.overdue::text, l.ending::text, l.first_end
+select a.no, a.id, a.asset, a.program_no, a.category,
+       coalesce(f.credit, 0) as credit, coalesce(f.debit, 0) as debit,
+       coalesce(f.inflight_debit, 0) as on_hold, coalesce(f.inflight_credit, 0) as incoming,
+       l.overdue, l.ending, l.first_end
 from accounts a
 left join figures f on f.org_id = a.org_id and f.account_no = a.no
 left join lateral (

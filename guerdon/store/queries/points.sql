@@ -4,6 +4,13 @@
 -- The filter that a page, its count and the closing balance share. `mask` 0 = entries of any kind; empty arrays and
 -- nulls = no such filter; `accounts` null = every account. `till_program` adds the redemptions made at its tills.
 from events e
+cross join lateral (
+    -- where its transfers stand: behind it, or behind the event that it mirrors
+    select case when e.mirrors > 0 then e.mirrors else e.seq end as first,
+           case when e.mirrors > 0
+                then (select m.transfers from events m where m.org_id = e.org_id and m.seq = e.mirrors)
+                else e.transfers end as transfers
+) x
 where e.org_id = %(org)s and e.member_no = %(member)s
   and (%(mask)s = 0 or e.entries & %(mask)s <> 0)
   and (%(names)s::text[] = '{}' or e.name = any(%(names)s))
@@ -18,18 +25,18 @@ where e.org_id = %(org)s and e.member_no = %(member)s
        or e.name in ('CustomerRegistration', 'PointsLedgerBulkJob')
        or (e.program_no = %(till_program)s and e.name = 'PointsRedemption')
        or exists (select 1 from transfers t
-                  where t.org_id = e.org_id and t.seq > e.seq and t.seq <= e.seq + e.transfers
+                  where t.org_id = e.org_id and t.seq > x.first and t.seq <= x.first + x.transfers
                     and (t.source = any(%(accounts)s) or t.destination = any(%(accounts)s))))
 
 -- newest_first --
-select e.seq, e.id::text, e.name, e.event_at, e.recorded_at, e.transfers, e.points::text, e.source, e.store_no,
+select e.seq, e.id, e.name, e.event_at, e.recorded_at, x.first, x.transfers, e.points, e.source, e.store_no,
        e.till_no, e.program_no, e.purchase_no, e.reference, e.actor, e.reason, e.body
 -- include matching
   and e.seq < %(place)s
 order by e.seq desc limit %(limit)s
 
 -- oldest_first --
-select e.seq, e.id::text, e.name, e.event_at, e.recorded_at, e.transfers, e.points::text, e.source, e.store_no,
+select e.seq, e.id, e.name, e.event_at, e.recorded_at, x.first, x.transfers, e.points, e.source, e.store_no,
        e.till_no, e.program_no, e.purchase_no, e.reference, e.actor, e.reason, e.body
 -- include matching
   and e.seq > %(place)s
@@ -54,17 +61,17 @@ select coalesce((
 
 -- entries --
 -- what a page's events moved, in order; one row per transfer
-select t.seq, t.event_seq, t.source, t.destination, t.amount::text, t.source_balance::text,
-       t.destination_balance::text, t.asset
-from unnest(%(seqs)s::bigint[], %(counts)s::int[]) as p (seq, transfers)
-join transfers t on t.org_id = %(org)s and t.seq > p.seq and t.seq <= p.seq + p.transfers
+select t.seq, p.first, t.source, t.destination, t.amount, t.source_balance,
+       t.destination_balance, t.asset
+from unnest(%(firsts)s::bigint[], %(counts)s::int[]) as p (first, transfers)
+join transfers t on t.org_id = %(org)s and t.seq > p.first and t.seq <= p.first + p.transfers
 where t.action in ('apply', 'settle')
 order by t.seq
 
 -- purchases_named --
 -- the numbers of a page's purchases and of their returns
-select p.no, p.id::text, p.number, p.currency, p.amount::text, p.paid::text, p.event_at,
-       r.event_seq as return_seq, r.id::text as return_id, r.number as return_number
+select p.no, p.id, p.number, p.currency, p.amount, p.paid, p.event_at,
+       r.event_seq as return_seq, r.id as return_id, r.number as return_number
 from purchases p
 left join purchase_returns r on r.org_id = p.org_id and r.purchase_no = p.no
 where p.org_id = %(org)s and p.no = any(%(purchases)s)
@@ -91,4 +98,4 @@ with recursive search as (
     ) t
     where s.low < s.high
 )
-select account_no, balance::text from search where low = high order by account_no
+select account_no, balance from search where low = high order by account_no

@@ -2,9 +2,9 @@
 
 -- find_purchase --
 -- by id or number, with its return if it was taken back
-select p.no, p.id::text, p.number, p.member_no, p.event_seq, p.event_at, p.recorded_at, p.currency,
-       p.amount::text, p.paid::text, p.source, p.store_no, p.till_no, p.lines, p.tenders, p.result, p.meta,
-       r.id::text as return_id, r.number as return_number, r.recorded_at as returned_at, r.result as return_result
+select p.no, p.id, p.number, p.member_no, p.event_seq, p.event_at, p.recorded_at, p.currency,
+       p.amount, p.paid, p.source, p.store_no, p.till_no, p.lines, p.tenders, p.result, p.meta,
+       r.id as return_id, r.number as return_number, r.recorded_at as returned_at, r.result as return_result
 from purchases p
 left join purchase_returns r on r.org_id = p.org_id and r.purchase_no = p.no
 where p.org_id = %(org)s
@@ -14,9 +14,9 @@ where p.org_id = %(org)s
 
 -- list_purchases --
 -- of one member (0 = of all), newest first, from a place in that order
-select p.no, p.id::text, p.number, p.member_no, p.event_seq, p.event_at, p.recorded_at, p.currency,
-       p.amount::text, p.paid::text, p.source, p.store_no, p.till_no, p.lines, p.tenders, p.result, p.meta,
-       r.id::text as return_id, r.number as return_number, r.recorded_at as returned_at, r.result as return_result
+select p.no, p.id, p.number, p.member_no, p.event_seq, p.event_at, p.recorded_at, p.currency,
+       p.amount, p.paid, p.source, p.store_no, p.till_no, p.lines, p.tenders, p.result, p.meta,
+       r.id as return_id, r.number as return_number, r.recorded_at as returned_at, r.result as return_result
 from purchases p
 left join purchase_returns r on r.org_id = p.org_id and r.purchase_no = p.no
 where p.org_id = %(org)s and p.member_no = %(member)s and p.no < %(before)s
@@ -24,8 +24,8 @@ order by p.no desc limit %(limit)s
 
 -- find_redemption --
 -- by id
-select r.id::text, r.no, m.id::text as member, r.program_no, r.event_seq, p.id::text as purchase,
-       r.points::text, r.reversed::text, r.reference, r.event_at, r.result
+select r.id, r.no, m.id as member, r.program_no, r.event_seq, p.id as purchase,
+       r.points, r.reversed, r.reference, r.event_at, r.result
 from redemptions r
 left join members m on m.org_id = r.org_id and m.no = r.member_no
 left join purchases p on p.org_id = r.org_id and p.no = r.purchase_no and r.purchase_no > 0
@@ -33,8 +33,8 @@ where r.org_id = %(org)s and r.id = %(id)s
 
 -- list_redemptions --
 -- of one member, newest first, from a place in that order
-select r.id::text, r.no, m.id::text as member, r.program_no, r.event_seq, p.id::text as purchase,
-       r.points::text, r.reversed::text, r.reference, r.event_at, r.result
+select r.id, r.no, m.id as member, r.program_no, r.event_seq, p.id as purchase,
+       r.points, r.reversed, r.reference, r.event_at, r.result
 from redemptions r
 left join members m on m.org_id = r.org_id and m.no = r.member_no
 left join purchases p on p.org_id = r.org_id and p.no = r.purchase_no and r.purchase_no > 0

@@ -1,0 +1,96 @@
+-- Transfers as Blnk shows them: a queued request is a second row (twin 1) beside its outcome (twin 0).
+
+-- every --
+-- all transfers and requests of the organisation; `parent` of an outcome is its request where it had one
+select t.seq, 0 as twin, t.id as transaction_id, coalesce(t.request_id, t.parent) as parent_transaction,
+       t.reference, t.action,
+       case t.action when 'apply' then 'APPLIED' when 'settle' then 'APPLIED' when 'hold' then 'INFLIGHT'
+                     when 'release' then 'VOID' when 'reject' then 'REJECTED' else 'SCHEDULED' end as status,
+       t.source, t.destination, t.asset, t.amount, t.recorded_at, t.effective_at, t.detail, t.hash,
+       t.id, t.request_id, t.parent
+from transfers t where t.org_id = %(org)s
+union all
+select t.seq, 1, t.request_id, t.parent, t.request_reference, t.action, 'QUEUED',
+       t.source, t.destination, t.asset, t.amount, t.recorded_at, t.effective_at, t.detail, t.hash,
+       t.id, t.request_id, t.parent
+from transfers t where t.org_id = %(org)s and t.request_id is not null
+
+-- fields --
+-- what a row is rendered from; accounts by id, `scale` of a registered asset
+select x.seq, x.twin, x.transaction_id::text, x.parent_transaction::text, x.reference, x.status,
+       s.id::text as source_id, d.id::text as destination_id, s.indicator as source_indicator,
+       d.indicator as destination_indicator, x.asset, x.amount::text, x.recorded_at,
+       x.effective_at, x.detail, x.hash, x.request_id::text, x.parent::text, a.scale, {meta}::text as meta
+
+-- joins --
+join accounts s on s.org_id = %(org)s and s.no = x.source
+join accounts d on d.org_id = %(org)s and d.no = x.destination
+left join assets a on a.org_id = %(org)s and a.code = x.asset
+
+-- meta --
+-- what was said about the row itself, its request, its parent and that one's request, the nearest last
+(select coalesce(jsonb_object_agg(said.key, said.value order by named.place), '{}'::jsonb)
+ from unnest(array[
+          (select p.parent from transfers p where p.org_id = %(org)s and p.id = x.parent),
+          (select p.request_id from transfers p where p.org_id = %(org)s and p.id = x.parent),
+          x.parent, x.request_id, x.transaction_id]) with ordinality as named (id, place)
+ cross join lateral (
+     select m.meta from metadata m
+     where m.org_id = %(org)s and m.kind in ('txn', 'bulk') and m.object = named.id::text
+     order by m.version desc limit 1) as latest
+ cross join lateral jsonb_each(latest.meta::jsonb) as said)
+
+-- list --
+-- a page, filtered and in the order asked for
+{fields} from ({every}) x {joins}
+where {condition}
+order by {order} limit %(limit)s offset %(offset)s
+
+-- count --
+select count(*) as total from ({every}) x {joins} where {condition}
+
+-- newest --
+-- the oldest row that an unfiltered page of the newest can reach
+x.seq >= coalesce((select seq from transfers where org_id = %(org)s
+                   order by seq desc offset %(window)s limit 1), 0)
+
+-- by_seqs --
+{fields} from ({every}) x {joins}
+where x.seq = any(%(seqs)s) order by x.seq, x.twin
+
+-- by_id --
+{fields} from ({every}) x {joins}
+where x.transaction_id = %(id)s::uuid order by x.seq limit 1
+
+-- by_reference --
+{fields} from ({every}) x {joins}
+where x.reference = %(reference)s order by x.seq limit 1
+
+-- legs --
+-- the legs of a split by the id of the whole: requests where it was queued, else outcomes
+{fields} from ({every}) x {joins}
+where x.parent_transaction = %(id)s::uuid and (x.twin = 1 or x.request_id is null) order by x.seq
+
+-- legs_by_reference --
+-- the same by the reference of the whole; its first leg has the reference with a suffix
+{fields} from ({every}) x {joins}
+where x.parent_transaction = (
+          select f.parent from transfers f
+          where f.org_id = %(org)s and f.parent is not null and f.detail::jsonb ->> 'sequence' is null
+            and (f.request_reference = %(reference)s || '_1' or f.reference = %(reference)s || '-1')
+          order by f.seq limit 1)
+  and (x.twin = 1 or x.request_id is null) order by x.seq
+
+-- precision_of --
+-- the precision that an id's transfers were posted with
+select coalesce((t.detail::jsonb ->> 'precision')::numeric::text, '1') as precision
+from transfers t
+where t.org_id = %(org)s and (t.id = %(id)s::uuid or t.request_id = %(id)s::uuid or t.parent = %(id)s::uuid)
+order by t.seq limit 1
+
+-- holds_of --
+-- the first hold under an id: itself, its request, its split or its batch
+select t.seq from transfers t
+where t.org_id = %(org)s and t.action = 'hold'
+  and (t.id = %(id)s::uuid or t.request_id = %(id)s::uuid or t.parent = %(id)s::uuid)
+order by t.seq limit 1
