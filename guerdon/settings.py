@@ -24,9 +24,7 @@ CONFIG_FILE = Path("guerdon.toml")
 class Settings(BaseSettings):
     """What the operator chose; `GUERDON_PORT=9000` sets `port`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="GUERDON_", frozen=True, extra="forbid", env_ignore_empty=True
-    )
+    model_config = SettingsConfigDict(env_prefix="GUERDON_", frozen=True, extra="forbid", env_ignore_empty=True)
 
     # Database. Without a URL, an embedded PostgreSQL keeps its files in `data_dir`.
     database_url: str | None = Field(default=None, repr=False)
@@ -39,6 +37,7 @@ class Settings(BaseSettings):
 
     # Who may come in.
     admin_key: str | None = Field(default=None, repr=False, min_length=16)
+    key_pepper: str | None = Field(default=None, repr=False, min_length=16)
     open: bool = False
     unsafe: bool = False  # start although `guerdon doctor` found something unsafe
 
@@ -86,9 +85,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_a_path(cls, path: str) -> str:
         path = "/" + path.strip("/")
-        if any(
-            path == taken or path.startswith(f"{taken}/") for taken in ("/v1", "/v2", "/metrics", "/health")
-        ):
+        if any(path == taken or path.startswith(f"{taken}/") for taken in ("/v1", "/v2", "/metrics", "/health")):
             raise ValueError(f"{path} is taken by Guerdon itself")
         return path
 

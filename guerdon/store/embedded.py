@@ -28,7 +28,7 @@ import stat
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
@@ -38,6 +38,7 @@ from psycopg import sql
 
 from guerdon.store import binaries
 from guerdon.store.binaries import PostgresUnavailable, ServerUser
+from guerdon.store.files import locked, write_private
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ class Embedded:
         `bin_dir` chooses the programs, `run_as` their user when we are root; `settings` go before ours.
         """
         home, user = _home(data_dir.absolute(), run_as)
-        with _locked(home / "start.lock"):
+        with locked(home / "start.lock"):
             version = home / "data" / "PG_VERSION"
             made_by = int(version.read_text()) if version.exists() else None
             found = binaries.find_binaries(bin_dir, made_by)
@@ -173,9 +174,7 @@ class Embedded:
                 "grant connect on database {name} to {app}",
             ]
             if not connection.execute("select 1 from pg_database where datname = %s", (name,)).fetchone():
-                statements.insert(
-                    0, "create database {name} owner {owner} template {template} strategy file_copy"
-                )
+                statements.insert(0, "create database {name} owner {owner} template {template} strategy file_copy")
             for statement in statements:
                 connection.execute(sql.SQL(statement).format(**names))
 
@@ -186,7 +185,7 @@ class Embedded:
         self._leaving.set()
         self._watcher.join()
         atexit.unregister(self.stop)
-        with _locked(self._home / "start.lock"):
+        with locked(self._home / "start.lock"):
             self._leave()
 
     def __enter__(self) -> Self:
@@ -204,7 +203,7 @@ class Embedded:
         shutil.rmtree(half, ignore_errors=True)
         half.mkdir(mode=0o700)
         self._own(half)
-        _write_private(password, self._secrets[SUPERUSER])
+        write_private(password, self._secrets[SUPERUSER].encode())
         self._own(password)
         try:
             made = self._popen(
@@ -272,9 +271,9 @@ class Embedded:
                 if connection.execute("select 1 from pg_roles where rolname = %s", (role,)).fetchone():
                     continue
                 connection.execute(
-                    sql.SQL(
-                        "create role {} login nosuperuser nocreatedb nocreaterole nobypassrls password {}"
-                    ).format(sql.Identifier(role), self._secrets[role])
+                    sql.SQL("create role {} login nosuperuser nocreatedb nocreaterole nobypassrls password {}").format(
+                        sql.Identifier(role), self._secrets[role]
+                    )
                 )
 
     def _leave(self) -> None:
@@ -307,7 +306,7 @@ class Embedded:
             if self.postmaster_pid is not None:
                 continue
             try:
-                with _locked(self._home / "start.lock"):
+                with locked(self._home / "start.lock"):
                     self._ensure_running()
             except (PostgresUnavailable, OSError):
                 log.exception("the database server is gone and could not be started; trying again")
@@ -369,9 +368,7 @@ def _socket_dir(home: Path, user: ServerUser | None) -> Path:
         state = path.lstat()
         ours = state.st_uid in (os.geteuid(), user.uid if user else os.geteuid())
         if not ours or not stat.S_ISDIR(state.st_mode) or stat.S_IMODE(state.st_mode) & 0o077:
-            raise PostgresUnavailable(
-                f"{path} must be a directory of the server's user, closed to others"
-            ) from None
+            raise PostgresUnavailable(f"{path} must be a directory of the server's user, closed to others") from None
         _own(path, user)
     return path
 
@@ -382,19 +379,9 @@ def _secrets(path: Path, *, may_make: bool) -> dict[str, str]:
         if not may_make:
             raise PostgresUnavailable(f"{path} is missing: the database beside it cannot be opened without")
         passwords = {role: secrets.token_urlsafe(32) for role in (SUPERUSER, OWNER_ROLE, APP_ROLE)}
-        _write_private(path, json.dumps(passwords))
+        write_private(path, json.dumps(passwords).encode())
     found: dict[str, str] = json.loads(path.read_text())
     return found
-
-
-def _write_private(path: Path, text: str) -> None:
-    half = path.with_name(f"{path.name}.new")
-    half.unlink(missing_ok=True)
-    with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    half.rename(path)
 
 
 def _short_hash(path: Path) -> str:
@@ -416,14 +403,3 @@ def _postmaster_pid(pgdata: Path) -> int | None:
     except (OSError, ValueError):
         return None
     return pid
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the file's lock; it goes with the process that holds it."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
