@@ -123,8 +123,18 @@ def book(
         parent,
         detail,
     )
-    state.put(state.transfers, seq, transfer)
+    _keep(state, transfer)
     return transfer
+
+
+def _keep(state: State, transfer: Transfer) -> None:
+    """Write the row, and let this batch find it by every id that names it."""
+    state.put(state.transfers, transfer.seq, transfer)
+    state.link(transfer.id, transfer.seq)
+    if transfer.request_id is not None:
+        state.link(transfer.request_id, transfer.seq)
+    if transfer.parent is not None:
+        state.link(transfer.parent, transfer.seq)
 
 
 def out_of_range(state: State, source: int, destination: int, amount: int) -> bool:
@@ -277,6 +287,7 @@ def add_account(
     state.put(state.accounts, account.no, account)
     state.put(state.figures, account.no, Figures(floor=floor))
     state.put(state.found, ("account", account.id), account.no)
+    state.put(state.found, ("account_no", account.no), account.no)
     if indicator:
         state.put(state.found, ("internal", indicator, asset), account.no)
     if tracks_lots:
@@ -303,14 +314,27 @@ def post(state: State, command: Post) -> Outcome:
     """Post raw transfers: all or nothing with `atomic`, else each on its own; a single refused posting refuses the command.
 
     Answers one tuple of transfer numbers per posting. A *queued* posting that lacks funds is accepted, with a rejected
-    transfer as its outcome.
+    transfer as its outcome; with `atomic` every other posting of the command is then rejected alike.
     """
+    start = state.mark()
+    outcome = _post_all(state, command, None)
+    if command.atomic and isinstance(outcome, Accepted):
+        reason = _rejected_among(state, [seq for made in outcome.result.transfers for seq in made])
+        if reason is not None:
+            state.rollback(start)
+            return _post_all(state, command, reason)
+    return outcome
+
+
+def _post_all(state: State, command: Post, reason: Rejection | None) -> Outcome:
+    """Every posting in turn. With a `reason` all of them are rejected for it."""
     batch = command.id if command.batch else None
     made: list[tuple[int, ...]] = []
     refused: list[str | None] = []
     for index, posting in enumerate(command.postings):
         mark = state.mark()
-        outcome = _post_one(state, posting, batch, index, command.id if not command.batch and index == 0 else "")
+        id = command.id if not command.batch and index == 0 else ""
+        outcome = _post_one(state, posting, batch, index, id, reason)
         if isinstance(outcome, Rejected):
             if command.atomic or not command.batch:
                 return Rejected(outcome.code, outcome.field, {**outcome.detail, "index": index})
@@ -323,7 +347,17 @@ def post(state: State, command: Post) -> Outcome:
     return Accepted(Posted(transfers=tuple(made), refused=tuple(refused)))
 
 
-def _post_one(state: State, posting: Posting, batch: str | None, index: int, id: str) -> tuple[int, ...] | Rejected:
+def _rejected_among(state: State, seqs: list[int]) -> Rejection | None:
+    """Why one of these transfers was rejected, None when none was or all were."""
+    rejected = [state.transfers[seq] for seq in seqs if state.transfers[seq].action == "reject"]
+    if not rejected or len(rejected) == len(seqs):
+        return None
+    return Rejection(msgspec.json.decode(rejected[0].detail or "{}")["reason"])
+
+
+def _post_one(
+    state: State, posting: Posting, batch: str | None, index: int, id: str, reason: Rejection | None
+) -> tuple[int, ...] | Rejected:
     """One posting: its references are free, its accounts exist and agree, then its legs are booked."""
     legs = posting.sources or posting.destinations
     for reference in references(posting, len(legs)):
@@ -349,21 +383,39 @@ def _post_one(state: State, posting: Posting, batch: str | None, index: int, id:
         parent = main_id
     if posting.meta:
         _annotate_new(state, "txn", main_id, posting.meta)
-    all_refused: Rejection | None = None
-    if posting.queued and legs and len(legs) > 1:
-        all_refused = _split_refusal(state, posting, ends, amounts)
+    mark = state.mark()
+    made = _book_legs(state, posting, ends, amounts, main_id, parent, index, batch, reason)
+    if len(legs) > 1 and not isinstance(made, Rejected):
+        one_refused = _rejected_among(state, made)
+        if one_refused is not None:
+            state.rollback(mark)
+            made = _book_legs(state, posting, ends, amounts, main_id, parent, index, batch, one_refused)
+    return made if isinstance(made, Rejected) else tuple(made)
+
+
+def _book_legs(
+    state: State,
+    posting: Posting,
+    ends: list[tuple[int, int]],
+    amounts: list[int],
+    main_id: str,
+    parent: str | None,
+    index: int,
+    batch: str | None,
+    reason: Rejection | None,
+) -> list[int] | Rejected:
+    """Book each leg that moves something; the first refusal is that of all."""
+    split = bool(posting.sources or posting.destinations)
     made: list[int] = []
     for i, ((source, destination), amount) in enumerate(zip(ends, amounts, strict=True)):
         if amount == 0:
             continue
-        naming = _naming(state, posting, main_id, i + 1 if legs else 0)
-        outcome = _book_leg(state, posting, source, destination, amount, naming, parent, index, batch, all_refused)
+        naming = _naming(state, posting, main_id, i + 1 if split else 0)
+        outcome = _book_leg(state, posting, source, destination, amount, naming, parent, index, batch, reason)
         if isinstance(outcome, Rejected):
             return outcome
         made.append(outcome)
-    if batch:
-        state.forget(("transfer", batch))
-    return tuple(made)
+    return made
 
 
 def _ends(state: State, posting: Posting) -> list[tuple[int, int]] | Rejected:
@@ -428,14 +480,6 @@ def _naming(state: State, posting: Posting, main_id: str, leg: int) -> Naming:
     return Naming(main_id, reference, None, None)
 
 
-def _split_refusal(state: State, posting: Posting, ends: list[tuple[int, int]], amounts: list[int]) -> Rejection | None:
-    """Whether a queued split with one source lacks funds for the whole of it: then every leg is rejected alike."""
-    if not posting.source:
-        return None
-    source = ends[0][0]
-    return funds_refusal(state.figures_of(source), sum(amounts), posting.allow_overdraft, posting.overdraft_limit)
-
-
 def _book_leg(
     state: State,
     posting: Posting,
@@ -453,7 +497,7 @@ def _book_leg(
 
     if out_of_range(state, source, destination, amount):
         return Rejected(Rejection.AMOUNT_OUT_OF_RANGE, "amount", {"maximum": str(AMOUNT_MAX)})
-    if posting.scheduled_for is not None and posting.scheduled_for > state.now:
+    if refused is None and posting.scheduled_for is not None and posting.scheduled_for > state.now:
         return _schedule(state, posting, source, destination, amount, naming, parent)
     lots = state.accounts[source].tracks_lots or state.accounts[destination].tracks_lots
     if lots:
@@ -546,7 +590,7 @@ def _record(
         parent,
         detail,
     )
-    state.put(state.transfers, seq, transfer)
+    _keep(state, transfer)
     return transfer
 
 
@@ -735,9 +779,6 @@ def _end_hold(state: State, action: Action, transfer: Transfer, hold: Hold, amou
     naming = Naming(id, f"ref_{id}", None, None)
     detail = transfer.detail
     source, destination = transfer.source, transfer.destination
-    state.forget(("transfer", transfer.id))
-    if transfer.parent:
-        state.forget(("transfer", transfer.parent))
     if _tracks_lots(state, source) or _tracks_lots(state, destination):
         return raw_points.end_hold(state, action, transfer, hold, amount, naming, detail)
     child = book(

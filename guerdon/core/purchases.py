@@ -345,5 +345,6 @@ def _keep(
     )
     state.put(state.purchases, purchase.no, purchase)
     state.put(state.found, ("purchase_number", purchase.number), purchase.no)
-    state.forget(("purchase", "number", purchase.number))
+    for selector in (("number", purchase.number), ("id", purchase.id), ("no", str(purchase.no))):
+        state.put(state.found, ("purchase", *selector), purchase.no)
     return Accepted(result)

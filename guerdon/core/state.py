@@ -143,10 +143,14 @@ class State:
         self._ordinal += 1
         return sub_id(self._command_id, self._ordinal)
 
-    def forget(self, key: Key) -> None:
-        """Make the next question about `key` load it again, because this batch has changed the answer."""
-        self.asked.discard(key)
-        self.found.pop(key, None)
+    def link(self, id: str, seq: int) -> None:
+        """Let a transfer be found under an id (its own, its request's, its parent's) where this batch asks for that id."""
+        key = ("transfer", id)
+        known = self.found.get(key)
+        if known:
+            self.put(self.found, key, (*known, seq))
+        elif key in self.asked:
+            self.put(self.found, key, (seq,))
 
     def set_config(self, config: Config) -> None:
         """Replace the configuration; part of the journal like everything else."""
