@@ -250,6 +250,7 @@ create table events (
     recorded_at timestamptz not null,
     transfers integer not null,
     points numeric(38, 0) not null,
+    mirrors bigint not null,
     source text not null,
     store_no bigint not null,
     till_no bigint not null,

@@ -1,0 +1,247 @@
+-- What a batch of commands touches, read under the organisation's lock. Arrays of keys in, rows out; whoever reads
+-- them back goes by the keys, so order matters only where it is written. An account brings its figures along, and in
+-- one JSON text those of its lots that are asked for: all open ones, or only those whose time is over.
+
+-- enter --
+-- says whose rows this transaction may see, and that arrays of keys are for indexes: a plan made once, without guesses
+-- at how many keys an array holds, and never a scan of a whole table
+select set_config('guerdon.org', %(org)s, true), set_config('plan_cache_mode', 'force_generic_plan', true),
+       set_config('enable_seqscan', 'off', true)
+
+-- lock_head --
+-- a statement of its own: what is read after it sees what the last batch committed; the transaction's id is for asking
+-- later whether it was committed
+select pg_current_xact_id()::text, config_version, last_recorded_at, last_hash, seq, ledger_no, account_no, lot_no, member_no, purchase_no,
+       return_no, redemption_no, config_no
+from heads where org_id = %(org)s::bigint for no key update
+
+-- account_columns --
+-- an account, its figures and its lots, for the statements that include this
+select a.no, a.id::text, a.ledger_no, a.asset, a.indicator, a.member_no, a.program_no, a.category, a.role,
+       a.tracks_lots, a.opened_at, a.options,
+       f.credit, f.debit, f.inflight_credit, f.inflight_debit, f.version, f.floor,
+       case when not a.tracks_lots then null
+            when %(all_lots)s::boolean then (
+                select json_agg(json_build_array(
+                    l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.earned_at,
+                    l.expires_at, l.rule, l.version, l.line, l.purchase_no))::text
+                from lots l
+                where l.org_id = %(org)s::bigint and l.account = a.no and l.remaining > 0)
+            else (
+                select json_agg(json_build_array(
+                    l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.earned_at,
+                    l.expires_at, l.rule, l.version, l.line, l.purchase_no))::text
+                from lots l
+                where l.org_id = %(org)s::bigint and l.account = a.no and l.remaining > l.held and l.remaining > 0
+                      and l.expires_at <= %(now)s::timestamptz)
+       end as lots
+from accounts a
+left join figures f on f.org_id = %(org)s::bigint and f.account_no = a.no
+
+-- accounts_by_id --
+-- accounts as a posting names them
+-- include account_columns
+where a.org_id = %(org)s::bigint and a.id = any(%(ids)s::uuid[])
+
+-- accounts_by_indicator --
+-- internal accounts by name and asset
+-- include account_columns
+where a.org_id = %(org)s::bigint and a.indicator <> ''
+      and (a.indicator, a.asset) in (select * from unnest(%(indicators)s::text[], %(assets)s::text[]))
+
+-- accounts_by_no --
+-- accounts by number
+-- include account_columns
+where a.org_id = %(org)s::bigint and a.no = any(%(nos)s::bigint[])
+
+-- accounts_of_programs --
+-- the internal accounts that stand for something in a program
+-- include account_columns
+where a.org_id = %(org)s::bigint and a.role <> ''
+
+-- accounts_of_events --
+-- both sides of the transfers of some events
+-- include account_columns
+where a.org_id = %(org)s::bigint and a.no in (
+    select unnest(array[t.source, t.destination])
+    from events e
+    join transfers t on t.org_id = %(org)s::bigint and t.seq > e.seq and t.seq <= e.seq + e.transfers
+    where e.org_id = %(org)s::bigint and e.seq = any(%(seqs)s::bigint[]))
+
+-- accounts_of_members --
+-- all accounts of the members asked for, wallets too
+-- include account_columns
+where a.org_id = %(org)s::bigint and a.member_no > 0 and a.member_no in (
+    select unnest(%(nos)s::bigint[])
+    union all
+    select no from members where org_id = %(org)s::bigint and id = any(%(ids)s::uuid[])
+    union all
+    select i.member_no
+    from unnest(%(kinds)s::text[], %(texts)s::text[]) as asked (kind, value)
+    join member_identifiers i on i.org_id = %(org)s::bigint and i.kind = asked.kind and i.value = asked.value)
+
+-- members --
+-- members by number, id or identifier, with what they were found by and all their identifiers
+with found as (
+    select 'number' as by, asked.no::text as value, asked.no as no
+    from unnest(%(nos)s::bigint[]) as asked (no)
+    union all
+    select 'id', id::text, no from members where org_id = %(org)s::bigint and id = any(%(ids)s::uuid[])
+    union all
+    select i.kind, i.value, i.member_no
+    from unnest(%(kinds)s::text[], %(texts)s::text[]) as asked (kind, value)
+    join member_identifiers i on i.org_id = %(org)s::bigint and i.kind = asked.kind and i.value = asked.value
+)
+select found.by, found.value, m.no, m.id::text, m.status, m.enrolled, m.registered_at, m.survivor_no,
+       array(select i.kind || ':' || i.value from member_identifiers i
+             where i.org_id = %(org)s::bigint and i.member_no = m.no order by i.kind, i.value)
+from found
+join members m on m.org_id = %(org)s::bigint and m.no = found.no
+
+-- lot_columns --
+-- a lot as it stands, for the statements that include this
+select l.no, l.account, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.earned_at,
+       l.expires_at, l.rule, l.version, l.line, l.purchase_no
+from lots l
+
+-- lots_open --
+-- everything that remains on some accounts
+-- include lot_columns
+where l.org_id = %(org)s::bigint and l.account = any(%(nos)s::bigint[]) and l.remaining > 0
+
+-- lots_of_events --
+-- every lot that some events moved, open or not
+-- include lot_columns
+where l.org_id = %(org)s::bigint and l.no in (
+    select (move ->> 0)::bigint
+    from events e, jsonb_array_elements(e.lot_moves::jsonb) as move
+    where e.org_id = %(org)s::bigint and e.seq = any(%(seqs)s::bigint[]) and e.lot_moves <> '')
+
+-- ledgers --
+-- ledgers by id
+select no, id::text, name, opened_at from ledgers where org_id = %(org)s::bigint and id = any(%(ids)s::uuid[])
+
+-- transfer_columns --
+-- a transfer, for the statements that include this
+select t.seq, t.id::text, t.event_seq, t.action, t.source, t.destination, t.asset, t.amount, t.source_version,
+       t.destination_version, t.source_balance, t.destination_balance, t.recorded_at, t.effective_at, t.reference,
+       t.request_id::text, t.request_reference, t.parent::text, t.detail
+from transfers t
+
+-- transfers --
+-- transfers of an id, of a request, or under a parent, in order
+-- include transfer_columns
+where t.org_id = %(org)s::bigint
+      and (t.id = any(%(ids)s::uuid[])
+           or (t.request_id = any(%(ids)s::uuid[]) and t.request_id is not null)
+           or (t.parent = any(%(ids)s::uuid[]) and t.parent is not null))
+order by t.seq
+
+-- transfers_of_events --
+-- all transfers of some events, in order
+-- include transfer_columns
+join events e on e.org_id = %(org)s::bigint and t.seq > e.seq and t.seq <= e.seq + e.transfers
+where t.org_id = %(org)s::bigint and e.seq = any(%(seqs)s::bigint[])
+order by t.seq
+
+-- references --
+-- which references are taken, by a transfer or by the queued request whose outcome it is; the first transfer last
+select t.reference, t.seq from transfers t
+where t.org_id = %(org)s::bigint and t.reference = any(%(texts)s::text[])
+union all
+select t.request_reference, t.seq from transfers t
+where t.org_id = %(org)s::bigint and t.request_reference = any(%(texts)s::text[])
+order by 2 desc
+
+-- holds --
+-- what is left of held transfers; pins soonest expiry first, as they were written
+select seq, transfer_id::text, remaining, released, expires_at, commits_at, pins::text
+from holds where org_id = %(org)s::bigint and seq = any(%(seqs)s::bigint[])
+
+-- scheduled --
+-- postings that wait for their time
+select seq, transfer_id::text, due_at, done, request
+from scheduled where org_id = %(org)s::bigint and seq = any(%(seqs)s::bigint[])
+
+-- events --
+-- events by sequence number
+select seq, id::text, name, member_no, event_at, recorded_at, transfers, points, mirrors, source, store_no, till_no,
+       program_no, purchase_no, reference, actor, reason, entries, body, lot_moves
+from events where org_id = %(org)s::bigint and seq = any(%(seqs)s::bigint[])
+
+-- purchases --
+-- purchases by id, number or bill number, each with the redemption that paid for a part of it
+select p.no, p.id::text, p.number, p.member_no, p.event_seq, p.event_at, p.recorded_at, p.currency, p.amount, p.paid,
+       p.spent_points, p.redemption_id::text, p.source, p.store_no, p.till_no, p.lines, p.shares, p.tenders,
+       p.fingerprint, p.result, p.meta,
+       r.id::text, r.no, r.member_no, r.program_no, r.event_seq, r.purchase_no, r.points, r.reversed, r.reference,
+       r.event_at, r.fingerprint, r.result
+from purchases p
+left join redemptions r on r.org_id = %(org)s::bigint and r.id = p.redemption_id
+where p.org_id = %(org)s::bigint
+      and (p.number = any(%(texts)s::text[]) or p.id = any(%(ids)s::uuid[]) or p.no = any(%(nos)s::bigint[]))
+
+-- return_columns --
+-- a return, for the statements that include this
+select no, id::text, number, purchase_no, member_no, event_seq, event_at, recorded_at, amount, fingerprint, result
+from purchase_returns
+
+-- returns --
+-- returns by their own number
+-- include return_columns
+where org_id = %(org)s::bigint and number = any(%(texts)s::text[])
+
+-- returns_of_purchases --
+-- all returns of some purchases, in order
+-- include return_columns
+where org_id = %(org)s::bigint and purchase_no = any(%(nos)s::bigint[])
+order by no
+
+-- redemptions --
+-- redemptions by id or by the caller's reference
+select id::text, no, member_no, program_no, event_seq, purchase_no, points, reversed, reference, event_at, fingerprint,
+       result
+from redemptions
+where org_id = %(org)s::bigint
+      and (id = any(%(ids)s::uuid[]) or (reference = any(%(texts)s::text[]) and reference <> ''))
+
+-- outcomes --
+-- what was answered under an idempotency key
+select o.actor, o.key, o.fingerprint, o.answer
+from unnest(%(actors)s::text[], %(keys)s::text[]) as asked (actor, key)
+join outcomes o on o.org_id = %(org)s::bigint and o.actor = asked.actor and o.key = asked.key
+
+-- metadata --
+-- the latest metadata of some objects
+select asked.kind, asked.object, latest.version, latest.meta
+from unnest(%(kinds)s::text[], %(texts)s::text[]) as asked (kind, object)
+cross join lateral (
+    select m.version, m.meta from metadata m
+    where m.org_id = %(org)s::bigint and m.kind = asked.kind and m.object = asked.object
+    order by m.version desc limit 1) as latest
+
+-- api_keys --
+-- keys of this organisation; the table itself is open to look-ups that do not know whose key they hold
+select id::text, name, owner, scopes, hash, created_at, expires_at, revoked_at
+from api_keys where org_id = %(org)s::bigint and id = any(%(ids)s::uuid[])
+
+-- config_assets --
+-- every asset
+select code, scale from assets where org_id = %(org)s::bigint order by code
+
+-- config_programs --
+-- every program with its policies of today
+select no, id::text, ledger_no, code, name, asset, first, version, policies::text
+from programs where org_id = %(org)s::bigint order by no
+
+-- config_stores --
+-- every store
+select no, id::text, code, name from stores where org_id = %(org)s::bigint order by no
+
+-- config_tills --
+-- every till
+select no, id::text, code, name, store_no, program_no from tills where org_id = %(org)s::bigint order by no
+
+-- config_sources --
+-- every channel
+select code from sources where org_id = %(org)s::bigint order by code

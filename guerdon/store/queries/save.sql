@@ -1,0 +1,275 @@
+-- What a batch of commands changed: one set-based statement per table, arrays of columns in, final rows only. What is
+-- appended is never upserted, so that a row that should not be there is an error and not silence.
+
+-- insert_events --
+-- in sequence order, with the chain's hashes
+insert into events (org_id, seq, id, name, member_no, event_at, recorded_at, transfers, points, mirrors, source,
+                    store_no, till_no, program_no, purchase_no, reference, actor, reason, entries, body, lot_moves, hash)
+select %(org)s::bigint, * from unnest(
+    %(seq)s::bigint[], %(id)s::uuid[], %(name)s::text[], %(member_no)s::bigint[], %(event_at)s::timestamptz[],
+    %(recorded_at)s::timestamptz[], %(transfers)s::integer[], %(points)s::numeric[], %(mirrors)s::bigint[],
+    %(source)s::text[], %(store_no)s::bigint[], %(till_no)s::bigint[], %(program_no)s::bigint[],
+    %(purchase_no)s::bigint[], %(reference)s::text[], %(actor)s::text[], %(reason)s::text[], %(entries)s::integer[],
+    %(body)s::text[], %(lot_moves)s::text[], %(hash)s::bytea[])
+
+-- insert_transfers --
+-- in sequence order, with the chain's hashes
+insert into transfers (org_id, seq, id, event_seq, action, source, destination, asset, amount, source_version,
+                       destination_version, source_balance, destination_balance, recorded_at, effective_at, reference,
+                       request_id, request_reference, parent, detail, hash)
+select %(org)s::bigint, * from unnest(
+    %(seq)s::bigint[], %(id)s::uuid[], %(event_seq)s::bigint[], %(action)s::text[], %(source)s::bigint[],
+    %(destination)s::bigint[], %(asset)s::text[], %(amount)s::numeric[], %(source_version)s::bigint[],
+    %(destination_version)s::bigint[], %(source_balance)s::numeric[], %(destination_balance)s::numeric[],
+    %(recorded_at)s::timestamptz[], %(effective_at)s::timestamptz[], %(reference)s::text[], %(request_id)s::uuid[],
+    %(request_reference)s::text[], %(parent)s::uuid[], %(detail)s::text[], %(hash)s::bytea[])
+
+-- insert_ledgers --
+-- new ledgers
+insert into ledgers (org_id, no, id, name, opened_at)
+select %(org)s::bigint, * from unnest(
+    %(no)s::bigint[], %(id)s::uuid[], %(name)s::text[], %(opened_at)s::timestamptz[])
+
+-- update_ledgers --
+-- only the name changes
+update ledgers set name = new.name
+from unnest(%(no)s::bigint[], %(name)s::text[]) as new (no, name)
+where ledgers.org_id = %(org)s::bigint and ledgers.no = new.no
+
+-- insert_accounts --
+-- new accounts
+insert into accounts (org_id, no, id, ledger_no, asset, indicator, member_no, program_no, category, role, tracks_lots,
+                      opened_at, options)
+select %(org)s::bigint, * from unnest(
+    %(no)s::bigint[], %(id)s::uuid[], %(ledger_no)s::bigint[], %(asset)s::text[], %(indicator)s::text[],
+    %(member_no)s::bigint[], %(program_no)s::bigint[], %(category)s::text[], %(role)s::text[],
+    %(tracks_lots)s::boolean[], %(opened_at)s::timestamptz[], %(options)s::text[])
+
+-- update_accounts --
+-- only the holder, what it stands for and its options change
+update accounts
+set member_no = new.member_no, program_no = new.program_no, category = new.category, role = new.role,
+    tracks_lots = new.tracks_lots, options = new.options
+from unnest(%(no)s::bigint[], %(member_no)s::bigint[], %(program_no)s::bigint[], %(category)s::text[],
+            %(role)s::text[], %(tracks_lots)s::boolean[], %(options)s::text[])
+    as new (no, member_no, program_no, category, role, tracks_lots, options)
+where accounts.org_id = %(org)s::bigint and accounts.no = new.no
+
+-- insert_figures --
+-- figures of accounts that had none
+insert into figures (org_id, account_no, credit, debit, inflight_credit, inflight_debit, version, floor)
+select %(org)s::bigint, * from unnest(
+    %(account_no)s::bigint[], %(credit)s::numeric[], %(debit)s::numeric[], %(inflight_credit)s::numeric[],
+    %(inflight_debit)s::numeric[], %(version)s::bigint[], %(floor)s::numeric[])
+
+-- update_figures --
+-- an account's figures after the whole batch, however often they changed in it
+update figures
+set credit = new.credit, debit = new.debit, inflight_credit = new.inflight_credit,
+    inflight_debit = new.inflight_debit, version = new.version, floor = new.floor
+from unnest(%(account_no)s::bigint[], %(credit)s::numeric[], %(debit)s::numeric[], %(inflight_credit)s::numeric[],
+            %(inflight_debit)s::numeric[], %(version)s::bigint[], %(floor)s::numeric[])
+    as new (account_no, credit, debit, inflight_credit, inflight_debit, version, floor)
+where figures.org_id = %(org)s::bigint and figures.account_no = new.account_no
+
+-- insert_lots --
+-- lots opened in this batch
+insert into lots (org_id, no, account, event_seq, amount, remaining, redeemed, returned, expired, held, earned_at,
+                  expires_at, rule, version, line, purchase_no)
+select %(org)s::bigint, * from unnest(
+    %(no)s::bigint[], %(account)s::bigint[], %(event_seq)s::bigint[], %(amount)s::numeric[], %(remaining)s::numeric[],
+    %(redeemed)s::numeric[], %(returned)s::numeric[], %(expired)s::numeric[], %(held)s::numeric[],
+    %(earned_at)s::timestamptz[], %(expires_at)s::timestamptz[], %(rule)s::text[], %(version)s::integer[],
+    %(line)s::integer[], %(purchase_no)s::bigint[])
+
+-- update_lots --
+-- what remains of lots, and where the rest went
+update lots
+set remaining = new.remaining, redeemed = new.redeemed, returned = new.returned, expired = new.expired, held = new.held
+from unnest(%(no)s::bigint[], %(remaining)s::numeric[], %(redeemed)s::numeric[], %(returned)s::numeric[],
+            %(expired)s::numeric[], %(held)s::numeric[])
+    as new (no, remaining, redeemed, returned, expired, held)
+where lots.org_id = %(org)s::bigint and lots.no = new.no
+
+-- insert_holds --
+-- new holds
+insert into holds (org_id, seq, transfer_id, remaining, released, expires_at, commits_at, pins)
+select %(org)s::bigint, * from unnest(
+    %(seq)s::bigint[], %(transfer_id)s::uuid[], %(remaining)s::numeric[], %(released)s::boolean[],
+    %(expires_at)s::timestamptz[], %(commits_at)s::timestamptz[], %(pins)s::jsonb[])
+
+-- update_holds --
+-- what is left of holds
+update holds
+set remaining = new.remaining, released = new.released, expires_at = new.expires_at, commits_at = new.commits_at,
+    pins = new.pins
+from unnest(%(seq)s::bigint[], %(remaining)s::numeric[], %(released)s::boolean[], %(expires_at)s::timestamptz[],
+            %(commits_at)s::timestamptz[], %(pins)s::jsonb[])
+    as new (seq, remaining, released, expires_at, commits_at, pins)
+where holds.org_id = %(org)s::bigint and holds.seq = new.seq
+
+-- insert_scheduled --
+-- postings that will wait
+insert into scheduled (org_id, seq, transfer_id, due_at, done, request)
+select %(org)s::bigint, * from unnest(
+    %(seq)s::bigint[], %(transfer_id)s::uuid[], %(due_at)s::timestamptz[], %(done)s::boolean[], %(request)s::text[])
+
+-- update_scheduled --
+-- only whether it is done changes
+update scheduled set done = new.done
+from unnest(%(seq)s::bigint[], %(done)s::boolean[]) as new (seq, done)
+where scheduled.org_id = %(org)s::bigint and scheduled.seq = new.seq
+
+-- insert_members --
+-- new members
+insert into members (org_id, no, id, status, enrolled, registered_at, survivor_no)
+select %(org)s::bigint, * from unnest(
+    %(no)s::bigint[], %(id)s::uuid[], %(status)s::text[], %(enrolled)s::boolean[], %(registered_at)s::timestamptz[],
+    %(survivor_no)s::bigint[])
+
+-- update_members --
+-- standing of members
+update members set status = new.status, enrolled = new.enrolled, survivor_no = new.survivor_no
+from unnest(%(no)s::bigint[], %(status)s::text[], %(enrolled)s::boolean[], %(survivor_no)s::bigint[])
+    as new (no, status, enrolled, survivor_no)
+where members.org_id = %(org)s::bigint and members.no = new.no
+
+-- delete_members --
+-- raw identities that are removed
+delete from members where org_id = %(org)s::bigint and no = any(%(no)s::bigint[])
+
+-- delete_member_identifiers --
+-- all identifiers of members whose identifiers may have changed; those that they have now are inserted after it
+delete from member_identifiers where org_id = %(org)s::bigint and member_no = any(%(no)s::bigint[])
+
+-- insert_member_identifiers --
+-- each is one member's only; the primary key says so
+insert into member_identifiers (org_id, kind, value, member_no)
+select %(org)s::bigint, * from unnest(%(kind)s::text[], %(value)s::text[], %(member_no)s::bigint[])
+
+-- delete_profiles --
+-- personal data that is erased
+delete from member_profiles where org_id = %(org)s::bigint and member_no = any(%(no)s::bigint[])
+
+-- write_profiles --
+-- personal data as it now is
+insert into member_profiles (org_id, member_no, profile)
+select %(org)s::bigint, * from unnest(%(member_no)s::bigint[], %(profile)s::jsonb[])
+on conflict (org_id, member_no) do update set profile = excluded.profile
+
+-- insert_purchases --
+-- bills
+insert into purchases (org_id, no, id, number, member_no, event_seq, event_at, recorded_at, currency, amount, paid,
+                       spent_points, redemption_id, source, store_no, till_no, lines, shares, tenders, fingerprint,
+                       result, meta)
+select %(org)s::bigint, * from unnest(
+    %(no)s::bigint[], %(id)s::uuid[], %(number)s::text[], %(member_no)s::bigint[], %(event_seq)s::bigint[],
+    %(event_at)s::timestamptz[], %(recorded_at)s::timestamptz[], %(currency)s::text[], %(amount)s::numeric[],
+    %(paid)s::numeric[], %(spent_points)s::numeric[], %(redemption_id)s::uuid[], %(source)s::text[],
+    %(store_no)s::bigint[], %(till_no)s::bigint[], %(lines)s::text[], %(shares)s::text[], %(tenders)s::text[],
+    %(fingerprint)s::bytea[], %(result)s::text[], %(meta)s::text[])
+
+-- insert_purchase_returns --
+-- bills taken back
+insert into purchase_returns (org_id, no, id, number, purchase_no, member_no, event_seq, event_at, recorded_at, amount,
+                              fingerprint, result)
+select %(org)s::bigint, * from unnest(
+    %(no)s::bigint[], %(id)s::uuid[], %(number)s::text[], %(purchase_no)s::bigint[], %(member_no)s::bigint[],
+    %(event_seq)s::bigint[], %(event_at)s::timestamptz[], %(recorded_at)s::timestamptz[], %(amount)s::numeric[],
+    %(fingerprint)s::bytea[], %(result)s::text[])
+
+-- insert_redemptions --
+-- points spent
+insert into redemptions (org_id, id, no, member_no, program_no, event_seq, purchase_no, points, reversed, reference,
+                         event_at, fingerprint, result)
+select %(org)s::bigint, * from unnest(
+    %(id)s::uuid[], %(no)s::bigint[], %(member_no)s::bigint[], %(program_no)s::bigint[], %(event_seq)s::bigint[],
+    %(purchase_no)s::bigint[], %(points)s::numeric[], %(reversed)s::numeric[], %(reference)s::text[],
+    %(event_at)s::timestamptz[], %(fingerprint)s::bytea[], %(result)s::text[])
+
+-- update_redemptions --
+-- only what was given back changes
+update redemptions set reversed = new.reversed
+from unnest(%(id)s::uuid[], %(reversed)s::numeric[]) as new (id, reversed)
+where redemptions.org_id = %(org)s::bigint and redemptions.id = new.id
+
+-- insert_assets --
+-- registered assets
+insert into assets (org_id, code, scale, created_at)
+select %(org)s::bigint, * from unnest(%(code)s::text[], %(scale)s::smallint[], %(created_at)s::timestamptz[])
+
+-- write_programs --
+-- programs as they now are
+insert into programs (org_id, no, id, ledger_no, code, name, asset, first, version, policies, created_at)
+select %(org)s::bigint, * from unnest(
+    %(no)s::bigint[], %(id)s::uuid[], %(ledger_no)s::bigint[], %(code)s::text[], %(name)s::text[], %(asset)s::text[],
+    %(first)s::boolean[], %(version)s::integer[], %(policies)s::jsonb[], %(created_at)s::timestamptz[])
+on conflict (org_id, no) do update
+set name = excluded.name, version = excluded.version, policies = excluded.policies
+
+-- insert_program_versions --
+-- every version of a program's policies, with its time and who made it
+insert into program_versions (org_id, program_no, version, policies, recorded_at, actor)
+select %(org)s::bigint, * from unnest(
+    %(program_no)s::bigint[], %(version)s::integer[], %(policies)s::jsonb[], %(recorded_at)s::timestamptz[],
+    %(actor)s::text[])
+
+-- write_stores --
+-- stores as they now are
+insert into stores (org_id, no, id, code, name, created_at)
+select %(org)s::bigint, * from unnest(
+    %(no)s::bigint[], %(id)s::uuid[], %(code)s::text[], %(name)s::text[], %(created_at)s::timestamptz[])
+on conflict (org_id, no) do update set code = excluded.code, name = excluded.name
+
+-- write_tills --
+-- tills as they now are
+insert into tills (org_id, no, id, code, name, store_no, program_no, created_at)
+select %(org)s::bigint, * from unnest(
+    %(no)s::bigint[], %(id)s::uuid[], %(code)s::text[], %(name)s::text[], %(store_no)s::bigint[],
+    %(program_no)s::bigint[], %(created_at)s::timestamptz[])
+on conflict (org_id, no) do update
+set code = excluded.code, name = excluded.name, store_no = excluded.store_no, program_no = excluded.program_no
+
+-- insert_sources --
+-- registered channels
+insert into sources (org_id, code, created_at)
+select %(org)s::bigint, * from unnest(%(code)s::text[], %(created_at)s::timestamptz[])
+
+-- insert_metadata --
+-- every version, with its time and who made it
+insert into metadata (org_id, kind, object, version, meta, recorded_at, actor)
+select %(org)s::bigint, * from unnest(
+    %(kind)s::text[], %(object)s::text[], %(version)s::integer[], %(meta)s::text[], %(recorded_at)s::timestamptz[],
+    %(actor)s::text[])
+
+-- insert_api_keys --
+-- new keys; scopes are the texts of arrays, since unnest would flatten arrays of arrays
+insert into api_keys (org_id, id, name, owner, scopes, hash, created_at, expires_at, revoked_at)
+select %(org)s::bigint, new.id, new.name, new.owner, new.scopes::text[], new.hash, new.created_at, new.expires_at,
+       new.revoked_at
+from unnest(%(id)s::uuid[], %(name)s::text[], %(owner)s::text[], %(scopes)s::text[], %(hash)s::bytea[],
+            %(created_at)s::timestamptz[], %(expires_at)s::timestamptz[], %(revoked_at)s::timestamptz[])
+    as new (id, name, owner, scopes, hash, created_at, expires_at, revoked_at)
+
+-- update_api_keys --
+-- only the end of a key changes
+update api_keys set expires_at = new.expires_at, revoked_at = new.revoked_at
+from unnest(%(id)s::uuid[], %(expires_at)s::timestamptz[], %(revoked_at)s::timestamptz[])
+    as new (id, expires_at, revoked_at)
+where api_keys.org_id = %(org)s::bigint and api_keys.id = new.id
+
+-- insert_outcomes --
+-- what was asked and answered under an idempotency key
+insert into outcomes (org_id, actor, key, fingerprint, answer, recorded_at)
+select %(org)s::bigint, * from unnest(
+    %(actor)s::text[], %(key)s::text[], %(fingerprint)s::bytea[], %(answer)s::text[], %(recorded_at)s::timestamptz[])
+
+-- update_head --
+-- the organisation's last numbers and the end of its chain
+update heads
+set config_version = config_version + %(configured)s::bigint, last_recorded_at = %(last_recorded_at)s::timestamptz,
+    last_hash = %(last_hash)s::bytea, seq = %(seq)s::bigint, ledger_no = %(ledger)s::bigint,
+    account_no = %(account)s::bigint, lot_no = %(lot)s::bigint, member_no = %(member)s::bigint,
+    purchase_no = %(purchase)s::bigint, return_no = %(return)s::bigint, redemption_no = %(redemption)s::bigint,
+    config_no = %(config)s::bigint
+where org_id = %(org)s::bigint

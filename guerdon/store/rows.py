@@ -1,0 +1,162 @@
+"""Rows as `queries/load.sql` selects them, made into core records and put where a `State` keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from guerdon.core.access import ApiKey
+from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Transfer
+from guerdon.core.commands import Line, Tender
+from guerdon.core.events import Event
+from guerdon.core.lots import Lot
+from guerdon.core.members import Member
+from guerdon.core.programs import Policies, Program
+from guerdon.core.purchases import Purchase, PurchaseReturn
+from guerdon.core.redemptions import Redemption
+from guerdon.core.state import State
+
+Row = tuple[Any, ...]
+LotInAccount = tuple[int, int, int, int, int, int, int, int, datetime, datetime | None, str, int, int | None, int]
+
+_lots_in_account = msgspec.json.Decoder(list[LotInAccount]).decode
+_pins = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
+_lines = msgspec.json.Decoder(tuple[Line, ...]).decode
+_shares = msgspec.json.Decoder(tuple[int, ...]).decode
+_tenders = msgspec.json.Decoder(tuple[Tender, ...]).decode
+_policies = msgspec.json.Decoder(Policies).decode
+
+
+def take_accounts(state: State, rows: Iterable[Row], all_lots: bool = False) -> None:
+    """Accounts with their figures and lots; with `all_lots` they are known to be all that is open."""
+    accounts, figures, lots = state.accounts, state.figures, state.lots
+    for (
+        no, id_, ledger_no, asset, indicator, member_no, program_no, category, role, tracks_lots, opened_at, options,
+        credit, debit, inflight_credit, inflight_debit, version, floor, in_account,
+    ) in rows:  # fmt: skip
+        accounts[no] = Account(
+            no=no, id=id_, ledger_no=ledger_no, asset=asset, indicator=indicator, member_no=member_no,
+            program_no=program_no, category=category, role=role, tracks_lots=tracks_lots, opened_at=opened_at,
+            options=options,
+        )  # fmt: skip
+        if version is not None:
+            figures[no] = Figures(credit, debit, inflight_credit, inflight_debit, version, floor)
+        if in_account:
+            for lot in _lots_in_account(in_account):
+                lots[lot[0]] = _lot(lot[0], no, *lot[1:])
+        if all_lots and tracks_lots:
+            state.found[("lots", no)] = True
+
+
+def take_lots(state: State, rows: Iterable[Row]) -> None:
+    for row in rows:
+        state.lots[row[0]] = _lot(*row)
+
+
+def take_members(state: State, rows: Iterable[Row]) -> None:
+    """Members, found by what stands first in the row, and that none of their accounts is known yet."""
+    for by, value, no, id_, status, enrolled, registered_at, survivor_no, identifiers in rows:
+        state.members[no] = Member(
+            no=no, id=id_, status=status, enrolled=enrolled, registered_at=registered_at, survivor_no=survivor_no,
+            identifiers=tuple([(kind, text) for kind, _, text in (each.partition(":") for each in identifiers)]),
+        )  # fmt: skip
+        state.member_accounts.setdefault(no, {})
+        state.found[("member", by, value)] = no
+
+
+def take_member_accounts(state: State, rows: Iterable[Row], all_lots: bool) -> None:
+    rows = list(rows)
+    take_accounts(state, rows, all_lots)
+    for row in rows:
+        no, member_no, program_no, category = row[0], row[5], row[6], row[7]
+        if program_no:
+            state.member_accounts.setdefault(member_no, {})[(program_no, category)] = no
+
+
+def take_transfers(state: State, rows: Iterable[Row]) -> None:
+    for row in rows:
+        state.transfers[row[0]] = Transfer(*row)
+
+
+def take_holds(state: State, rows: Iterable[Row]) -> None:
+    for seq, transfer_id, remaining, released, expires_at, commits_at, pins in rows:
+        state.holds[seq] = Hold(
+            seq=seq, transfer_id=transfer_id, remaining=remaining, released=released, expires_at=expires_at,
+            commits_at=commits_at, pins=_pins(pins),
+        )  # fmt: skip
+
+
+def take_scheduled(state: State, rows: Iterable[Row]) -> None:
+    for seq, transfer_id, due_at, done, request in rows:
+        state.scheduled[seq] = Scheduled(seq=seq, transfer_id=transfer_id, due_at=due_at, done=done, request=request)
+
+
+def take_events(state: State, rows: Iterable[Row]) -> None:
+    for row in rows:
+        state.events[row[0]] = Event(**dict(zip(Event.__struct_fields__, row, strict=True)))
+
+
+def take_ledgers(state: State, rows: Iterable[Row]) -> None:
+    for no, id_, name, opened_at in rows:
+        state.ledgers[no] = Ledger(no=no, id=id_, name=name, opened_at=opened_at)
+        state.found[("ledger", id_)] = no
+
+
+def take_purchase(state: State, row: Row) -> Purchase:
+    """A purchase, and the redemption beside it if there is one."""
+    (
+        no, id_, number, member_no, event_seq, event_at, recorded_at, currency, amount, paid, spent_points,
+        redemption_id, source, store_no, till_no, lines, shares, tenders, fingerprint, result, meta, *redemption,
+    ) = row  # fmt: skip
+    if redemption[0] is not None:
+        take_redemption(state, tuple(redemption))
+    state.purchases[no] = purchase = Purchase(
+        no=no, id=id_, number=number, member_no=member_no, event_seq=event_seq, event_at=event_at,
+        recorded_at=recorded_at, currency=currency, amount=amount, paid=paid, spent_points=spent_points,
+        redemption_id=redemption_id, source=source, store_no=store_no, till_no=till_no, lines=_lines(lines),
+        shares=_shares(shares), tenders=_tenders(tenders), fingerprint=fingerprint, result=result, meta=meta,
+    )  # fmt: skip
+    return purchase
+
+
+def take_return(state: State, row: Row) -> PurchaseReturn:
+    returned = PurchaseReturn(**dict(zip(PurchaseReturn.__struct_fields__, row, strict=True)))
+    state.returns[returned.no] = returned
+    return returned
+
+
+def take_redemption(state: State, row: Row) -> Redemption:
+    redemption = Redemption(**dict(zip(Redemption.__struct_fields__, row, strict=True)))
+    state.redemptions[redemption.id] = redemption
+    return redemption
+
+
+def api_key(row: Row) -> ApiKey:
+    id_, name, owner, scopes, hash_, created_at, expires_at, revoked_at = row
+    return ApiKey(
+        id=id_, name=name, owner=owner, scopes=tuple(scopes), hash=hash_, created_at=created_at,
+        expires_at=expires_at, revoked_at=revoked_at,
+    )  # fmt: skip
+
+
+def program(row: Row) -> Program:
+    no, id_, ledger_no, code, name, asset, first, version, policies = row
+    return Program(
+        no=no, id=id_, ledger_no=ledger_no, code=code, name=name, asset=asset, first=first, version=version,
+        policies=_policies(policies),
+    )  # fmt: skip
+
+
+def _lot(
+    no: int, account: int, event_seq: int, amount: int, remaining: int, redeemed: int, returned: int, expired: int,
+    held: int, earned_at: datetime, expires_at: datetime | None, rule: str, version: int, line: int | None,
+    purchase_no: int,
+) -> Lot:  # fmt: skip
+    return Lot(
+        no=no, account=account, event_seq=event_seq, amount=amount, remaining=remaining, redeemed=redeemed,
+        returned=returned, expired=expired, held=held, earned_at=earned_at, expires_at=expires_at, rule=rule,
+        version=version, line=line, purchase_no=purchase_no,
+    )  # fmt: skip
