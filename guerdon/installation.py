@@ -2,7 +2,7 @@
 
 Promises: the embedded database runs as long as the installation is open; the platform key and the pepper of the
 API keys' hashes come from the settings, or are made once and kept in DATA_DIR/keys.json, readable by us only.
-Leaves to others: the schema (`store.migrate`), and everything that is done with the addresses.
+Leaves to others: everything that is done with the addresses.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from guerdon import doctor
 from guerdon.settings import Settings
+from guerdon.store import migrate
 from guerdon.store.embedded import Embedded
 from guerdon.store.files import locked, write_private
 
@@ -42,6 +44,16 @@ def opened(settings: Settings) -> Iterator[Installation]:
         return
     with Embedded.start(settings.data_dir, bin_dir=settings.postgres_bin, run_as=settings.postgres_user) as server:
         yield Installation(server.owner_dsn, server.app_dsn, admin_key, key_pepper, is_new, embedded=True)
+
+
+@contextmanager
+def ready(settings: Settings) -> Iterator[Installation]:
+    """The installation with this release's schema, and nothing unsafe about it unless the settings say so."""
+    with opened(settings) as installation:
+        migrate.migrate(installation.owner_dsn)
+        if not settings.unsafe:
+            doctor.refuse_unsafe(doctor.check(installation.app_dsn, settings, installation.admin_key))
+        yield installation
 
 
 def _keys(settings: Settings) -> tuple[str, bytes, bool]:
