@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from guerdon.api.blnk.errors import BlnkError, malformed
-from guerdon.core.assets import AMOUNT_MAX, Rounding, rounded
+from guerdon.core.assets import Rounding, decimal_text, rounded
 
 DEPTH_MAX = 64
 ZERO_TIME = "0001-01-01T00:00:00Z"
@@ -37,13 +37,19 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[_Body], key: str = "error"
         raise malformed(
             f"Invalid input: {error}" if body.strip() else "Invalid input: the body is empty", key
         ) from None
-    if b"\\u0000" in body and "\0" in json.dumps(msgspec.to_builtins(value), ensure_ascii=False).replace(
-        "\\u0000", "\0"
-    ):
-        raise malformed("Invalid input: NUL characters are not allowed in text", key)
     if body.count(b"{") + body.count(b"[") > DEPTH_MAX and _depth(msgspec.json.decode(body)) > DEPTH_MAX:
         raise malformed(f"Invalid input: nested more than {DEPTH_MAX} deep", key)
+    if b"\\u0000" in body and _holds_nul(msgspec.json.decode(body)):
+        raise malformed("Invalid input: NUL characters are not allowed in text", key)
     return value
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_holds_nul(name) or _holds_nul(child) for name, child in value.items())
+    return isinstance(value, list) and any(_holds_nul(child) for child in value)
 
 
 def _depth(value: Any) -> int:
@@ -159,19 +165,12 @@ def major_units(amount: int, precision: int) -> int | float:
 
 
 def amount_text(amount: int, precision: int) -> str:
-    """Minor units as exact decimal text in major units; at most 16 decimals where the division does not end."""
-    precision = max(precision, 1)
-    sign, size = ("-", -amount) if amount < 0 else ("", amount)
-    units, rest = divmod(size, precision)
-    if not rest:
-        return f"{sign}{units}"
-    decimals = rounded(Fraction(rest * 10**16, precision), Rounding.HALF_UP)
-    carried, decimals = divmod(decimals, 10**16)
-    return f"{sign}{units + carried}.{decimals:016d}".rstrip("0").rstrip(".")
-
-
-def fits(amount: int) -> bool:
-    return -AMOUNT_MAX <= amount <= AMOUNT_MAX
+    """Minor units as decimal text in major units: exact for powers of ten, else rounded to 16 decimals."""
+    places = len(str(precision)) - 1
+    if precision != 10**places:
+        amount, places = rounded(Fraction(amount * 10**16, max(precision, 1)), Rounding.HALF_UP), 16
+    text = decimal_text(amount, places)
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def bad_request(message: str) -> BlnkError:
