@@ -7,7 +7,6 @@ UTC with as many decimals as needed, the zero time `0001-01-01T00:00:00Z` where 
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import UTC, datetime, timedelta, timezone
 from fractions import Fraction
