@@ -87,11 +87,7 @@ def is_transient(problem: Exception) -> bool:
         return False  # a program limit, such as a value too long for an index, will be exceeded again
     return isinstance(
         problem,
-        psycopg.OperationalError
-        | psycopg.InterfaceError
-        | errors.ReadOnlySqlTransaction
-        | OSError
-        | TimeoutError,
+        psycopg.OperationalError | psycopg.InterfaceError | errors.ReadOnlySqlTransaction | OSError | TimeoutError,
     )
 
 
@@ -184,15 +180,11 @@ class Batches:
                 if _learns(waiting, missing.key, first=not answers):
                     self._stats.cuts += 1
                     return answers
-                log.exception(
-                    "command %s asks again for %s, which was loaded", waiting.command.id, missing.key
-                )
+                log.exception("command %s asks again for %s, which was loaded", waiting.command.id, missing.key)
                 answers.append(WriterFault(waiting.command.id))
             except Exception:
                 state.rollback(mark)
-                log.exception(
-                    "command %s (%s) cannot be decided", waiting.command.id, type(waiting.command).__name__
-                )
+                log.exception("command %s (%s) cannot be decided", waiting.command.id, type(waiting.command).__name__)
                 answers.append(WriterFault(waiting.command.id))
             if monotonic() - since > SLICE_S:
                 await asyncio.sleep(0)

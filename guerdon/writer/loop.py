@@ -69,18 +69,21 @@ class Writer:
         self._listeners.append(callback)
 
     async def submit(self, org_id: int, command: Command, lane: Lane = "interactive") -> Outcome:
-        """The command's outcome, after its commit. A caller that is cancelled meanwhile does not cancel the
-        command.
+        """The command's outcome, after its commit. A caller that is cancelled does not cancel the command.
 
         Raises `QueueFull` before anything happened, `Unavailable` when the outcome is unknown, `WriterFault`
-        when this command cannot be decided or saved.
-        """
+        when this command cannot be decided or saved."""
+        return await self.enqueue(org_id, command, lane)
+
+    def enqueue(self, org_id: int, command: Command, lane: Lane = "interactive") -> asyncio.Future[Outcome]:
+        """The same for callers with many commands: hand in, and await the outcome later."""
         if not self._open:
             raise Unavailable
         queue = self._queues.get(org_id)
         if queue is None:
             queue = self._queues[org_id] = Queue(org_id)
-        waiting = Waiting(command, keys(command), weight(command), self._loop.create_future())
+        future: asyncio.Future[Outcome] = self._loop.create_future()
+        waiting = Waiting(command, keys(command), weight(command), future)
         if queue.weight and queue.weight + waiting.weight > self._settings.queue_weight_max:
             self.stats.refused_full += 1
             raise QueueFull(self._seconds_for(queue.weight))
@@ -94,7 +97,7 @@ class Writer:
                 worker = self._loop.create_task(self._work(), name="guerdon-writer")
                 self._workers.add(worker)
                 worker.add_done_callback(self._workers.discard)
-        return await waiting.future
+        return future
 
     async def _work(self) -> None:
         """Give turns until nobody waits."""

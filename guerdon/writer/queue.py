@@ -24,9 +24,7 @@ class Waiting:
 
     __slots__ = ("command", "future", "keys", "lookups", "weight")
 
-    def __init__(
-        self, command: Command, keys: list[Key], weight: int, future: asyncio.Future[Outcome]
-    ) -> None:
+    def __init__(self, command: Command, keys: list[Key], weight: int, future: asyncio.Future[Outcome]) -> None:
         self.command = command
         self.keys = keys
         self.weight = weight

@@ -33,17 +33,13 @@ class Limits:
 
 def register(code: str, key: str = "") -> c.RegisterSource:
     """A command of weight 2 that touches nothing."""
-    return c.RegisterSource(
-        id=str(uuid_utils.uuid7())[:30] + "000000", at=datetime.now(UTC), code=code, key=key
-    )
+    return c.RegisterSource(id=str(uuid_utils.uuid7())[:30] + "000000", at=datetime.now(UTC), code=code, key=key)
 
 
 def post(count: int) -> c.Post:
     """A command of weight `count`."""
     posting = c.Posting(asset="USD", amount=1, precision=100, reference="r", source="@A", destination="@B")
-    return c.Post(
-        id=str(uuid_utils.uuid7())[:30] + "000000", at=datetime.now(UTC), postings=(posting,) * count
-    )
+    return c.Post(id=str(uuid_utils.uuid7())[:30] + "000000", at=datetime.now(UTC), postings=(posting,) * count)
 
 
 class FakeState:

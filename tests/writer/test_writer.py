@@ -29,9 +29,7 @@ async def writing(database: FakeDatabase, limits: Limits | None = None) -> Async
 
 
 async def submit_all(writer: Writer, codes: list[str], org_id: int = ORG) -> list[Outcome | BaseException]:
-    return await asyncio.gather(
-        *(writer.submit(org_id, register(code)) for code in codes), return_exceptions=True
-    )
+    return await asyncio.gather(*(writer.submit(org_id, register(code)) for code in codes), return_exceptions=True)
 
 
 def results(outcomes: list[Outcome | BaseException]) -> list[str]:
@@ -356,9 +354,7 @@ async def test_organisations_take_turns_on_the_connections() -> None:
         others = [asyncio.create_task(submit_all(writer, ["x"], org_id=org)) for org in range(2, 12)]
         await asyncio.gather(flood, *others)
     order = [org for org, _ in database.batches]
-    assert (
-        max(order.index(org) for org in range(2, 12)) < 25
-    )  # everyone was served long before the flood was over
+    assert max(order.index(org) for org in range(2, 12)) < 25  # everyone was served long before the flood was over
     assert database.most_active == 2
 
 
