@@ -113,6 +113,14 @@ class Authenticator:
         self._fresh[digest, organisation] = (time.monotonic() + FRESH_S, found)
         return found
 
+    def fingerprint(self, token: str) -> bytes:
+        """What is stored of a key made here."""
+        return fingerprint(self._pepper, token)
+
+    def forget(self) -> None:
+        """Look every key up again; called where one was revoked in this process."""
+        self._fresh.clear()
+
     async def _look_up(self, token: str, digest: bytes, organisation: str | None) -> Principal:
         if not token:
             return Principal(await self._named(organisation or "default"), "open", frozenset({"*"}))

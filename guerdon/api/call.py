@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from guerdon.api.auth import Principal
@@ -10,9 +11,11 @@ from guerdon.api.problem import Problem, refused
 from guerdon.api.services import Services, new_command_id
 from guerdon.core.commands import Command
 from guerdon.core.outcomes import Rejected
-from guerdon.writer import QueueFull
+from guerdon.store.read import Directory
+from guerdon.writer import QueueFull, Unavailable
 
 _KEY_MAX = 200
+_AS_THEY_ARE: Mapping[str, str] = {}
 
 
 class Call:
@@ -56,16 +59,34 @@ class Call:
             fields["fingerprint"] = hashlib.sha256(f"{self.target}\n".encode() + self.body).digest()
         return fields
 
-    async def submit(self, command: Command) -> Any:
-        """Hand a command to the writer; its result, or the refusal as a `Problem`."""
+    async def submit(self, command: Command, scale: int = 0, fields: Mapping[str, str] = _AS_THEY_ARE) -> Any:
+        """Hand a command to the writer; its result, or the refusal as a `Problem`.
+
+        `scale` is that of the points a refusal may speak of; `fields` are beginnings of the core's field paths, with
+        what they are called in this request.
+        """
         try:
             outcome = await self.services.writer.submit(self.org_id, command)
-        except QueueFull:
-            raise Problem("busy", headers=((b"retry-after", b"1"),)) from None
+        except QueueFull as full:
+            raise Problem("busy", headers=_retry_after(full.retry_after_s)) from None
+        except Unavailable as unavailable:
+            raise Problem("database_unavailable", headers=_retry_after(unavailable.retry_after_s)) from None
         if isinstance(outcome, Rejected):
-            raise refused(outcome)
+            raise refused(outcome, scale, fields)
         self.replayed = outcome.replayed
         return outcome.result
 
+    async def directory(self) -> Directory:
+        """The organisation's configuration as it stands now."""
+        return await self.services.reader.directory(self.org_id)
+
+    def known_directory(self) -> Directory | None:
+        """The configuration as last seen by this process, None if it never was."""
+        return self.services.reader.known_directory(self.org_id)
+
     def answer_headers(self) -> tuple[tuple[bytes, bytes], ...]:
         return ((b"idempotency-replayed", b"true"),) if self.replayed else ()
+
+
+def _retry_after(seconds: int) -> tuple[tuple[bytes, bytes], ...]:
+    return ((b"retry-after", str(seconds).encode()),)

@@ -23,7 +23,7 @@ _BODY = (
     "duplicate_field",
     "invalid_value",
     "too_deep",
-    "nul_character",
+    "control_character",
     "body_too_large",
     "unsupported_media_type",
 )
@@ -36,7 +36,7 @@ _PATH_PARAMETERS = {
     "store": ("Our id (`sto_…`), `number:…`, or the code", "berlin-1"),
     "till": ("Our id (`til_…`), `number:…`, or the code", "berlin-1-2"),
     "purchase": ("Our id (`pur_…`) or `number:…`", "number:B-1001"),
-    "redemption": ("Our id (`red_…`)", "red_0199b1f0-2c3e-7c11-9a52-5b7d3c000001"),
+    "redemption": ("Our id (`rdm_…`)", "rdm_0199b1f0-2c3e-7c11-9a52-5b7d3c000001"),
     "organisation": ("The organisation's code", "default"),
     "asset": ("The asset's code", "POINTS"),
     "key": ("The key's id (`key_…`)", "key_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
@@ -70,6 +70,10 @@ def document(routes: Sequence[Route], server: str = "/") -> dict[str, Any]:
         "tags": [{"name": tag} for tag in dict.fromkeys(route.tag for route in routes)],
         "security": [{"key": []}],
         "paths": paths,
+        "x-problems": {
+            str(code): {"status": kind.status, "title": kind.title, "way_out": kind.way_out}
+            for code, kind in KINDS.items()
+        },
         "components": {
             "schemas": schemas,
             "securitySchemes": {

@@ -6,14 +6,17 @@ same table. Clients tell problems apart by `code`, which never changes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from guerdon.core.assets import decimal_text
 from guerdon.core.outcomes import Rejected, Rejection
 
 MEDIA_TYPE = b"application/problem+json"
+_AS_THEY_ARE: Mapping[str, str] = {}
 
 
 class Kind(Struct, frozen=True):
@@ -35,7 +38,7 @@ KINDS: dict[str, Kind] = {
     "duplicate_field": Kind(400, "Field given twice", "Send each field once."),
     "unknown_parameter": Kind(400, "Unknown query parameter", "Leave the parameter out or correct its name."),
     "too_deep": Kind(400, "Nested too deep", "Flatten the body."),
-    "nul_character": Kind(400, "NUL character in text", "Remove the NUL character."),
+    "control_character": Kind(400, "Control character in text", "Remove the character."),
     "wrong_scale": Kind(400, "Too many decimals", "Round to the decimals of the asset."),
     "invalid_cursor": Kind(
         400, "Unknown cursor", "Use `next_cursor` of an earlier page, with the same filters."
@@ -176,6 +179,19 @@ class Problem(Exception):
         return msgspec.json.encode({**self.extra, **shown, "request_id": request_id})
 
 
-def refused(rejected: Rejected) -> Problem:
-    """A refusal of the core as a problem: its figures stand beside the code, by name."""
-    return Problem(rejected.code, field=rejected.field, extra=dict(rejected.detail))
+def refused(rejected: Rejected, scale: int = 0, fields: Mapping[str, str] = _AS_THEY_ARE) -> Problem:
+    """A refusal of the core as a problem: its figures stand beside the code, by name, points as decimals of `scale`."""
+    field = rejected.field
+    for start, ours in fields.items():
+        if field.startswith(start):
+            field = ours + field[len(start) :]
+            break
+    extra = dict(rejected.detail)
+    if rejected.code in _ABOUT_POINTS:
+        extra = {
+            name: decimal_text(value, scale) if isinstance(value, int) else value for name, value in extra.items()
+        }
+    return Problem(rejected.code, field=field, extra=extra)
+
+
+_ABOUT_POINTS = frozenset({Rejection.INSUFFICIENT_POINTS, Rejection.REVERSAL_EXCEEDS_REDEMPTION})

@@ -16,6 +16,8 @@ from urllib.parse import unquote
 import msgspec
 import structlog
 from msgspec import Struct
+from psycopg import OperationalError
+from psycopg_pool import PoolTimeout
 
 from guerdon.api import strict
 from guerdon.api.auth import Principal, require
@@ -196,6 +198,11 @@ class Endpoint:
             result = await route.handler(call, **given)
             status, extra = route.status, call.answer_headers()
             payload = b"" if result is None else msgspec.json.encode(result)
+        except (OperationalError, PoolTimeout):
+            log.warning("database unavailable", request_id=request_id, route=label)
+            problem = Problem("database_unavailable")
+            status, media_type, payload = 503, MEDIA_TYPE, problem.document(request_id)
+            extra = ((b"retry-after", b"1"),)
         except Problem as problem:
             status, extra, media_type = problem.status, problem.headers, MEDIA_TYPE
             payload = problem.document(request_id)
@@ -235,8 +242,7 @@ def _unquoted(part: str) -> str:
         value = unquote(part, errors="strict")
     except UnicodeDecodeError:
         raise Problem("not_utf8", "The path is not UTF-8.") from None
-    if "\0" in value:
-        raise Problem("nul_character", "NUL characters are not allowed in a path.")
+    strict.refuse_control(value, "")
     return value
 
 

@@ -13,13 +13,19 @@ from guerdon.api.metrics import Metrics
 from guerdon.core.commands import Command
 from guerdon.core.outcomes import Outcome
 from guerdon.settings import Settings
-from guerdon.store.read import Reader
+from guerdon.store.read import OrganisationRow, Reader
 
 
 class Submits(Protocol):
     """What the API needs of a writer."""
 
     async def submit(self, org_id: int, command: Command) -> Outcome: ...
+
+
+class Organisations(Protocol):
+    """How an organisation is made; None when its code is taken."""
+
+    async def create(self, code: str, name: str, timezone: str) -> OrganisationRow | None: ...
 
 
 class Services:
@@ -31,6 +37,7 @@ class Services:
         settings: Settings,
         writer: Submits,
         reader: Reader,
+        organisations: Organisations,
         auth: Authenticator,
         metrics: Metrics,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -38,6 +45,7 @@ class Services:
         self.settings = settings
         self.writer = writer
         self.reader = reader
+        self.organisations = organisations
         self.auth = auth
         self.metrics = metrics
         self.now = now

@@ -1,7 +1,8 @@
 """Reads JSON bodies and query strings, and refuses everything that could be read in two ways.
 
-Promises a `Problem` with the field's path for whatever a caller may send: unknown, missing and repeated fields, wrong
-types, NaN, text that is not UTF-8, NUL characters, and nesting beyond `DEPTH_MAX`. Business rules are the core's.
+Promises a `Problem` with the field's path for whatever a caller may send: unknown, missing and repeated fields,
+wrong types, NaN, text that is not UTF-8, control characters, and nesting beyond `DEPTH_MAX`. Business rules are
+the core's.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ from guerdon.api.problem import Problem
 DEPTH_MAX = 64
 _PARAMETERS_MAX = 64
 _Body = TypeVar("_Body")
+
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+"""Characters that no text needs: C0 controls but tab and line ends, and those that turn the reading direction around."""
+_SUSPICIOUS = re.compile(r"\\u(00[017]|20[26])|[\x7f\u202a-\u202e\u2066-\u2069]", re.IGNORECASE)
 
 
 def decode(body: bytes, decoder: msgspec.json.Decoder[_Body]) -> _Body:
@@ -37,8 +42,8 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[_Body]) -> _Body:
     plain = _plain(text)
     if text.count("{") + text.count("[") > DEPTH_MAX and _depth(plain) > DEPTH_MAX:
         raise _too_deep()
-    if "\\u0000" in text:
-        _refuse_nul(plain, "")
+    if _SUSPICIOUS.search(text):
+        _refuse_control(plain, "")
     return value
 
 
@@ -47,8 +52,8 @@ def query(raw: bytes, type_: type[_Body]) -> _Body:
     fields = {field.name: field for field in msgspec.structs.fields(type_)}
     found: dict[str, Any] = {}
     for name, value in _pairs(raw):
-        if "\0" in value or "\0" in name:
-            raise Problem("nul_character", "NUL characters are not allowed.", field=name.replace("\0", ""))
+        refuse_control(value, name)
+        refuse_control(name, "")
         if name not in fields:
             known = ", ".join(fields) or "none"
             raise Problem(
@@ -116,16 +121,24 @@ def _depth(value: Any) -> int:
     return deepest
 
 
-def _refuse_nul(value: Any, path: str) -> None:
-    if isinstance(value, str) and "\0" in value:
-        raise Problem("nul_character", "NUL characters are not allowed in text.", field=path)
-    if isinstance(value, dict):
+def refuse_control(text: str, field: str) -> None:
+    """Refuse text with control characters, NUL and direction overrides among them; line ends and tabs may stand."""
+    found = _CONTROL.search(text)
+    if found:
+        detail = f"The character U+{ord(found[0]):04X} is not allowed in text."
+        raise Problem("control_character", detail, field=_CONTROL.sub("", field))
+
+
+def _refuse_control(value: Any, path: str) -> None:
+    if isinstance(value, str):
+        refuse_control(value, path)
+    elif isinstance(value, dict):
         for name, child in value.items():
-            _refuse_nul(name, path)
-            _refuse_nul(child, f"{path}.{name}" if path else name)
+            refuse_control(name, path)
+            _refuse_control(child, f"{path}.{name}" if path else name)
     elif isinstance(value, list):
         for position, child in enumerate(value):
-            _refuse_nul(child, f"{path}[{position}]")
+            _refuse_control(child, f"{path}[{position}]")
 
 
 def _too_deep() -> Problem:

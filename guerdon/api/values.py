@@ -1,27 +1,53 @@
-"""How values look on the wire: ids with a prefix, amounts as exact decimals, selectors, instants.
+"""How values look on the wire: ids with a prefix, points as exact decimals, money in minor units, instants.
 
-An amount is sent as a JSON string or number and is read exactly; it is always answered as a string with all decimals of
-its asset. Instants are RFC 3339 with an offset.
+Points are sent as a JSON string or number, read exactly, and answered as strings with all decimals of their asset.
+Money is a whole number of minor units (`amount_minor`). Instants are RFC 3339 with an offset.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import base64
+import binascii
+import hashlib
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec import Meta, Struct
 
 from guerdon.api.problem import Problem
 from guerdon.core.assets import AMOUNT_MAX, decimal_text
-from guerdon.core.members import IDENTIFIER_KINDS
+from guerdon.core.members import IDENTIFIER_KINDS, normalise
+from guerdon.settings import Settings
 
-Amount = Decimal
-"""An amount as it is sent. Only ever taken apart, never calculated with."""
+_SHOWN_MAX = 80
 
-_TEXT_MAX = 80
-METADATA_BYTES_MAX = 16_384
+Code = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Text = Annotated[str, Meta(max_length=500)]
+Number = Annotated[str, Meta(min_length=1, max_length=100)]
+Selector = Annotated[str, Meta(min_length=1, max_length=300)]
+Points = Annotated[Decimal, Meta(description="Points, with at most the decimals of their asset", examples=["200"])]
+Minor = Annotated[int, Meta(description="Minor units: 1999 is 19.99 of an asset of scale 2", examples=[1999])]
+Metadata = Annotated[dict[str, Any], Meta(description="Free data of your own, up to 16 KiB")]
+Cursor = Annotated[str | None, Meta(description="`next_cursor` of the page before")]
+Limit = Annotated[int, Meta(ge=1, le=100, description="How many at most")]
+
+
+class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every request body."""
+
+
+class Shown(Struct, frozen=True, kw_only=True):
+    """Base of everything that is answered."""
+
+
+class PageQuery(Struct, frozen=True, kw_only=True):
+    limit: Limit = 20
+    cursor: Cursor = None
 
 
 def public(prefix: str, identifier: str) -> str:
@@ -31,7 +57,7 @@ def public(prefix: str, identifier: str) -> str:
 def private(prefix: str, text: str) -> str | None:
     """The uuid text inside a public id, None when it is not one of that kind."""
     head, _, tail = text.partition("_")
-    if head != prefix:
+    if head != prefix or len(tail) != 36:
         return None
     try:
         return str(UUID(tail))
@@ -39,20 +65,23 @@ def private(prefix: str, text: str) -> str | None:
         return None
 
 
+def points(minor: int, scale: int) -> str:
+    return decimal_text(minor, scale)
+
+
 def minor(value: Decimal, scale: int, field: str) -> int:
-    """An amount in minor units, exactly. Refuses more decimals than the asset has, and what is no finite number."""
+    """Points in minor units, exactly. Refuses more decimals than the asset has, and what is no finite number."""
     sign, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int):
-        raise Problem("invalid_value", "The amount is not a finite number.", field=field)
+        raise Problem("invalid_value", "This is not a finite number.", field=field)
     if value.is_zero():
         return 0
     if value.adjusted() + scale >= 38:
         raise Problem("amount_out_of_range", field=field)
-    shift = exponent + scale
-    number = int("".join(map(str, digits)))
+    if value.adjusted() + scale < 0:
+        raise _wrong_scale(scale, field)
+    number, shift = int("".join(map(str, digits))), exponent + scale
     if shift < 0:
-        if -shift > len(digits) + 38:
-            raise _wrong_scale(scale, field)
         number, rest = divmod(number, 10**-shift)
         if rest:
             raise _wrong_scale(scale, field)
@@ -64,24 +93,25 @@ def minor(value: Decimal, scale: int, field: str) -> int:
 
 
 def _wrong_scale(scale: int, field: str) -> Problem:
-    return Problem(
-        "wrong_scale", f"At most {scale} decimals are allowed here.", field=field, extra={"scale": scale}
-    )
-
-
-text = decimal_text
+    detail = f"At most {scale} decimals here." if scale else "Whole numbers only here."
+    return Problem("wrong_scale", detail, field=field, extra={"scale": scale})
 
 
 def member_selector(text: str, field: str = "member") -> tuple[str, str]:
-    """`mem_…`, `number:…`, `external_id:…`, `email:…`, `mobile:…` or `card:…`."""
-    return _selector("mem", text, ("number", *IDENTIFIER_KINDS), "member_not_found", field)
+    """`mem_…`, `number:…`, `external_id:…`, `email:…`, `mobile:…` or `card:…`; identifiers in their normal form."""
+    by, value = _selector("mem", text, ("number", *IDENTIFIER_KINDS), "member_not_found", field)
+    return (by, normalise(by, value)) if by in IDENTIFIER_KINDS else (by, value)
 
 
 def thing_selector(prefix: str, text: str, refusal: str, field: str) -> tuple[str, str]:
-    """A public id, `number:…`, `code:…`, or the code itself."""
+    """A public id, `number:…`, or the code itself."""
     if ":" not in text and private(prefix, text) is None:
         return ("code", text)
     return _selector(prefix, text, ("number", "code"), refusal, field)
+
+
+def purchase_selector(text: str, field: str = "purchase") -> tuple[str, str]:
+    return _selector("pur", text, ("number",), "purchase_not_found", field)
 
 
 def _selector(prefix: str, text: str, kinds: tuple[str, ...], refusal: str, field: str) -> tuple[str, str]:
@@ -91,7 +121,7 @@ def _selector(prefix: str, text: str, kinds: tuple[str, ...], refusal: str, fiel
     kind, colon, value = text.partition(":")
     if not colon or kind not in kinds or not value.strip():
         known = ", ".join(f"`{name}:…`" for name in kinds)
-        raise Problem(refusal, f"`{text[:_TEXT_MAX]}` names none: use `{prefix}_…` or {known}.", field=field)
+        raise Problem(refusal, f"`{text[:_SHOWN_MAX]}` names none: use `{prefix}_…` or {known}.", field=field)
     return (kind, value)
 
 
@@ -107,15 +137,56 @@ def instant(value: datetime | None, field: str) -> datetime | None:
         raise Problem("event_time_out_of_range", field=field) from None
 
 
-def meta_text(metadata: dict[str, Any] | None) -> str:
+def last_moment(expires_at: datetime | None, timezone: str) -> datetime | None:
+    """An exclusive end as people read it: 23:59:59 of the last day, in the program's time zone."""
+    if expires_at is None:
+        return None
+    return (expires_at - timedelta(seconds=1)).astimezone(ZoneInfo(timezone))
+
+
+def meta_text(metadata: dict[str, Any], settings: Settings) -> str:
     """Metadata as the JSON text that is stored, "" for none."""
     if not metadata:
         return ""
     encoded = msgspec.json.encode(metadata)
-    if len(encoded) > METADATA_BYTES_MAX:
-        raise Problem("invalid_value", f"Metadata has at most {METADATA_BYTES_MAX} bytes.", field="metadata")
+    if len(encoded) > settings.metadata_bytes_max:
+        detail = f"Metadata has at most {settings.metadata_bytes_max} bytes."
+        raise Problem("invalid_value", detail, field="metadata")
     return encoded.decode()
 
 
-def metadata(text: str | None) -> dict[str, Any]:
+def meta_shown(text: str | None) -> dict[str, Any]:
     return msgspec.json.decode(text, type=dict[str, Any]) if text else {}
+
+
+def cursor(place: int | str, *filters: object) -> str:
+    """A place in a list, bound to the filters it was made under."""
+    return base64.urlsafe_b64encode(f"{_digest(filters)}.{place}".encode()).decode().rstrip("=")
+
+
+def place(text: str | None, *filters: object) -> str | None:
+    """The place inside a cursor; refuses one of another list or other filters."""
+    if text is None:
+        return None
+    try:
+        decoded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii")
+    except (binascii.Error, ValueError):
+        raise Problem("invalid_cursor", field="cursor") from None
+    digest, _, found = decoded.partition(".")
+    if digest != _digest(filters) or not found:
+        raise Problem("invalid_cursor", field="cursor")
+    return found
+
+
+def place_no(text: str | None, *filters: object) -> int | None:
+    """The same for lists that go by number."""
+    found = place(text, *filters)
+    if found is None:
+        return None
+    if not found.isdecimal() or len(found) > 18:
+        raise Problem("invalid_cursor", field="cursor")
+    return int(found)
+
+
+def _digest(filters: tuple[object, ...]) -> str:
+    return hashlib.sha256(repr(filters).encode()).hexdigest()[:12]

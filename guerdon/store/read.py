@@ -15,7 +15,6 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from guerdon.core.assets import Asset
 from guerdon.core.programs import Policies
 from guerdon.store.statements import statements
 
@@ -102,9 +101,10 @@ class Directory(Struct, frozen=True, kw_only=True):
     def scale(self, asset: str) -> int:
         return self.assets[asset].scale
 
-    def asset(self, code: str) -> Asset | None:
-        found = self.assets.get(code)
-        return None if found is None else Asset(found.code, found.scale)
+    def scale_or_zero(self, asset: str) -> int:
+        """For accounts of raw calls, whose assets need not be registered: minor units as they are."""
+        found = self.assets.get(asset)
+        return 0 if found is None else found.scale
 
 
 class MemberRow(Struct, frozen=True, kw_only=True):
@@ -187,11 +187,14 @@ class RedemptionRow(Struct, frozen=True, kw_only=True):
 
 
 class EventRow(Struct, frozen=True, kw_only=True):
+    """An event of a member; its transfers are the `transfers` rows after sequence number `first`."""
+
     seq: int
     id: str
     name: str
     event_at: datetime
     recorded_at: datetime
+    first: int
     transfers: int
     points: int
     source: str
@@ -203,11 +206,12 @@ class EventRow(Struct, frozen=True, kw_only=True):
     actor: str
     reason: str
     body: str
+    lot_moves: str
 
 
 class EntryRow(Struct, frozen=True, kw_only=True):
     seq: int
-    event_seq: int
+    first: int
     source: int
     destination: int
     amount: int
@@ -217,7 +221,7 @@ class EntryRow(Struct, frozen=True, kw_only=True):
 
 
 class NamedPurchase(Struct, frozen=True, kw_only=True):
-    """What a points ledger says about a purchase; the return stands beside it where there is one."""
+    """What a points ledger says about a purchase."""
 
     no: int
     id: str
@@ -226,13 +230,29 @@ class NamedPurchase(Struct, frozen=True, kw_only=True):
     amount: int
     paid: int
     event_at: datetime
-    return_seq: int | None
-    return_id: str | None
-    return_number: str | None
+
+
+class AccountRow(Struct, frozen=True, kw_only=True):
+    no: int
+    id: str
+    asset: str
+    program_no: int
+    category: str
+    tracks_lots: bool
+
+
+class LotRow(Struct, frozen=True, kw_only=True):
+    no: int
+    account: int
+    expires_at: datetime | None
 
 
 class LedgerFilter(Struct, frozen=True, kw_only=True):
-    """Which events of a member. Empty and None mean no such filter; `accounts` are account numbers."""
+    """Which events of a member. Empty and None mean no such filter.
+
+    With `exact`, an event must credit, debit or open one of these account numbers, or be a redemption made at a till
+    of `till_program` (-1 for none).
+    """
 
     member: int
     mask: int = 0
@@ -244,7 +264,10 @@ class LedgerFilter(Struct, frozen=True, kw_only=True):
     recorded_to: datetime | None = None
     event_from: datetime | None = None
     event_to: datetime | None = None
-    accounts: tuple[int, ...] | None = None
+    exact: bool = False
+    credits: tuple[int, ...] = ()
+    debits: tuple[int, ...] = ()
+    openings: tuple[int, ...] = ()
     till_program: int = -1
 
 
@@ -267,6 +290,11 @@ class Reader:
         rows = await self._rows(org_id, noun, name, values, type_)
         return rows[0] if rows else None
 
+    async def ping(self) -> None:
+        """Return when the database has answered."""
+        async with self._pool.connection() as connection:
+            await connection.execute("select 1")
+
     # -- organisations and keys
 
     async def organisation(self, name: str) -> OrganisationRow | None:
@@ -277,7 +305,9 @@ class Reader:
 
     async def organisations(self, after: int, limit: int) -> list[OrganisationRow]:
         values = {"after": after, "limit": limit}
-        return await self._rows(NO_ORGANISATION, "organisations", "list_organisations", values, OrganisationRow)
+        return await self._rows(
+            NO_ORGANISATION, "organisations", "list_organisations", values, OrganisationRow
+        )
 
     async def key(self, key_id: str) -> KeyRow | None:
         return await self._one(NO_ORGANISATION, "keys", "find_key", {"id": key_id}, KeyRow)
@@ -357,25 +387,20 @@ class Reader:
         self, org_id: int, chosen: LedgerFilter, place: int | None, limit: int, *, oldest_first: bool
     ) -> list[EventRow]:
         """A page of events after `place` in the order asked for."""
-        values = msgspec.structs.asdict(chosen) | {"limit": limit}
-        values |= _lists(chosen)
+        values = _arrays(chosen) | {"limit": limit}
         if oldest_first:
-            return await self._rows(
-                org_id, "points", "oldest_first", values | {"place": place or 0}, EventRow
-            )
-        return await self._rows(
-            org_id, "points", "newest_first", values | {"place": place or _SEQ_MAX}, EventRow
-        )
+            values["place"] = place or 0
+            return await self._rows(org_id, "points", "oldest_first", values, EventRow)
+        values["place"] = _SEQ_MAX if place is None else place
+        return await self._rows(org_id, "points", "newest_first", values, EventRow)
 
     async def event_count(self, org_id: int, chosen: LedgerFilter) -> int:
-        values = msgspec.structs.asdict(chosen) | _lists(chosen)
-        (row,) = await self._rows(org_id, "points", "count", values, _Total)
+        (row,) = await self._rows(org_id, "points", "count", _arrays(chosen), _Total)
         return row.total
 
     async def last_place(self, org_id: int, chosen: LedgerFilter) -> int | None:
         """The sequence number up to which the view's last event reaches, None for an empty view."""
-        values = msgspec.structs.asdict(chosen) | _lists(chosen)
-        row = await self._one(org_id, "points", "last_place", values, _Place)
+        row = await self._one(org_id, "points", "last_place", _arrays(chosen), _Place)
         return None if row is None else row.seq
 
     async def place_at(self, org_id: int, member: int, at: datetime) -> int:
@@ -383,12 +408,27 @@ class Reader:
         return row.seq
 
     async def entries(self, org_id: int, events: list[EventRow]) -> list[EntryRow]:
-        values = {"seqs": [x.seq for x in events], "counts": [x.transfers for x in events]}
+        values = {"firsts": [x.first for x in events], "counts": [x.transfers for x in events]}
         return await self._rows(org_id, "points", "entries", values, EntryRow)
 
-    async def purchases_named(self, org_id: int, purchases: set[int]) -> list[NamedPurchase]:
+    async def purchases_named(self, org_id: int, purchases: set[int]) -> dict[int, NamedPurchase]:
         values = {"purchases": sorted(purchases)}
-        return await self._rows(org_id, "points", "purchases_named", values, NamedPurchase)
+        rows = await self._rows(org_id, "points", "purchases_named", values, NamedPurchase)
+        return {row.no: row for row in rows}
+
+    async def accounts(self, org_id: int, member: int) -> dict[int, AccountRow]:
+        rows = await self._rows(org_id, "points", "accounts", {"member": member}, AccountRow)
+        return {row.no: row for row in rows}
+
+    async def lots_named(self, org_id: int, lots: set[int]) -> dict[int, LotRow]:
+        rows = await self._rows(org_id, "points", "lots_named", {"lots": sorted(lots)}, LotRow)
+        return {row.no: row for row in rows}
+
+    async def balances_effective(self, org_id: int, accounts: list[int], at: datetime) -> dict[int, int]:
+        """Balances by account number of everything that counts before an instant, whenever it was recorded."""
+        values = {"accounts": accounts, "at": at}
+        rows = await self._rows(org_id, "points", "balances_effective", values, _BalanceAt)
+        return {row.account_no: row.balance for row in rows}
 
     async def balances_at(self, org_id: int, accounts: list[int], seq: int) -> dict[int, int]:
         """Balances by account number after everything up to a sequence number."""
@@ -415,15 +455,15 @@ class _BalanceAt(Struct):
 
 
 _LISTS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    noun: ("configuration", f"list_{noun}", {}) for noun in ("assets", "programs", "stores", "tills", "sources")
+    noun: ("configuration", f"list_{noun}", {})
+    for noun in ("assets", "programs", "stores", "tills", "sources")
 }
 
 
-def _lists(chosen: LedgerFilter) -> dict[str, Any]:
-    """The filter's tuples as the lists that arrays are sent as."""
-    names = ("names", "sources", "stores", "tills")
-    found: dict[str, Any] = {name: list(getattr(chosen, name)) for name in names}
-    return found | {"accounts": None if chosen.accounts is None else list(chosen.accounts)}
+def _arrays(chosen: LedgerFilter) -> dict[str, Any]:
+    """The filter's values by name, tuples as the lists that arrays are sent as."""
+    values = msgspec.structs.asdict(chosen)
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 async def _read(

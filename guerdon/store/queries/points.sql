@@ -1,8 +1,9 @@
 -- The points ledger: a member's events with their entries, and balances as of a place in it.
 
 -- matching --
--- The filter that a page, its count and the closing balance share. `mask` 0 = entries of any kind; empty arrays and
--- nulls = no such filter; `accounts` null = every account. `till_program` adds the redemptions made at its tills.
+-- The filter that a page, its count and the closing balance share. Empty arrays and nulls = no such filter; `mask` 0 =
+-- entries of any kind. With `exact`, one of the accounts must be credited, debited or opened by the event; redemptions
+-- made at a till of `till_program` pass as well.
 from events e
 cross join lateral (
     -- where its transfers stand: behind it, or behind the event that it mirrors
@@ -21,23 +22,25 @@ where e.org_id = %(org)s and e.member_no = %(member)s
   and (%(recorded_to)s::timestamptz is null or e.recorded_at < %(recorded_to)s)
   and (%(event_from)s::timestamptz is null or e.event_at >= %(event_from)s)
   and (%(event_to)s::timestamptz is null or e.event_at < %(event_to)s)
-  and (%(accounts)s::bigint[] is null
-       or e.name in ('CustomerRegistration', 'PointsLedgerBulkJob')
+  and (not %(exact)s
        or (e.program_no = %(till_program)s and e.name = 'PointsRedemption')
+       or (e.entries & 7 <> 0
+           and exists (select 1 from jsonb_array_elements(e.body::jsonb -> 'opening') o
+                       where (o ->> 'account_no')::bigint = any(%(openings)s::bigint[])))
        or exists (select 1 from transfers t
                   where t.org_id = e.org_id and t.seq > x.first and t.seq <= x.first + x.transfers
-                    and (t.source = any(%(accounts)s) or t.destination = any(%(accounts)s))))
+                    and (t.source = any(%(debits)s::bigint[]) or t.destination = any(%(credits)s::bigint[]))))
 
 -- newest_first --
 select e.seq, e.id, e.name, e.event_at, e.recorded_at, x.first, x.transfers, e.points, e.source, e.store_no,
-       e.till_no, e.program_no, e.purchase_no, e.reference, e.actor, e.reason, e.body
+       e.till_no, e.program_no, e.purchase_no, e.reference, e.actor, e.reason, e.body, e.lot_moves
 -- include matching
   and e.seq < %(place)s
 order by e.seq desc limit %(limit)s
 
 -- oldest_first --
 select e.seq, e.id, e.name, e.event_at, e.recorded_at, x.first, x.transfers, e.points, e.source, e.store_no,
-       e.till_no, e.program_no, e.purchase_no, e.reference, e.actor, e.reason, e.body
+       e.till_no, e.program_no, e.purchase_no, e.reference, e.actor, e.reason, e.body, e.lot_moves
 -- include matching
   and e.seq > %(place)s
 order by e.seq limit %(limit)s
@@ -48,7 +51,7 @@ select count(*) as total
 
 -- last_place --
 -- the sequence number up to which the view's last event reaches
-select e.seq + e.transfers as seq
+select greatest(e.seq, x.first) + x.transfers as seq
 -- include matching
 order by e.seq desc limit 1
 
@@ -58,6 +61,16 @@ select coalesce((
     select e.seq + e.transfers from events e
     where e.org_id = %(org)s and e.member_no = %(member)s and e.recorded_at < %(at)s
     order by e.seq desc limit 1), 0) as seq
+
+-- accounts --
+-- every account a member has or had
+select no, id, asset, program_no, category, tracks_lots
+from accounts where org_id = %(org)s and member_no = %(member)s
+order by program_no, no
+
+-- lots_named --
+-- when lots end, by number
+select no, account, expires_at from lots where org_id = %(org)s and no = any(%(lots)s)
 
 -- entries --
 -- what a page's events moved, in order; one row per transfer
@@ -69,12 +82,9 @@ where t.action in ('apply', 'settle')
 order by t.seq
 
 -- purchases_named --
--- the numbers of a page's purchases and of their returns
-select p.no, p.id, p.number, p.currency, p.amount, p.paid, p.event_at,
-       r.event_seq as return_seq, r.id as return_id, r.number as return_number
-from purchases p
-left join purchase_returns r on r.org_id = p.org_id and r.purchase_no = p.no
-where p.org_id = %(org)s and p.no = any(%(purchases)s)
+-- the purchases of a page
+select no, id, number, currency, amount, paid, event_at
+from purchases where org_id = %(org)s and no = any(%(purchases)s)
 
 -- balances_at --
 -- Balances of accounts after everything up to a sequence number. Versions of an account are contiguous and grow with
@@ -99,3 +109,17 @@ with recursive search as (
     where s.low < s.high
 )
 select account_no, balance from search where low = high order by account_no
+
+-- balances_effective --
+-- balances of accounts by effective time: everything that counts as of an instant, whenever it was recorded
+select a.account_no, coalesce(d.sum, 0) - coalesce(c.sum, 0) as balance
+from unnest(%(accounts)s::bigint[]) as a (account_no)
+cross join lateral (
+    select sum(t.amount) as sum from transfers t
+    where t.org_id = %(org)s and t.destination = a.account_no and t.action in ('apply', 'settle')
+      and coalesce(t.effective_at, t.recorded_at) < %(at)s) d
+cross join lateral (
+    select sum(t.amount) as sum from transfers t
+    where t.org_id = %(org)s and t.source = a.account_no and t.action in ('apply', 'settle')
+      and coalesce(t.effective_at, t.recorded_at) < %(at)s) c
+order by a.account_no

@@ -1,0 +1,366 @@
+"""`/v1/programs`: a scheme with its asset, earning rules, redemption rate and expiry."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from guerdon.api.call import Call
+from guerdon.api.problem import Problem
+from guerdon.api.refs import find, program_selector
+from guerdon.api.routing import Routes
+from guerdon.api.values import Body, Code, Minor, Name, Points, Shown, minor, points, public
+from guerdon.core import commands
+from guerdon.core.assets import Rounding
+from guerdon.core.programs import Expiry, Policies, RedemptionRate, Rule, internal_name
+from guerdon.store.read import Directory, ProgramRow
+
+routes = Routes("Programs")
+
+_FACTOR_DECIMALS = 6
+_FIELDS = {"policies.rules": "earning_rules", "policies.": ""}
+Category = Literal["regular", "promised", "trigger_based"]
+Words = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...], Meta(max_length=1000)]
+
+
+class ExpiryIn(Body, frozen=True, kw_only=True):
+    """Never, after a number of days, or after a number of months. Points end at the end of their last day."""
+
+    kind: Literal["never", "days", "months"] = "never"
+    count: Annotated[int, Meta(ge=0, le=36_500)] = 0
+
+
+class RateIn(Body, frozen=True, kw_only=True):
+    """`points` buy `money_minor`: 10 points for 100 cents."""
+
+    points: Points
+    money_minor: Annotated[Minor, Meta(gt=0)]
+
+
+class FixedRule(Body, frozen=True, kw_only=True, tag="fixed", tag_field="kind"):
+    """`points` per purchase, or per purchase with a matching line."""
+
+    code: Code
+    points: Points
+    points_category: Category = "regular"
+    minimum_minor: Annotated[Minor, Meta(ge=0, description="Only where the basis is at least this")] = 0
+    skus: Words = ()
+    categories: Words = ()
+    brands: Words = ()
+
+
+class PerAmountRule(Body, frozen=True, kw_only=True, tag="per_amount", tag_field="kind"):
+    """`points` for every `amount_minor` of what was paid, in whole steps or in proportion."""
+
+    code: Code
+    points: Points
+    amount_minor: Annotated[Minor, Meta(gt=0)]
+    mode: Literal["step", "proportional"] = "step"
+    rounding: Rounding | None = None
+    points_category: Category = "regular"
+    minimum_minor: Annotated[Minor, Meta(ge=0)] = 0
+    skus: Words = ()
+    categories: Words = ()
+    brands: Words = ()
+
+
+class MultiplierRule(Body, frozen=True, kw_only=True, tag="multiplier", tag_field="kind"):
+    """Multiplies what the other rules gave, on the matching lines."""
+
+    code: Code
+    factor: Annotated[Decimal, Meta(description="2 doubles; at most 6 decimals", examples=["2"])]
+    points_category: Category = "regular"
+    minimum_minor: Annotated[Minor, Meta(ge=0)] = 0
+    skus: Words = ()
+    categories: Words = ()
+    brands: Words = ()
+
+
+RuleIn = FixedRule | PerAmountRule | MultiplierRule
+Rules = Annotated[tuple[RuleIn, ...], Meta(max_length=200)]
+
+
+class ProgramIn(Body, frozen=True, kw_only=True):
+    """`asset` is what the program gives, `currency` what purchases are paid in; both are assets made before."""
+
+    code: Code
+    name: Name
+    asset: Code
+    currency: Code
+    timezone: Annotated[str, Meta(max_length=64)] = "UTC"
+    rounding: Rounding = Rounding.HALF_UP
+    expiry: ExpiryIn = ExpiryIn()
+    earning_rules: Rules = ()
+    redemption_rate: RateIn | None = None
+    minimum_redemption: Points = Decimal(0)
+    on_shortfall: Literal["below_zero", "write_off"] = "below_zero"
+
+
+class ProgramChange(Body, frozen=True, kw_only=True):
+    """What is left out stays as it is. A change makes a new version; points keep the terms they were earned under."""
+
+    name: Name | UnsetType = UNSET
+    currency: Code | UnsetType = UNSET
+    timezone: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
+    rounding: Rounding | UnsetType = UNSET
+    expiry: ExpiryIn | UnsetType = UNSET
+    earning_rules: Rules | UnsetType = UNSET
+    redemption_rate: RateIn | None | UnsetType = UNSET
+    minimum_redemption: Points | UnsetType = UNSET
+    on_shortfall: Literal["below_zero", "write_off"] | UnsetType = UNSET
+
+
+class RateOut(Shown, frozen=True, kw_only=True):
+    points: str
+    money_minor: int
+
+
+class ExpiryOut(Shown, frozen=True, kw_only=True):
+    kind: str
+    count: int
+
+
+class RuleOut(Shown, frozen=True, kw_only=True, omit_defaults=True):
+    """As it was given; `points` and `amount_minor`, or `factor` for a multiplier."""
+
+    code: str
+    kind: str
+    points: str | None = None
+    amount_minor: int | None = None
+    factor: str | None = None
+    mode: str | None = None
+    rounding: str | None = None
+    points_category: str = ""
+    minimum_minor: int = 0
+    skus: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    brands: tuple[str, ...] = ()
+
+
+class ProgramOut(Shown, frozen=True, kw_only=True):
+    """`pool` is the internal account that points come from; `version` counts the changes."""
+
+    id: str
+    number: int
+    code: str
+    name: str
+    asset: str
+    scale: int
+    currency: str
+    pool: str
+    version: int
+    timezone: str
+    rounding: str
+    expiry: ExpiryOut
+    earning_rules: tuple[RuleOut, ...]
+    redemption_rate: RateOut | None
+    minimum_redemption: str
+    on_shortfall: str
+    created_at: datetime
+
+
+class ProgramList(Shown, frozen=True, kw_only=True):
+    data: tuple[ProgramOut, ...]
+
+
+_PROGRAM: dict[str, Any] = {
+    "code": "classic",
+    "name": "Classic",
+    "asset": "POINTS",
+    "currency": "USD",
+    "timezone": "America/New_York",
+    "expiry": {"kind": "months", "count": 12},
+    "earning_rules": [{"kind": "per_amount", "code": "base", "points": "1", "amount_minor": 100}],
+    "redemption_rate": {"points": "10", "money_minor": 100},
+}
+
+
+@routes.post(
+    "/v1/programs",
+    scope="programs:write",
+    summary="Make a program",
+    example=_PROGRAM,
+    errors=("code_taken", "asset_not_found", "wrong_scale", "amount_out_of_range"),
+)
+async def create_program(call: Call, body: ProgramIn) -> ProgramOut:
+    """Every member gets three accounts in it: regular, promised and trigger-based points."""
+    directory = await call.directory()
+    scale = _scale(directory, body.asset)
+    policies = Policies(
+        rounding=body.rounding,
+        timezone=body.timezone,
+        expiry=_expiry(body.expiry),
+        rules=_rules(body.earning_rules, scale),
+        currency=body.currency,
+        redemption_rate=_rate(body.redemption_rate, scale),
+        minimum_redemption=minor(body.minimum_redemption, scale, "minimum_redemption"),
+        on_shortfall=body.on_shortfall,
+    )
+    command = commands.CreateProgram(
+        code=body.code, name=body.name, asset=body.asset, policies=policies, **call.common()
+    )
+    result = await call.submit(command, scale, _FIELDS)
+    return await _answer(call, result.id)
+
+
+@routes.get("/v1/programs", scope="programs:read", summary="List programs")
+async def list_programs(call: Call) -> ProgramList:
+    """All programs by number."""
+    directory = await call.directory()
+    return ProgramList(data=tuple(_shown(directory, row) for row in directory.programs.values()))
+
+
+@routes.get(
+    "/v1/programs/{program}",
+    scope="programs:read",
+    summary="Look up a program",
+    errors=("program_not_found",),
+)
+async def get_program(call: Call, program: str) -> ProgramOut:
+    """One program by id, number or code."""
+    directory = await call.directory()
+    return _shown(directory, _found(directory, program))
+
+
+@routes.patch(
+    "/v1/programs/{program}",
+    scope="programs:write",
+    summary="Change a program",
+    example={"earning_rules": [{"kind": "fixed", "code": "visit", "points": "5"}]},
+    errors=("program_not_found", "asset_not_found", "wrong_scale", "amount_out_of_range"),
+)
+async def change_program(call: Call, program: str, body: ProgramChange) -> ProgramOut:
+    """What is left out stays as it is. Points keep the terms they were earned under."""
+    directory = await call.directory()
+    row = _found(directory, program)
+    scale = directory.scale(row.asset)
+    given: dict[str, Any] = {
+        name: value
+        for name, value in msgspec.structs.asdict(body).items()
+        if value is not UNSET and name not in ("name", "earning_rules")
+    }
+    if body.earning_rules is not UNSET:
+        given["rules"] = _rules(body.earning_rules, scale)
+    if body.expiry is not UNSET:
+        given["expiry"] = _expiry(body.expiry)
+    if body.redemption_rate is not UNSET:
+        given["redemption_rate"] = _rate(body.redemption_rate, scale)
+    if body.minimum_redemption is not UNSET:
+        given["minimum_redemption"] = minor(body.minimum_redemption, scale, "minimum_redemption")
+    command = commands.ChangeProgram(
+        program=("id", row.id),
+        policies=msgspec.structs.replace(row.policies, **given),
+        name="" if body.name is UNSET else body.name,
+        **call.common(),
+    )
+    await call.submit(command, scale, _FIELDS)
+    return await _answer(call, row.id)
+
+
+async def _answer(call: Call, program_id: str) -> ProgramOut:
+    directory = await call.directory()
+    return _shown(directory, find(directory.programs, ("id", program_id)))
+
+
+def _found(directory: Directory, text: str) -> ProgramRow:
+    row: ProgramRow | None = find(directory.programs, program_selector(text))
+    if row is None:
+        raise Problem("program_not_found", field="program")
+    return row
+
+
+def _scale(directory: Directory, asset: str) -> int:
+    found = directory.assets.get(asset)
+    if found is None:
+        raise Problem("asset_not_found", field="asset")
+    return found.scale
+
+
+def _expiry(given: ExpiryIn) -> Expiry:
+    return Expiry(kind=given.kind, count=given.count)
+
+
+def _rate(given: RateIn | None, scale: int) -> RedemptionRate | None:
+    if given is None:
+        return None
+    return RedemptionRate(minor(given.points, scale, "redemption_rate.points"), given.money_minor)
+
+
+def _rules(given: tuple[RuleIn, ...], scale: int) -> tuple[Rule, ...]:
+    return tuple(_rule(rule, scale, f"earning_rules[{position}]") for position, rule in enumerate(given))
+
+
+def _rule(given: RuleIn, scale: int, field: str) -> Rule:
+    common: dict[str, Any] = {
+        "code": given.code,
+        "skus": given.skus,
+        "categories": given.categories,
+        "brands": given.brands,
+        "category": given.points_category,
+        "minimum": given.minimum_minor,
+    }
+    if isinstance(given, FixedRule):
+        return Rule(kind="fixed", points=minor(given.points, scale, f"{field}.points"), **common)
+    if isinstance(given, PerAmountRule):
+        return Rule(
+            kind="per_amount",
+            points=minor(given.points, scale, f"{field}.points"),
+            amount=given.amount_minor,
+            mode=given.mode,
+            rounding=given.rounding,
+            **common,
+        )
+    factor = minor(given.factor, _FACTOR_DECIMALS, f"{field}.factor")
+    return Rule(kind="multiplier", points=factor, amount=10**_FACTOR_DECIMALS, **common)
+
+
+def _shown(directory: Directory, row: ProgramRow) -> ProgramOut:
+    scale, policies = directory.scale(row.asset), row.policies
+    rate = policies.redemption_rate
+    return ProgramOut(
+        id=public("prg", row.id),
+        number=row.no,
+        code=row.code,
+        name=row.name,
+        asset=row.asset,
+        scale=scale,
+        currency=policies.currency,
+        pool=internal_name("pool", row.first, row.code),
+        version=row.version,
+        timezone=policies.timezone,
+        rounding=policies.rounding.value,
+        expiry=ExpiryOut(kind=policies.expiry.kind, count=policies.expiry.count),
+        earning_rules=tuple(_rule_shown(rule, scale) for rule in policies.rules),
+        redemption_rate=rate and RateOut(points=points(rate.points, scale), money_minor=rate.money),
+        minimum_redemption=points(policies.minimum_redemption, scale),
+        on_shortfall=policies.on_shortfall,
+        created_at=row.created_at,
+    )
+
+
+def _rule_shown(rule: Rule, scale: int) -> RuleOut:
+    per_amount, multiplier = rule.kind == "per_amount", rule.kind == "multiplier"
+    return RuleOut(
+        code=rule.code,
+        kind=rule.kind,
+        points=None if multiplier else points(rule.points, scale),
+        amount_minor=rule.amount if per_amount else None,
+        factor=_factor(rule) if multiplier else None,
+        mode=rule.mode if per_amount else None,
+        rounding=rule.rounding.value if rule.rounding else None,
+        points_category=rule.category,
+        minimum_minor=rule.minimum,
+        skus=rule.skus,
+        categories=rule.categories,
+        brands=rule.brands,
+    )
+
+
+def _factor(rule: Rule) -> str:
+    """A multiplier as a plain decimal: 2, 1.5."""
+    scaled = rule.points * 10**_FACTOR_DECIMALS // rule.amount
+    return points(scaled, _FACTOR_DECIMALS).rstrip("0").rstrip(".")
