@@ -1,5 +1,405 @@
-"""The one executable (being written)."""
+"""`guerdon`, the one executable: reads the settings, then hands over to the module that does the work.
+
+Promises: `--help` everywhere with examples to copy; 0 when all is well, 1 when something was found or refused, with
+a sentence that says what to do and no traceback for what an operator can mend. Each command imports what it needs
+when it runs, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from guerdon import __version__
+
+if TYPE_CHECKING:
+    from guerdon.importing.results import Tally
+    from guerdon.settings import Settings
+
+app = typer.Typer(
+    name="guerdon",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+key_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make, list and revoke API keys.")
+import_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Bring in what happened elsewhere.")
+app.add_typer(key_app, name="key")
+app.add_typer(import_app, name="import")
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on. GUERDON_HOST, default 127.0.0.1")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on. GUERDON_PORT, default 8080")]
+BlnkPath = Annotated[str | None, typer.Option(help="Where the ledger API is mounted. GUERDON_BLNK_PATH, default /blnk")]
+Organisation = Annotated[str, typer.Option(help="Code or id of the organisation")]
 
 
 def main() -> None:
-    raise SystemExit("not yet")
+    """Run the command line; what an operator can mend is told in a sentence."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        app()
+    except Exception as problem:
+        message = _explained(problem)
+        if message is None or logging.getLogger().isEnabledFor(logging.DEBUG):
+            raise
+        typer.echo(f"guerdon: {message}", err=True)
+        sys.exit(1)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    *,
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings. GUERDON_CONFIG")] = None,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
+) -> None:
+    """Self-hosted loyalty: a ledger, points programs, promotions and rewards on PostgreSQL.
+
+    Settings come from the environment (GUERDON_...), then from guerdon.toml, then from defaults. Without
+    GUERDON_DATABASE_URL an embedded PostgreSQL keeps its files in GUERDON_DATA_DIR.
+
+    \b
+    Examples:
+      guerdon demo                       a server with a grocer's members and purchases
+      guerdon serve --port 9000          a server of your own
+      guerdon doctor                     is this installation safe?
+      guerdon verify                     do the books add up?
+    """
+    if version:
+        typer.echo(f"guerdon {__version__}")
+        raise typer.Exit
+    if config:
+        os.environ["GUERDON_CONFIG"] = str(config)
+
+
+@app.command()
+def serve(host: Host = None, port: Port = None, blnk_path: BlnkPath = None) -> None:
+    """Start the server, and the embedded PostgreSQL when no database URL is given.
+
+    The schema is brought up to date first. The platform key is made and printed at the first start unless
+    GUERDON_ADMIN_KEY is set. Refuses to start on what `guerdon doctor` calls unsafe.
+
+    \b
+    Examples:
+      guerdon serve
+      guerdon serve --host 0.0.0.0 --port 80
+      guerdon serve --port 5001 --blnk-path /        in place of a Blnk server
+      GUERDON_DATABASE_URL=postgresql://guerdon_app:...@db/guerdon guerdon serve
+    """
+    from guerdon.app import serve
+
+    serve(_settings(host=host, port=port, blnk_path=blnk_path))
+
+
+@app.command()
+def demo(host: Host = None, port: Port = None) -> None:
+    """Start the server with a ready organisation: a program, stores, tills, members and their purchases.
+
+    Prints its address, a key and commands to try. With the `data` extra the purchases are a real grocer's.
+
+    \b
+    Examples:
+      guerdon demo
+      guerdon demo --port 9000
+    """
+    from guerdon.demo import demo
+
+    demo(_settings(host=host, port=port))
+
+
+@app.command()
+def migrate(
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Only say whether there is something to do; 1 if so.")] = False,
+) -> None:
+    """Bring the database's schema to this release, as the role that owns it.
+
+    Uses GUERDON_DATABASE_OWNER_URL when given, else GUERDON_DATABASE_URL, else the embedded database.
+
+    \b
+    Examples:
+      guerdon migrate
+      guerdon migrate --check
+      GUERDON_DATABASE_OWNER_URL=postgresql://guerdon_owner:...@db/guerdon guerdon migrate
+    """
+    from guerdon.installation import opened
+    from guerdon.store import migrate
+    from guerdon.store.pool import connect
+
+    with opened(_settings()) as installation:
+        if check:
+            with connect(installation.owner_dsn) as connection:
+                version = migrate.current(connection)
+            typer.echo(f"schema {version or 'none'}, this release needs {migrate.head()}")
+            raise typer.Exit(version != migrate.head())
+        for name in migrate.migrate(installation.owner_dsn):
+            typer.echo(f"ran {name}")
+        typer.echo(f"schema {migrate.head()}: up to date")
+
+
+@app.command()
+def doctor() -> None:
+    """Ask whether this installation is safe; each answer says what to do. 1 when something is unsafe.
+
+    Looks at durability, roles, row level security, history, schema, clock, time zones and secrets, and changes
+    nothing. GUERDON_UNSAFE=true makes the server start all the same.
+
+    \b
+    Examples:
+      guerdon doctor
+      GUERDON_DATABASE_URL=postgresql://guerdon_app:...@db/guerdon guerdon doctor
+    """
+    from guerdon import doctor
+    from guerdon.installation import opened
+
+    settings = _settings()
+    with opened(settings) as installation:
+        findings = doctor.check(installation.app_dsn, settings, installation.admin_key)
+    for finding in findings:
+        typer.echo(f"{finding.level:8} {finding.subject}: {finding.text}")
+    unsafe = any(finding.level == "unsafe" for finding in findings)
+    raise typer.Exit(unsafe and not settings.unsafe)
+
+
+@app.command()
+def verify(
+    organisation: Annotated[str, typer.Option(help="Only this organisation; all when empty")] = "",
+    anchor: Annotated[str, typer.Option(help="A published head: finds a full rewrite or a cut tail")] = "",
+) -> None:
+    """Prove the books: walk the hash chain, rebuild every projection from the immutable rows, name what is wrong.
+
+    Ends with 1 when anything does not hold. Reads only; the server may go on running.
+
+    \b
+    Examples:
+      guerdon verify
+      guerdon verify --organisation default
+      guerdon verify --organisation default --anchor 1042:9f2c...
+    """
+    from guerdon.audit import verify
+    from guerdon.installation import opened
+
+    with opened(_settings()) as installation:
+        holds = verify(installation.app_dsn, organisation=organisation, anchor=anchor, tell=typer.echo)
+    raise typer.Exit(not holds)
+
+
+@app.command()
+def bench(
+    only: Annotated[list[str] | None, typer.Argument(help="Names of figures; all when none is given")] = None,
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Small sizes, to see that everything runs.")] = False,
+) -> None:
+    """Measure on the embedded database with fsync on, and write benchmarks/RESULTS.md and .json.
+
+    \b
+    Examples:
+      guerdon bench
+      guerdon bench --quick
+      guerdon bench bulk hot_account
+    """
+    from guerdon.bench import main
+
+    main(_settings(), only=tuple(only or ()), quick=quick)
+
+
+@import_app.command("purchases")
+def import_purchases(
+    file: Annotated[str, typer.Argument(help="Parquet or CSV file, or the name of a ready mapping's own data")],
+    mapping: Annotated[str, typer.Option(help="Ready mapping or TOML file: which column is what")] = "complete-journey",
+    organisation: Organisation = "default",
+    program: Annotated[str, typer.Option(help="Code of the program; needed when there are several")] = "",
+    results: Annotated[Path | None, typer.Option(help="File that gets one row for each purchase")] = None,
+    *,
+    create_missing: Annotated[
+        bool, typer.Option("--create-missing", help="Register unknown members, make unknown stores and the currency.")
+    ] = False,
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Do not go on where an earlier run stopped; nothing is booked twice.")
+    ] = False,
+) -> None:
+    """Book purchases from a file. Stopped or killed and started again it goes on; a second run changes nothing.
+
+    \b
+    Examples:
+      guerdon import purchases bills.csv --mapping bills.toml
+      guerdon import purchases complete-journey --create-missing --organisation grocer
+      guerdon import purchases bills.parquet --mapping bills.toml --program gold --results out.csv
+    """
+    from guerdon.core.assets import decimal_text
+    from guerdon.importing.run import Order, import_purchases
+    from guerdon.installation import ready
+
+    settings = _settings()
+    order = Order(
+        file=file,
+        mapping=mapping,
+        organisation=organisation,
+        program=program,
+        results=results,
+        create_missing=create_missing,
+        from_start=from_start,
+    )
+    with ready(settings) as installation, _progress() as watch:
+        report = import_purchases(order, settings, installation.app_dsn, watch)
+    tally = report.tally
+    typer.echo(
+        f"{tally.purchases} of {report.purchases} purchases: {tally.accepted} booked, {tally.replayed} already there, "
+        f"{tally.rejected} refused; {decimal_text(tally.points, report.points_scale)} points; see {report.results}"
+    )
+    if not report.finished:
+        typer.echo("stopped before the end: the same command goes on from here", err=True)
+    raise typer.Exit(not report.finished or tally.rejected > 0)
+
+
+@key_app.command("create")
+def key_create(
+    name: Annotated[str, typer.Argument(help="What the key is for")],
+    scope: Annotated[list[str] | None, typer.Option(help="resource:action, * for any; may be repeated")] = None,
+    organisation: Organisation = "default",
+    days: Annotated[int | None, typer.Option(min=1, help="Valid for so many days; for ever when not given")] = None,
+) -> None:
+    """Make an API key and print it, once.
+
+    \b
+    Examples:
+      guerdon key create checkout --scope purchases:write --scope members:read
+      guerdon key create reports --scope '*:read' --days 90 --organisation grocer
+    """
+    from guerdon import keyring
+    from guerdon.installation import ready
+
+    settings = _settings()
+    with ready(settings) as installation:
+        token = keyring.create(
+            installation,
+            settings,
+            organisation=organisation,
+            name=name,
+            scopes=tuple(scope or ("*:*",)),
+            valid_days=days,
+        )
+    typer.echo(token)
+
+
+@key_app.command("list")
+def key_list(organisation: Organisation = "default") -> None:
+    """List an organisation's keys, newest first; never their secrets.
+
+    \b
+    Examples:
+      guerdon key list
+      guerdon key list --organisation grocer
+    """
+    from guerdon import keyring
+    from guerdon.installation import ready
+
+    with ready(_settings()) as installation:
+        rows = keyring.listed(installation, organisation=organisation)
+    for id, row in rows:
+        ends = row.revoked_at or row.expires_at
+        state = "revoked" if row.revoked_at else "expires" if row.expires_at else "valid"
+        when = f" {ends:%Y-%m-%d}" if ends else ""
+        typer.echo(f"{id}  {row.name}  {' '.join(row.scopes)}  {state}{when}")
+
+
+@key_app.command("revoke")
+def key_revoke(
+    key: Annotated[str, typer.Argument(help="The key's id, key_...")], organisation: Organisation = "default"
+) -> None:
+    """End a key; running servers notice within a second.
+
+    \b
+    Examples:
+      guerdon key revoke key_0199b1f0-2c3e-7c11-9a52-5b7d3c000000
+    """
+    from guerdon import keyring
+    from guerdon.installation import ready
+
+    settings = _settings()
+    with ready(settings) as installation:
+        keyring.revoke(installation, settings, organisation=organisation, key=key)
+    typer.echo(f"{key} is revoked")
+
+
+@key_app.command("platform")
+def key_platform(
+    *,
+    new: Annotated[bool, typer.Option("--new", help="Make another one; servers take it at their next start.")] = False,
+) -> None:
+    """Show the platform key, which reaches every organisation and makes new ones.
+
+    \b
+    Examples:
+      guerdon key platform
+      guerdon key platform --new
+    """
+    from guerdon.installation import platform_key
+
+    typer.echo(platform_key(_settings(), new=new))
+
+
+def _settings(**given: Any) -> Settings:
+    """The settings, with what the command line gave before the environment."""
+    from guerdon import logs
+    from guerdon.settings import Settings
+
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    logs.configure(settings.log_level, as_json=settings.log_json)
+    return settings
+
+
+def _explained(problem: Exception) -> str | None:
+    """What to tell an operator, or None when it is a bug."""
+    import psycopg
+    from pydantic import ValidationError
+    from pydantic_settings import SettingsError
+
+    if isinstance(problem, ValidationError):
+        faults = (f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}" for fault in problem.errors())
+        return "; ".join(faults)
+    if isinstance(problem, psycopg.OperationalError):
+        return f"the database does not answer: {str(problem).strip()}"
+    told = ("PostgresUnavailable", "MigrationRefused", "Unsafe", "FileRefused", "KeyRefused")
+    if isinstance(problem, OSError | SettingsError) or type(problem).__name__ in told:
+        return str(problem)
+    return None
+
+
+class _Bar:
+    """An import's progress on a terminal."""
+
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+        self._reading = bar.add_task("reading", total=None)
+        self._booking: Any = None
+        self._done = 0
+
+    def reading(self, rows: int) -> None:
+        self._bar.update(self._reading, completed=rows)
+
+    def begin(self, rows: int, done: int) -> None:
+        self._bar.remove_task(self._reading)
+        self._booking = self._bar.add_task("booking", total=rows, completed=done)
+
+    def booked(self, tally: Tally) -> None:
+        self._bar.update(self._booking, completed=tally.rows)
+
+
+@contextmanager
+def _progress() -> Iterator[_Bar]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("rows"))
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        yield _Bar(bar)

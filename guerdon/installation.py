@@ -56,6 +56,17 @@ def ready(settings: Settings) -> Iterator[Installation]:
         yield installation
 
 
+def platform_key(settings: Settings, *, new: bool = False) -> str:
+    """The platform key, made where there is none; with `new` another one, unless the settings give it."""
+    path = settings.data_dir / "keys.json"
+    if new and path.exists():
+        with locked(settings.data_dir / "keys.lock"):
+            kept = msgspec.json.decode(path.read_bytes())
+            kept.pop("admin_key", None)
+            write_private(path, msgspec.json.encode(kept))
+    return _keys(settings)[0]
+
+
 def _keys(settings: Settings) -> tuple[str, bytes, bool]:
     """The platform key, the pepper, and whether the platform key was made just now."""
     if settings.admin_key and settings.key_pepper:
