@@ -26,7 +26,9 @@ class Asset(Struct, frozen=True):
 
 
 class Rounding(Enum):
-    """How a fraction becomes an integer. Modes are named as in `decimal`; all but floor and ceiling are sign-symmetric."""
+    """How a fraction becomes an integer. Modes are named as in `decimal`; all but floor and ceiling are sign-
+    symmetric.
+    """
 
     HALF_UP = "half_up"
     HALF_EVEN = "half_even"
@@ -67,7 +69,8 @@ def rounded(value: Fraction, mode: Rounding) -> int:
 def allocate(total: int, weights: Sequence[int]) -> list[int]:
     """Split `total` (any sign) in proportion to non-negative `weights`; the parts add up to `total`.
 
-    Largest remainder; equal remainders go to the lowest position. With no weight at all the first part takes everything.
+    Largest remainder; equal remainders go to the lowest position. With no weight at all the first part takes
+    everything.
     """
     if not weights:
         return []

@@ -18,7 +18,9 @@ from guerdon.core.events import Event
 START = bytes(32)
 
 canonical = msgspec.json.Encoder().encode
-"""The bytes of a row. Two rows that differ in anything have different bytes: JSON texts quote, and names tell the kind."""
+"""The bytes of a row. Two rows that differ in anything have different bytes: JSON texts quote, and names tell the
+kind.
+"""
 
 
 def link(before: bytes, row: Event | Transfer) -> bytes:

@@ -22,7 +22,9 @@ Lane = Literal["interactive", "bulk"]
 
 
 class Command(Struct, frozen=True, kw_only=True):
-    """What every command carries: its id (see `ids.py`), when it was received, who asked, and the idempotency key if any."""
+    """What every command carries: its id (see `ids.py`), when it was received, who asked, and the idempotency key
+    if any.
+    """
 
     id: str
     at: datetime
@@ -47,7 +49,9 @@ class RenameLedger(Command, frozen=True, kw_only=True):
 
 
 class OpenAccount(Command, frozen=True, kw_only=True):
-    """Open an account of one asset in a ledger, for a member (by id) or none; with an `indicator` in the general ledger."""
+    """Open an account of one asset in a ledger, for a member (by id) or none; with an `indicator` in the general
+    ledger.
+    """
 
     ledger: str
     asset: str
@@ -112,7 +116,9 @@ class Post(Command, frozen=True, kw_only=True):
 
 
 class Settle(Command, frozen=True, kw_only=True):
-    """Make a held amount final, in whole (`amount` None) or in part. `target` is a transfer, split parent, request or batch id."""
+    """Make a held amount final, in whole (`amount` None) or in part. `target` is a transfer, split parent, request
+    or batch id.
+    """
 
     target: str
     amount: int | None = None
@@ -126,7 +132,9 @@ class Release(Command, frozen=True, kw_only=True):
 
 
 class Refund(Command, frozen=True, kw_only=True):
-    """Reverse an applied transfer, or hold again in reverse what was released; once. Overdraft is allowed, floors hold."""
+    """Reverse an applied transfer, or hold again in reverse what was released; once. Overdraft is allowed, floors
+    hold.
+    """
 
     target: str
     queued: bool = False
@@ -135,13 +143,17 @@ class Refund(Command, frozen=True, kw_only=True):
 
 
 class RunScheduled(Command, frozen=True, kw_only=True):
-    """Decide a scheduled posting, or settle a hold that asked to be settled, now that it is due. Running it twice does nothing."""
+    """Decide a scheduled posting, or settle a hold that asked to be settled, now that it is due. Running it twice
+    does nothing.
+    """
 
     target: str
 
 
 class Annotate(Command, frozen=True, kw_only=True):
-    """Merge `meta` (JSON object text) into an object's metadata, top level keys only. `kind` is its id prefix (`txn`, `bln`...)."""
+    """Merge `meta` (JSON object text) into an object's metadata, top level keys only. `kind` is its id prefix
+    (`txn`, `bln`...).
+    """
 
     kind: str
     object: str
@@ -255,7 +267,9 @@ class Where(Struct, frozen=True, kw_only=True):
 
 
 class Line(Struct, frozen=True, kw_only=True):
-    """One line of a purchase: `quantity` in thousandths, `amount` as the till has it, in minor units of the purchase's currency."""
+    """One line of a purchase: `quantity` in thousandths, `amount` as the till has it, in minor units of the
+    purchase's currency.
+    """
 
     sku: str
     quantity: int
@@ -294,7 +308,9 @@ class RecordPurchase(Command, frozen=True, kw_only=True):
 
 
 class ReturnPurchase(Command, frozen=True, kw_only=True):
-    """Take a whole purchase back: what it earned is returned, what was spent on it restored. `number` is the return's own."""
+    """Take a whole purchase back: what it earned is returned, what was spent on it restored. `number` is the
+    return's own.
+    """
 
     purchase: Selector
     number: str

@@ -1,4 +1,6 @@
-"""The table from command to function, and the one way through: outcome known, decide, keep or undo, remember the answer."""
+"""The table from command to function, and the one way through: outcome known, decide, keep or undo, remember the
+answer.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,8 @@ from typing import Any
 
 import msgspec
 
+from guerdon.core import access, holds, ledger, members, metadata, points, postings, purchases, refunds, returns, setup
 from guerdon.core import commands as c
-from guerdon.core import access, ledger, members, metadata, points, purchases, returns, setup
 from guerdon.core.content import fingerprint
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.results import AnyResult
@@ -79,11 +81,11 @@ DECISIONS: dict[type[c.Command], Callable[[State, Any], Outcome]] = {
     c.RenameLedger: ledger.rename_ledger,
     c.OpenAccount: ledger.open_account,
     c.AssignAccount: ledger.assign_account,
-    c.Post: ledger.post,
-    c.Settle: ledger.settle,
-    c.Release: ledger.release,
-    c.Refund: ledger.refund,
-    c.RunScheduled: ledger.run_scheduled,
+    c.Post: postings.post,
+    c.Settle: holds.settle,
+    c.Release: holds.release,
+    c.Refund: refunds.refund,
+    c.RunScheduled: postings.run_scheduled,
     c.Annotate: metadata.annotate,
     c.IssueKey: access.issue,
     c.RevokeKey: access.revoke,

@@ -12,7 +12,9 @@ from guerdon.core.programs import Program, Rule
 
 
 class Earning(Struct, frozen=True, kw_only=True):
-    """What one rule gives: `points` in minor units, from a `basis` of money; `line` where it looked at a single line."""
+    """What one rule gives: `points` in minor units, from a `basis` of money; `line` where it looked at a single
+    line.
+    """
 
     rule: str
     version: int
@@ -77,7 +79,9 @@ def _multiplied(
     lines: Sequence[Line],
     nets: Sequence[int],
 ) -> Earning | None:
-    """The extra of a multiplier of `points / amount`: (factor - 1) times the base points, in the share of matched money."""
+    """The extra of a multiplier of `points / amount`: (factor - 1) times the base points, in the share of matched
+    money.
+    """
     if not base:
         return None
     matched = set(matching(rule, lines))

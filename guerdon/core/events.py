@@ -32,7 +32,8 @@ class Event(Struct, frozen=True, kw_only=True):
 
     `points` is credits less debits of the member's points accounts in this event, in minor units of the event's
     program asset. `mirrors` is the event whose transfers this one shows, where it has none of its own because another
-    member is on their other side. `program_no` is the till's program (0 where none); `entries` says in bits what kinds of lines the
+    member is on their other side. `program_no` is the till's program (0 where none); `entries` says in bits what
+    kinds of lines the
     event holds, so that filtered pages need not open events that cannot match: see `entry_bit`.
     """
 

@@ -1,7 +1,8 @@
 """Lots: points credited together, with what remains of them and when they end.
 
 The lot row is a projection; the immutable truth is `lot_moves` on the events that opened it, took from it or filled it
-again: applying `EFFECTS` of every move in order rebuilds the row. Debits take the lot that expires first, never-expiring ones last, the older first on a tie.
+again: applying `EFFECTS` of every move in order rebuilds the row. Debits take the lot that expires first, never-
+expiring ones last, the older first on a tie.
 """
 
 from __future__ import annotations
@@ -186,7 +187,9 @@ def repay(state: State, moves: list[LotMove], opened: list[int], owed: int) -> N
 
 
 def overdue(state: State, account_no: int, as_of: datetime) -> list[Lot]:
-    """The lots whose unpinned rest has ended by a moment, soonest first. Overdue lots are always loaded with their account."""
+    """The lots whose unpinned rest has ended by a moment, soonest first. Overdue lots are always loaded with their
+    account.
+    """
     lots = [
         lot
         for lot in state.lots_of(account_no)

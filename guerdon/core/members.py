@@ -1,6 +1,7 @@
 """Members: who may hold points, how they are known, and the accounts that a program opens for them.
 
-A member is Blnk's identity. Personal data (`profile`) is stored apart, so that it can be erased without touching history.
+A member is Blnk's identity. Personal data (`profile`) is stored apart, so that it can be erased without touching
+history.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from guerdon.core.booking import Booking
 from guerdon.core.commands import ChangeMember, RegisterMember, RemoveMember, Where
 from guerdon.core.events import Name
 from guerdon.core.ledger import add_account
+from guerdon.core.metadata import write_first
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.places import Place, locate
 from guerdon.core.programs import CATEGORIES, Program
@@ -27,7 +29,9 @@ IDENTIFIER_KINDS = ("external_id", "email", "mobile", "card")
 
 
 class Member(Struct, frozen=True, kw_only=True):
-    """A person. `enrolled` is false for a raw identity, which has no program accounts; `survivor_no` is set by a merge."""
+    """A person. `enrolled` is false for a raw identity, which has no program accounts; `survivor_no` is set by a
+    merge.
+    """
 
     no: int
     id: str
@@ -42,7 +46,9 @@ class Member(Struct, frozen=True, kw_only=True):
 
 
 def normalise(kind: str, value: str) -> str:
-    """The form in which an identifier is unique: e-mail in lower case, mobile and card as digits, external id as it is."""
+    """The form in which an identifier is unique: e-mail in lower case, mobile and card as digits, external id as it
+    is.
+    """
     text = value.strip()
     if kind == "email":
         return text.casefold()
@@ -57,7 +63,9 @@ def normalise(kind: str, value: str) -> str:
 
 
 def register(state: State, command: RegisterMember) -> Outcome:
-    """Register a person, open three accounts per program and book `CustomerRegistration`; or, raw, just the identity."""
+    """Register a person, open three accounts per program and book `CustomerRegistration`; or, raw, just the
+    identity.
+    """
     for kind, value in command.identifiers:
         taken = state.find(("member", kind, value))
         if taken is not None:
@@ -77,9 +85,7 @@ def register(state: State, command: RegisterMember) -> Outcome:
     member = add_member(state, command.id, command.identifiers, command.enrol, place.event_at)
     if command.profile:
         state.put(state.profiles, member.no, command.profile)
-    if command.meta:
-        state.put(state.metadata, ("idt", member.id), (1, command.meta))
-        state.put(state.found, ("metadata", "idt", member.id), (1, command.meta))
+    write_first(state, "idt", member.id, command.meta)
     event_no = enrol(state, member, place, command.actor) if command.enrol else 0
     return Accepted(Registered(id=member.id, number=member.no, event_no=event_no, registered_at=member.registered_at))
 
@@ -108,7 +114,9 @@ def enrol(state: State, member: Member, place: Place, actor: str) -> int:
 
 
 def account_in(state: State, member: Member, program: Program, category: str = "regular") -> int:
-    """The member's account in a program. A program newer than the member opens its accounts now (`PointsLedgerBulkJob`)."""
+    """The member's account in a program. A program newer than the member opens its accounts now
+    (`PointsLedgerBulkJob`).
+    """
     accounts = state.member_accounts.get(member.no, {})
     if (program.no, category) not in accounts:
         place = Place(event_at=state.now, judged_at=state.now)

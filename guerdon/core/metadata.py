@@ -33,3 +33,10 @@ def annotate(state: State, command: Annotate) -> Outcome:
     state.put(state.metadata, (command.kind, command.object), row)
     state.put(state.found, ("metadata", command.kind, command.object), row)
     return Accepted(Changed(id=command.object))
+
+
+def write_first(state: State, kind: str, id: str, meta: str) -> None:
+    """The first version of a new object's metadata; "" writes nothing."""
+    if meta:
+        state.put(state.metadata, (kind, id), (1, meta))
+        state.put(state.found, ("metadata", kind, id), (1, meta))

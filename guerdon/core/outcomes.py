@@ -13,7 +13,9 @@ from msgspec import Struct
 
 
 class Rejection(StrEnum):
-    """Every refusal, in the order in which checks are made: the request, what it names, its time, its figures, its limits."""
+    """Every refusal, in the order in which checks are made: the request, what it names, its time, its figures, its
+    limits.
+    """
 
     # the request as such
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
@@ -74,7 +76,9 @@ class Rejection(StrEnum):
 
 
 class Rejected(Struct, frozen=True, tag="rejected"):
-    """A refusal. `field` is the path in the request it is about ("" when it is about none), `detail` its figures by name."""
+    """A refusal. `field` is the path in the request it is about ("" when it is about none), `detail` its figures by
+    name.
+    """
 
     code: Rejection
     field: str = ""
@@ -83,7 +87,9 @@ class Rejected(Struct, frozen=True, tag="rejected"):
 
 
 class Accepted(Struct, frozen=True, tag="accepted"):
-    """An accepted command: `result` is one of `results.py`; `replayed` when it was stored by an earlier, equal request."""
+    """An accepted command: `result` is one of `results.py`; `replayed` when it was stored by an earlier, equal
+    request.
+    """
 
     result: Any
     replayed: bool = False

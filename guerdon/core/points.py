@@ -26,6 +26,7 @@ from guerdon.core.events import Name
 from guerdon.core.ledger import out_of_range
 from guerdon.core.lots import LotMove
 from guerdon.core.members import Member
+from guerdon.core.metadata import write_first
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.places import Place, locate
 from guerdon.core.programs import Policies, Program
@@ -256,8 +257,7 @@ def redeem(state: State, command: Redeem) -> Outcome:
         actor=command.actor,
         reason=command.reason,
     )
-    if command.meta:
-        state.put(state.metadata, ("rdm", command.id), (1, command.meta))
+    write_first(state, "rdm", command.id, command.meta)
     expire_overdue(state, account_no, state.now)
     return Accepted(booked)
 
@@ -290,7 +290,9 @@ def book_redemption(
     actor: str = "",
     reason: str = "",
 ) -> Redeemed:
-    """Book `PointsRedemption` and remember the redemption, so that it can be reversed. Everything was checked before."""
+    """Book `PointsRedemption` and remember the redemption, so that it can be reversed. Everything was checked
+    before.
+    """
     account_no = members.account_in(state, member, program)
     booking = Booking(state, Name.POINTS_REDEMPTION, member.no, place)
     spend(state, booking, account_no, internal(state, program, "pool"), points)
@@ -368,8 +370,7 @@ def reverse(state: State, command: ReverseRedemption) -> Outcome:
         purchase_no=redemption.purchase_no,
         body={"redemption_id": id, "program_no": program.no},
     )
-    if command.meta:
-        state.put(state.metadata, ("rvs", command.id), (1, command.meta))
+    write_first(state, "rvs", command.id, command.meta)
     _, expired = expire_overdue(state, account_no, state.now)
     balance = state.figures_of(account_no).balance
     return Accepted(
@@ -417,8 +418,7 @@ def award(state: State, command: Award) -> Outcome:
     portion = Portion(points=command.points, rule="goodwill", version=program.version)
     credit(state, booking, account_no, pool, [portion], program.policies, earned_at=place.event_at)
     event = booking.close(actor=command.actor, reason=command.reason, body={"program_no": program.no})
-    if command.meta:
-        state.put(state.metadata, ("evt", event.id), (1, command.meta))
+    write_first(state, "evt", event.id, command.meta)
     expire_overdue(state, account_no, state.now)
     return Accepted(
         Awarded(

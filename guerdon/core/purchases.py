@@ -1,4 +1,6 @@
-"""Purchases: what a customer bought, what it earned, what points paid of it, and the frozen shares that returns go by."""
+"""Purchases: what a customer bought, what it earned, what points paid of it, and the frozen shares that returns go
+by.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ if TYPE_CHECKING:
 class Purchase(Struct, frozen=True, kw_only=True):
     """A bill as it was booked; immutable. `paid` is the amount less the money that points bought, and `shares` are that
     money's parts per line, in line order. `event_seq` is its
-    `TransactionAdd`, which for a guest names no member. `fingerprint` tells whether another request of the same number says the same.
+    `TransactionAdd`, which for a guest names no member. `fingerprint` tells whether another request of the same
+    number says the same.
     """
 
     no: int

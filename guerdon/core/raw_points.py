@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 
 def refusal(state: State, source: int, destination: int, amount: int) -> Rejected | Rejection | None:
-    """What forbids a raw transfer of points. A `Rejected` refuses the request, a bare code (lack of funds) only its outcome.
+    """What forbids a raw transfer of points. A `Rejected` refuses the request, a bare code (lack of funds) only its
+    outcome.
 
     Posts what is overdue on both accounts first, so that funds are checked against what may really be spent.
     """
@@ -80,7 +81,7 @@ def book_posting(
     )
     if action == "apply" and state.accounts[destination].tracks_lots:
         _credit_lots(state, booking, state.accounts[destination], amount, debt, restored)
-    _close(state, booking, source, destination, transfer)
+    _close(state, booking, destination, transfer)
     if action == "hold":
         ledger.add_hold(state, transfer, posting.expires_at, posting.commits_at, pins)
     return transfer.seq
@@ -101,7 +102,7 @@ def end_hold(
     if action == "release" and source_debt:
         freed = [move.lot for move in booking.moves if move.kind == "unhold"]
         lots.repay(state, booking.moves, freed, min(source_debt, amount))
-    _close(state, booking, source, destination, child)
+    _close(state, booking, destination, child)
     ledger.shrink_hold(state, hold, amount, action, pins)
     for no in (source, destination):
         if state.accounts[no].tracks_lots:
@@ -117,7 +118,7 @@ def _booking(state: State, source: int, destination: int, posting: Posting | Non
     return Booking(state, Name.LEDGER_TRANSACTION, account.member_no, place)
 
 
-def _close(state: State, booking: Booking, source: int, destination: int, transfer: Transfer) -> None:
+def _close(state: State, booking: Booking, destination: int, transfer: Transfer) -> None:
     """Close the event; where the points came to another member, that member's ledger gets an event that mirrors it."""
     account = state.accounts[destination]
     event = booking.close(

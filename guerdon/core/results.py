@@ -1,4 +1,6 @@
-"""What accepted commands answer. Stored with an idempotency key, so that the same request always gets the same answer."""
+"""What accepted commands answer. Stored with an idempotency key, so that the same request always gets the same
+answer.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ class Registered(Result, frozen=True, kw_only=True):
 
 
 class Posted(Result, frozen=True, kw_only=True):
-    """One outcome per leg: sequence numbers of the transfers made, grouped by posting. `refused` tells, per posting, why not.
+    """One outcome per leg: sequence numbers of the transfers made, grouped by posting. `refused` tells, per
+    posting, why not.
 
     `refused` has an entry per posting: None where it was posted, else (code, field index detail).
     """
@@ -75,7 +78,9 @@ class Purchased(Result, frozen=True, kw_only=True):
 
 
 class Returned(Result, frozen=True, kw_only=True):
-    """`returned_points` went back to the program, `restored_points` to the member, `written_off` is what was no longer there."""
+    """`returned_points` went back to the program, `restored_points` to the member, `written_off` is what was no
+    longer there.
+    """
 
     id: str
     number: str

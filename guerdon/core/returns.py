@@ -15,6 +15,7 @@ from guerdon.core.booking import Booking
 from guerdon.core.commands import ReturnPurchase
 from guerdon.core.content import encode, fingerprint, replay
 from guerdon.core.events import Name
+from guerdon.core.metadata import write_first
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.places import Place, locate
 from guerdon.core.points import expire_overdue, give_back, internal
@@ -210,6 +211,5 @@ def _keep(
     )
     state.put(state.found, ("return", command.number), no)
     state.put(state.found, ("purchase_return_of", purchase.no), (no,))
-    if command.meta:
-        state.put(state.metadata, ("ret", command.id), (1, command.meta))
+    write_first(state, "ret", command.id, command.meta)
     return Accepted(result)

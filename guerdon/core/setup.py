@@ -53,7 +53,9 @@ def create_asset(state: State, command: CreateAsset) -> Outcome:
 
 
 def create_program(state: State, command: CreateProgram) -> Outcome:
-    """A scheme with its ledger and internal accounts. The first program of an asset gets the plain names (`@PointsPool`)."""
+    """A scheme with its ledger and internal accounts. The first program of an asset gets the plain names
+    (`@PointsPool`).
+    """
     config = state.config
     if config.program(("code", command.code)) is not None:
         return Rejected(Rejection.CODE_TAKEN, "code", {"code": command.code})

@@ -19,10 +19,10 @@ from guerdon.core.accounts import NO_FIGURES
 from guerdon.core.ids import sub_id
 
 if TYPE_CHECKING:
+    from guerdon.core.access import ApiKey
     from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Transfer
     from guerdon.core.assets import Asset
     from guerdon.core.events import Event
-    from guerdon.core.access import ApiKey
     from guerdon.core.lots import Lot
     from guerdon.core.members import Member
     from guerdon.core.programs import Config, Program, Store, Till
@@ -104,7 +104,9 @@ class State:
     # -- reading
 
     def find(self, key: Key) -> Any:
-        """What a key means (usually a number), or None if there is no such thing. Raises `NotLoaded` if nobody looked."""
+        """What a key means (usually a number), or None if there is no such thing. Raises `NotLoaded` if nobody
+        looked.
+        """
         try:
             return self.found[key]
         except KeyError:
@@ -144,7 +146,9 @@ class State:
         return sub_id(self._command_id, self._ordinal)
 
     def link(self, id: str, seq: int) -> None:
-        """Let a transfer be found under an id (its own, its request's, its parent's) where this batch asks for that id."""
+        """Let a transfer be found under an id (its own, its request's, its parent's) where this batch asks for that
+        id.
+        """
         key = ("transfer", id)
         known = self.found.get(key)
         if known:
@@ -190,7 +194,9 @@ class State:
     # -- saving
 
     def changes(self) -> dict[str, dict[Any, tuple[bool, Any]]]:
-        """Per table name the rows to save: key -> (whether it is new, its final value), in the order of first change."""
+        """Per table name the rows to save: key -> (whether it is new, its final value), in the order of first
+        change.
+        """
         result: dict[str, dict[Any, tuple[bool, Any]]] = {}
         for table, key, old in self._journal:
             if table is _CONFIG:
