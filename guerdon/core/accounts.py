@@ -15,7 +15,7 @@ GENERAL_LEDGER = 1
 """The number of the ledger that holds all internal (`@`) accounts; it exists from the organisation's first day."""
 
 
-class Account(Struct, frozen=True, kw_only=True):
+class Account(Struct, frozen=True, kw_only=True, gc=False):
     """What never or rarely changes about a holder of one asset.
 
     `tracks_lots` is true for the accounts that a program opened for a member; `role` names what an internal account
@@ -36,7 +36,7 @@ class Account(Struct, frozen=True, kw_only=True):
     options: str = ""
 
 
-class Figures(Struct, frozen=True):
+class Figures(Struct, frozen=True, gc=False):
     """What changes: four sums that only the ledger writes, the version that counts the changes, and the floor.
 
     `floor` is what `available` may not go below, None where overdraft is a matter of each transfer. Points accounts
@@ -74,7 +74,7 @@ STATUS = {
 }
 
 
-class Transfer(Struct, frozen=True):
+class Transfer(Struct, frozen=True, gc=False):
     """One outcome, immutable. `reject` and `schedule` move nothing and have no versions or balances.
 
     `effective_at` is None where it equals `recorded_at`. `request_id` and `request_reference` are those of a queued
@@ -108,7 +108,7 @@ class Transfer(Struct, frozen=True):
         return STATUS[self.action]
 
 
-class Hold(Struct, frozen=True, kw_only=True):
+class Hold(Struct, frozen=True, kw_only=True, gc=False):
     """What is left of a held transfer. `remaining` 0 is settled or released, as `released` tells.
 
     `pins` are (lot number, amount still pinned) pairs where the source tracks lots, soonest expiry first.

@@ -25,7 +25,7 @@ class Name(StrEnum):
     LEDGER_TRANSACTION = "LedgerTransaction"
 
 
-class Event(Struct, frozen=True, kw_only=True):
+class Event(Struct, frozen=True, kw_only=True, gc=False):
     """`body` is JSON text: what the event's own kind needs to be explained (purchase, rate, rules, opening lines).
 
     `lot_moves` is JSON text: all that the event did to lots, in order (`lots.decode_moves`); "" where it touched none.

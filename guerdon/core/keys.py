@@ -12,7 +12,8 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("lot", number)  ("account_no", number)
     ("event", seq)                                                 the event, its transfers and every lot it names
     ("reference", text)  ("outcome", actor, key)
-    ("purchase", by, value)                                        purchase, its event's transfers, returns, redemption, member
+    ("purchase", by, value)                                        the purchase with its event's transfers, its
+                                                                   returns, redemption, and the member
     ("return", number)  ("redemption", id)  ("redemption_reference", text)
     ("metadata", kind, id)  ("key", id)
 """
@@ -57,17 +58,19 @@ def _post(command: c.Post) -> list[Key]:
             found.append(account_key(posting.source, asset))
         if posting.destination:
             found.append(account_key(posting.destination, asset))
-        for leg in posting.sources + posting.destinations:
-            found.append(account_key(leg.account, asset))
-        found.extend(("reference", reference) for reference in references(posting, legs))
+        if legs:
+            found += [account_key(leg.account, asset) for leg in posting.sources + posting.destinations]
+        found += [("reference", reference) for reference in references(posting, legs)]
     return found
 
 
 def references(posting: c.Posting, legs: int) -> list[str]:
     """Every reference a posting takes: its own, its legs', and those of the outcomes of a queued one."""
     own = posting.reference
+    if not legs and not posting.queued:
+        return [own]
     if not legs:
-        return [own, own + "_q"] if posting.queued else [own]
+        return [own, own + "_q"]
     if posting.queued:
         return [own] + [f"{own}_{i}" for i in range(1, legs + 1)] + [f"{own}_{i}_q" for i in range(1, legs + 1)]
     return [own] + [f"{own}-{i}" for i in range(1, legs + 1)]

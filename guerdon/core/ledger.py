@@ -100,7 +100,7 @@ def book(
     return transfer
 
 
-class Naming(msgspec.Struct, frozen=True):
+class Naming(msgspec.Struct, frozen=True, gc=False):
     """The ids and references of one leg: the outcome's own, and the request's where it was queued."""
 
     id: str
@@ -111,7 +111,7 @@ class Naming(msgspec.Struct, frozen=True):
 
 def keep(state: State, transfer: Transfer) -> None:
     """Write the row, and let this batch find it by every id that names it."""
-    state.put(state.transfers, transfer.seq, transfer)
+    state.add(state.transfers, transfer.seq, transfer)
     state.link(transfer.id, transfer.seq)
     if transfer.request_id is not None:
         state.link(transfer.request_id, transfer.seq)

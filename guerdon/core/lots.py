@@ -35,7 +35,7 @@ EFFECTS: dict[str, tuple[int, int, int, int, int]] = {
 }
 
 
-class Lot(Struct, frozen=True, kw_only=True):
+class Lot(Struct, frozen=True, kw_only=True, gc=False):
     """`amount = remaining + redeemed + returned + expired`; `held` is the pinned part of `remaining`."""
 
     no: int
@@ -59,7 +59,7 @@ class Lot(Struct, frozen=True, kw_only=True):
         return self.remaining - self.held
 
 
-class LotMove(Struct, frozen=True, array_like=True):
+class LotMove(Struct, frozen=True, array_like=True, gc=False):
     """One effect on one lot; encoded as a JSON array. The fields after `amount` are set for `open` only."""
 
     lot: int

@@ -86,7 +86,7 @@ class Rejected(Struct, frozen=True, tag="rejected"):
     replayed: bool = False
 
 
-class Accepted(Struct, frozen=True, tag="accepted"):
+class Accepted(Struct, frozen=True, tag="accepted", gc=False):
     """An accepted command: `result` is one of `results.py`; `replayed` when it was stored by an earlier, equal
     request.
     """

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from guerdon.core.state import State
 
 
-class Order(Struct, frozen=True):
+class Order(Struct, frozen=True, gc=False):
     """One leg of a posting, resolved: account numbers, the amount, its names, and its place in a batch."""
 
     posting: Posting
@@ -90,33 +90,54 @@ def _post_one(
 ) -> tuple[int, ...] | Rejected:
     """One posting: its references are free, its accounts exist and agree, then its legs are booked."""
     legs = posting.sources or posting.destinations
-    for reference in references(posting, len(legs)):
-        if state.find(("reference", reference)) is not None:
-            return Rejected(Rejection.REFERENCE_TAKEN, "reference", {"reference": reference})
-    if posting.amount <= 0:
-        return Rejected(Rejection.AMOUNT_NOT_POSITIVE, "amount")
-    if posting.amount > AMOUNT_MAX:
-        return Rejected(Rejection.AMOUNT_OUT_OF_RANGE, "amount", {"maximum": str(AMOUNT_MAX)})
+    refused = _refusal(state, posting, len(legs))
+    if refused is not None:
+        return refused
+    sequence = None if batch is None else index
+    if not legs:
+        source = _resolve(state, posting.source, posting.asset, "source")
+        if isinstance(source, Rejected):
+            return source
+        destination = _resolve(state, posting.destination, posting.asset, "destination")
+        if isinstance(destination, Rejected):
+            return destination
+        if source == destination:
+            return Rejected(Rejection.SAME_ACCOUNT, "destination")
+        naming = _naming(state, posting, id or state.new_id(), 0)
+        write_first(state, "txn", naming.request_id or naming.id, posting.meta)
+        outcome = place(state, Order(posting, source, destination, posting.amount, naming, batch, sequence), reason)
+        return outcome if isinstance(outcome, Rejected) else (outcome,)
     ends = _ends(state, posting)
     if isinstance(ends, Rejected):
         return ends
-    main_id = id or state.new_id()
-    write_first(state, "txn", main_id, posting.meta)
-    sequence = None if batch is None else index
-    if not legs:
-        source, destination = ends[0]
-        naming = _naming(state, posting, main_id, 0)
-        outcome = place(state, Order(posting, source, destination, posting.amount, naming, batch, sequence), reason)
-        return outcome if isinstance(outcome, Rejected) else (outcome,)
     amounts = split(posting.amount, legs)
     if amounts is None:
         return Rejected(Rejection.INVALID_DISTRIBUTION, "destinations" if posting.destinations else "sources")
+    main_id = id or state.new_id()
+    write_first(state, "txn", main_id, posting.meta)
     orders = [
         Order(posting, source, destination, amount, _naming(state, posting, main_id, i), batch or main_id, sequence)
         for i, ((source, destination), amount) in enumerate(zip(ends, amounts, strict=True), 1)
         if amount
     ]
     return _place_all(state, orders, reason)
+
+
+def _refusal(state: State, posting: Posting, legs: int) -> Rejected | None:
+    """What can be refused before the accounts are known: the reference, the amount, a precision not the asset's."""
+    for reference in references(posting, legs):
+        if state.find(("reference", reference)) is not None:
+            return Rejected(Rejection.REFERENCE_TAKEN, "reference", {"reference": reference})
+    if posting.amount <= 0:
+        return Rejected(Rejection.AMOUNT_NOT_POSITIVE, "amount")
+    if posting.amount > AMOUNT_MAX:
+        return Rejected(Rejection.AMOUNT_OUT_OF_RANGE, "amount", {"maximum": str(AMOUNT_MAX)})
+    asset = state.config.assets.get(posting.asset)
+    if asset is not None and posting.precision != 10**asset.scale:
+        return Rejected(
+            Rejection.PRECISION_MISMATCH, "precision", {"currency": asset.code, "precision": str(10**asset.scale)}
+        )
+    return None
 
 
 def _place_all(state: State, orders: list[Order], reason: Rejection | None) -> tuple[int, ...] | Rejected:
@@ -136,47 +157,35 @@ def _place_all(state: State, orders: list[Order], reason: Rejection | None) -> t
 
 
 def _ends(state: State, posting: Posting) -> list[tuple[int, int]] | Rejected:
-    """Pairs of (source, destination) account numbers, one per leg."""
-    source = _resolve(state, posting.source, posting, "source") if posting.source else 0
-    if isinstance(source, Rejected):
-        return source
-    destination = _resolve(state, posting.destination, posting, "destination") if posting.destination else 0
-    if isinstance(destination, Rejected):
-        return destination
-    if not posting.sources and not posting.destinations:
-        if source == destination:
-            return Rejected(Rejection.SAME_ACCOUNT, "destination")
-        return [(source, destination)]
+    """Pairs of (source, destination) account numbers, one per leg of a split."""
+    side, name = ("sources", posting.destination) if posting.sources else ("destinations", posting.source)
+    other = _resolve(state, name, posting.asset, "destination" if posting.sources else "source")
+    if isinstance(other, Rejected):
+        return other
     ends: list[tuple[int, int]] = []
-    side = "sources" if posting.sources else "destinations"
     for i, leg in enumerate(posting.sources or posting.destinations):
-        no = _resolve(state, leg.account, posting, f"{side}[{i}].identifier")
+        no = _resolve(state, leg.account, posting.asset, f"{side}[{i}].identifier")
         if isinstance(no, Rejected):
             return no
-        pair = (no, destination) if posting.sources else (source, no)
-        if pair[0] == pair[1]:
+        if no == other:
             return Rejected(Rejection.SAME_ACCOUNT, f"{side}[{i}].identifier")
-        ends.append(pair)
+        ends.append((no, other) if posting.sources else (other, no))
     return ends
 
 
-def _resolve(state: State, name: str, posting: Posting, field: str) -> int | Rejected:
-    """An account as the posting names it; `@Name` is opened on first use. A registered asset is checked, others are
-    not.
+def _resolve(state: State, name: str, asset: str, field: str) -> int | Rejected:
+    """The number of an account as a posting names it; `@Name` is opened on first use.
+
+    Where the posting's asset or the account's is registered they must be the same; free text is not checked.
     """
-    asset = state.config.assets.get(posting.asset)
-    if asset is not None and posting.precision != 10**asset.scale:
-        return Rejected(
-            Rejection.PRECISION_MISMATCH, "precision", {"currency": asset.code, "precision": str(10**asset.scale)}
-        )
-    no: int | None = state.find(account_key(name, posting.asset))
+    no: int | None = state.find(account_key(name, asset))
     if no is None:
         if name.startswith("@"):
-            return internal_account(state, name, posting.asset)
+            return internal_account(state, name, asset)
         return Rejected(Rejection.ACCOUNT_NOT_FOUND, field, {"balance_id": name})
     own = state.accounts[no].asset
-    if own != posting.asset and (asset is not None or own in state.config.assets):
-        return Rejected(Rejection.ASSET_MISMATCH, field, {"currency": posting.asset, "account_currency": own})
+    if own != asset and (asset in state.config.assets or own in state.config.assets):
+        return Rejected(Rejection.ASSET_MISMATCH, field, {"currency": asset, "account_currency": own})
     return no
 
 
@@ -206,7 +215,7 @@ def place(state: State, order: Order, reason: Rejection | None = None) -> int | 
         if isinstance(refusal, Rejected):
             return refusal
         reason = refusal
-    figures = state.figures_of(source)
+    figures = state.figures[source]
     reason = reason or funds_refusal(figures, amount, posting.allow_overdraft, posting.overdraft_limit)
     if reason is not None and not posting.queued:
         return Rejected(reason, "source", {"available": str(figures.available), "amount": str(amount)})
@@ -367,9 +376,11 @@ def _run(state: State, posting: Posting, waiting: Transfer) -> int | Rejected:
     reference = posting.reference + "_q"
     if state.find(("reference", reference)) is not None:
         reference = f"ref_{state.new_id()}"
-    ends = _ends(state, posting)
-    if isinstance(ends, Rejected):
-        return ends
-    source, destination = ends[0]
+    source = _resolve(state, posting.source, posting.asset, "source")
+    if isinstance(source, Rejected):
+        return source
+    destination = _resolve(state, posting.destination, posting.asset, "destination")
+    if isinstance(destination, Rejected):
+        return destination
     naming = Naming(state.new_id(), reference, None, None)
     return place(state, Order(posting, source, destination, posting.amount, naming, waiting.id, None))

@@ -34,7 +34,7 @@ class Registered(Result, frozen=True, kw_only=True):
     registered_at: datetime
 
 
-class Posted(Result, frozen=True, kw_only=True):
+class Posted(Result, frozen=True, kw_only=True, gc=False):
     """One outcome per leg: sequence numbers of the transfers made, grouped by posting. `refused` tells, per
     posting, why not.
 

@@ -134,6 +134,11 @@ class State:
         self._journal.append((table, key, table.get(key, _MISSING)))
         table[key] = value
 
+    def add(self, table: Table[K, V], key: K, value: V) -> None:
+        """Add a row whose key is known to be new: `put` without looking for what was there."""
+        self._journal.append((table, key, _MISSING))
+        table[key] = value
+
     def next(self, counter: str) -> int:
         """The organisation's next number of a kind."""
         number = self.counters.get(counter, 0) + 1
