@@ -15,10 +15,9 @@ from typing import Any
 import structlog
 import uvicorn
 from litestar import Litestar
-from litestar.datastructures import State
 
 from guerdon.api import blnk, system
-from guerdon.api.auth import Authenticator, StoredKey
+from guerdon.api.auth import Authenticator
 from guerdon.api.metrics import Metrics
 from guerdon.api.routes import ROUTES
 from guerdon.api.routing import Endpoint
@@ -95,25 +94,8 @@ class _Organisations:
 def _services(settings: Settings, installation: Installation, pool: Pool, writer: Writer) -> Services:
     reader = Reader(pool)
 
-    async def find(key_id: str) -> StoredKey | None:
-        row = await reader.key(key_id)
-        return row and StoredKey(
-            id=row.id,
-            org_id=row.org_id,
-            hash=row.hash,
-            owner=row.owner,
-            scopes=row.scopes,
-            expires_at=row.expires_at,
-            revoked_at=row.revoked_at,
-        )
-
-    async def organisation(name: str) -> int | None:
-        row = await reader.organisation(name)
-        return row and row.org_id
-
     auth = Authenticator(
-        find=find,
-        organisation=organisation,
+        reader=reader,
         pepper=installation.key_pepper,
         admin_key=installation.admin_key,
         open_to_all=settings.open,
@@ -149,6 +131,7 @@ class Server(uvicorn.Server):
                 host=settings.host,
                 port=settings.port,
                 access_log=False,
+                proxy_headers=False,
                 log_config=None,
                 server_header=False,
                 timeout_graceful_shutdown=int(settings.shutdown_s),
@@ -180,7 +163,9 @@ def configure_logs(settings: Settings) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    last = structlog.processors.JSONRenderer() if settings.log_json else structlog.dev.ConsoleRenderer(colors=False)
+    # Plain tracebacks: the pretty ones print local variables, personal data and keys among them.
+    people = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    last = structlog.processors.JSONRenderer() if settings.log_json else people
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -193,7 +178,7 @@ def configure_logs(settings: Settings) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
+                *([structlog.processors.format_exc_info] if settings.log_json else []),
                 last,
             ],
         )

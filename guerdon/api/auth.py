@@ -11,13 +11,14 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
 from msgspec import Struct
 
 from guerdon.api.problem import Problem
+from guerdon.store.read import Reader
 
 PREFIX = "gd_live_"
 FRESH_S = 1.0
@@ -39,23 +40,11 @@ class Principal(Struct, frozen=True):
     owner: str = ""
 
     def may(self, scope: str) -> bool:
-        """Whether a `resource:action` scope is covered; `*` stands for any resource or action, write does not imply read."""
+        """Whether a `resource:action` scope is covered. `*` stands for any; write does not imply read."""
         if self.platform or scope in self.scopes:
             return True
         resource, _, action = scope.partition(":")
         return bool(self.scopes & {f"{resource}:*", f"*:{action}", "*:*", "*"})
-
-
-class StoredKey(Struct, frozen=True, kw_only=True):
-    """A key as the store knows it."""
-
-    id: str
-    org_id: int
-    hash: bytes
-    owner: str
-    scopes: tuple[str, ...]
-    expires_at: datetime | None
-    revoked_at: datetime | None
 
 
 def new_token(key_id: str) -> str:
@@ -79,20 +68,18 @@ def key_id(token: str) -> str | None:
 
 
 class Authenticator:
-    """Answers who a token is. `find` looks a key up by its id, `organisation` an organisation by id or code."""
+    """Answers who a token is."""
 
     def __init__(
         self,
         *,
-        find: Callable[[str], Awaitable[StoredKey | None]],
-        organisation: Callable[[str], Awaitable[int | None]],
+        reader: Reader,
         pepper: bytes,
         admin_key: str,
         open_to_all: bool,
         now: Callable[[], datetime],
     ) -> None:
-        self._find = find
-        self._organisation = organisation
+        self._reader = reader
         self._pepper = pepper
         self._admin = fingerprint(pepper, admin_key)
         self._open = open_to_all
@@ -128,7 +115,7 @@ class Authenticator:
             org_id = 0 if organisation is None else await self._named(organisation)
             return Principal(org_id, _PLATFORM, platform=True)
         identifier = key_id(token)
-        key = None if identifier is None else await self._find(identifier)
+        key = None if identifier is None else await self._reader.key(identifier)
         if key is None or not hmac.compare_digest(digest, key.hash) or key.revoked_at is not None:
             raise Problem("key_invalid")
         if key.expires_at is not None and key.expires_at <= self._now():
@@ -136,10 +123,10 @@ class Authenticator:
         return Principal(key.org_id, key.id, frozenset(key.scopes), key_id=key.id, owner=key.owner)
 
     async def _named(self, organisation: str) -> int:
-        org_id = await self._organisation(organisation)
-        if org_id is None:
+        row = await self._reader.organisation(organisation)
+        if row is None:
             raise Problem("organisation_not_found", f"There is no organisation `{organisation[:80]}`.")
-        return org_id
+        return row.org_id
 
 
 def require(principal: Principal | None, scope: str) -> None:

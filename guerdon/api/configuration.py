@@ -127,9 +127,7 @@ async def get_store(call: Call, store: str) -> StoreOut:
 
 
 def _store(row: StoreRow) -> StoreOut:
-    return StoreOut(
-        id=public("sto", row.id), number=row.no, code=row.code, name=row.name, created_at=row.created_at
-    )
+    return StoreOut(id=public("sto", row.id), number=row.no, code=row.code, name=row.name, created_at=row.created_at)
 
 
 class TillIn(Body, frozen=True, kw_only=True):
@@ -159,9 +157,7 @@ class TillList(Shown, frozen=True, kw_only=True):
 async def create_till(call: Call, body: TillIn) -> TillOut:
     """A till belongs to a store and is mapped to a program."""
     store, program = store_selector(body.store), program_selector(body.program)
-    command = commands.CreateTill(
-        code=body.code, name=body.name, store=store, program=program, **call.common()
-    )
+    command = commands.CreateTill(code=body.code, name=body.name, store=store, program=program, **call.common())
     result = await call.submit(command)
     directory = await call.directory()
     return _till(directory, directory.tills[result.number])
@@ -229,6 +225,4 @@ async def create_source(call: Call, body: SourceIn) -> SourceOut:
 async def list_sources(call: Call) -> SourceList:
     """All sources by code."""
     directory = await call.directory()
-    return SourceList(
-        data=tuple(SourceOut(code=x.code, created_at=x.created_at) for x in directory.sources.values())
-    )
+    return SourceList(data=tuple(SourceOut(code=x.code, created_at=x.created_at) for x in directory.sources.values()))

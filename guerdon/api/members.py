@@ -19,7 +19,6 @@ from guerdon.api.values import (
     Points,
     Selector,
     Shown,
-    Text,
     cursor,
     last_moment,
     member_selector,
@@ -64,16 +63,16 @@ class MemberIn(Placed, frozen=True, kw_only=True):
     mobile: Identifier | None = None
     card: Identifier | None = None
     profile: Profile = Profile()
-    metadata: Metadata = {}
+    metadata: Metadata = msgspec.field(default_factory=dict)
 
 
 class MemberChange(Body, frozen=True, kw_only=True):
     """What is left out stays as it is; an identifier of null is taken away."""
 
-    external_id: Identifier | None | UnsetType = UNSET
-    email: Identifier | None | UnsetType = UNSET
-    mobile: Identifier | None | UnsetType = UNSET
-    card: Identifier | None | UnsetType = UNSET
+    external_id: Identifier | UnsetType | None = UNSET
+    email: Identifier | UnsetType | None = UNSET
+    mobile: Identifier | UnsetType | None = UNSET
+    card: Identifier | UnsetType | None = UNSET
     profile: Profile | UnsetType = UNSET
     status: Literal["active", "blocked"] | UnsetType = UNSET
 
@@ -164,9 +163,7 @@ async def list_members(call: Call, query: PageQuery) -> MemberPage:
     )
 
 
-@routes.get(
-    "/v1/members/{member}", scope="members:read", summary="Look up a member", errors=("member_not_found",)
-)
+@routes.get("/v1/members/{member}", scope="members:read", summary="Look up a member", errors=("member_not_found",))
 async def get_member(call: Call, member: str) -> MemberOut:
     """By our id, number or any identifier."""
     return shown(await found(call, member))
@@ -287,7 +284,7 @@ class AwardIn(Placed, frozen=True, kw_only=True):
     points: Points
     reason: Annotated[str, Meta(min_length=1, max_length=500)]
     program: Annotated[Selector | None, Meta(description="Without it the till's, or the first program")] = None
-    metadata: Metadata = {}
+    metadata: Metadata = msgspec.field(default_factory=dict)
 
 
 class AwardOut(Shown, frozen=True, kw_only=True):
@@ -363,7 +360,7 @@ def _identifiers(given: dict[str, str | None]) -> tuple[tuple[str, str], ...]:
 
 
 def _profile_text(row: MemberRow, change: Profile) -> str:
-    return msgspec.json.encode(metashown(row.profile) | msgspec.to_builtins(change)).decode()
+    return msgspec.json.encode(meta_shown(row.profile) | msgspec.to_builtins(change)).decode()
 
 
 def shown(row: MemberRow) -> MemberOut:
@@ -377,8 +374,8 @@ def shown(row: MemberRow) -> MemberOut:
         email=known.get("email"),
         mobile=known.get("mobile"),
         card=known.get("card"),
-        profile=metashown(row.profile),
-        metadata=metashown(row.meta),
+        profile=meta_shown(row.profile),
+        metadata=meta_shown(row.meta),
     )
 
 

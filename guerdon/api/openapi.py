@@ -45,9 +45,7 @@ _PATH_PARAMETERS = {
 
 def document(routes: Sequence[Route], server: str = "/") -> dict[str, Any]:
     """The whole document. Schemas are named after the structs; an operation's id after its handler."""
-    types = [
-        type_ for route in routes for type_ in (route.body, route.query, route.result) if type_ is not None
-    ]
+    types = [type_ for route in routes for type_ in (route.body, route.query, route.result) if type_ is not None]
     (_, components) = msgspec.json.schema_components(types, ref_template=_REF)
     schemas = {name: _tidy(schema) for name, schema in sorted(components.items())}
     for route in routes:
@@ -203,9 +201,7 @@ def _failure(status: int, codes: Iterable[str]) -> dict[str, Any]:
         "detail": KINDS[first].way_out or KINDS[first].title,
         "request_id": "req_187a2f0c5d3e1b40",
     }
-    content = {
-        "application/problem+json": {"schema": {"$ref": _REF.format(name="Problem")}, "example": example}
-    }
+    content = {"application/problem+json": {"schema": {"$ref": _REF.format(name="Problem")}, "example": example}}
     return {"description": listed, "content": content}
 
 

@@ -1,4 +1,4 @@
-"""`/v1/members/{member}/points-ledger`: every event with its entries and the balance after each, and the closing balance.
+"""`/v1/members/{member}/points-ledger`: every event with its entries, the balance after each, the closing balance.
 
 A page is a place in the order of recording, so that it neither skips nor repeats while events arrive. The closing
 balance is that of the selected accounts after the view's last event, never the sum of the lines shown.
@@ -139,7 +139,7 @@ class PurchaseOutline(Shown, frozen=True, kw_only=True):
 
 class EventOut(Shown, frozen=True, kw_only=True, omit_defaults=True):
     """`points_on_event` = credits less debits, exact. `program` is the till's. What an event does not have is left
-    out: `transaction` on `TransactionAdd`, `purchase_return` on `TransactionReturn`, `redemption` on the two about one."""
+    out: `transaction` is on `TransactionAdd` alone, `purchase_return` on `TransactionReturn`."""
 
     event_log_id: int
     id: str
@@ -230,7 +230,7 @@ _ERRORS = (
     errors=_ERRORS,
 )
 async def get_points_ledger(call: Call, member: str, query: LedgerQuery) -> LedgerPage:
-    """Events newest first (or oldest first), ten at a time, each with its entries. Without a filter, the whole history."""
+    """Events newest first (or oldest first), each with its entries. Without a filter, the whole history."""
     row = await found(call, member)
     view = await _view(call, row, query)
     reader, org_id = call.services.reader, call.org_id
@@ -513,9 +513,7 @@ class _Page:
         )
 
 
-async def _page(
-    call: Call, view: _View, row: MemberRow, rows: list[EventRow], expand: tuple[str, ...]
-) -> _Page:
+async def _page(call: Call, view: _View, row: MemberRow, rows: list[EventRow], expand: tuple[str, ...]) -> _Page:
     """Read what the events of a page need, in one statement per kind."""
     reader, org_id = call.services.reader, call.org_id
     if not rows:

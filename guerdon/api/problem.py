@@ -40,12 +40,8 @@ KINDS: dict[str, Kind] = {
     "too_deep": Kind(400, "Nested too deep", "Flatten the body."),
     "control_character": Kind(400, "Control character in text", "Remove the character."),
     "wrong_scale": Kind(400, "Too many decimals", "Round to the decimals of the asset."),
-    "invalid_cursor": Kind(
-        400, "Unknown cursor", "Use `next_cursor` of an earlier page, with the same filters."
-    ),
-    "invalid_idempotency_key": Kind(
-        400, "Unusable Idempotency-Key", "Send 1 to 200 printable ASCII characters."
-    ),
+    "invalid_cursor": Kind(400, "Unknown cursor", "Use `next_cursor` of an earlier page, with the same filters."),
+    "invalid_idempotency_key": Kind(400, "Unusable Idempotency-Key", "Send 1 to 200 printable ASCII characters."),
     "body_too_large": Kind(413, "Body too large", "Send less at once."),
     "unsupported_media_type": Kind(415, "Not JSON", "Send `Content-Type: application/json`."),
     # who asks
@@ -53,9 +49,7 @@ KINDS: dict[str, Kind] = {
     "key_invalid": Kind(401, "This API key is not valid", "Check the key, or make a new one."),
     "key_expired": Kind(401, "This API key has expired", "Make a new key."),
     "insufficient_scope": Kind(403, "The key may not do this", "Use a key with the scope named in `scope`."),
-    "platform_key_required": Kind(
-        403, "Only the platform key may do this", "Use the key in GUERDON_ADMIN_KEY."
-    ),
+    "platform_key_required": Kind(403, "Only the platform key may do this", "Use the key in GUERDON_ADMIN_KEY."),
     "organisation_required": Kind(
         400, "Which organisation?", "With the platform key, name it in the header `Guerdon-Organisation`."
     ),
@@ -66,30 +60,22 @@ KINDS: dict[str, Kind] = {
     "event_not_found": Kind(404, "No such event"),
     # the server
     "busy": Kind(503, "Too much is waiting", "Try again after the seconds in `Retry-After`."),
-    "database_unavailable": Kind(
-        503, "The database does not answer", "Try again after the seconds in `Retry-After`."
-    ),
+    "database_unavailable": Kind(503, "The database does not answer", "Try again after the seconds in `Retry-After`."),
     "internal_error": Kind(500, "Something broke on our side", "Tell the operator the `request_id`."),
     # refusals of the core
     _R.IDEMPOTENCY_KEY_REUSED: Kind(
         422, "This Idempotency-Key was used for another request", "Use a new key for a new request."
     ),
-    _R.REFERENCE_TAKEN: Kind(
-        409, "This reference is taken", "Send the same content again, or use another reference."
-    ),
+    _R.REFERENCE_TAKEN: Kind(409, "This reference is taken", "Send the same content again, or use another reference."),
     _R.NUMBER_TAKEN: Kind(409, "This number is taken", "Send the same content again, or use another number."),
     _R.CODE_TAKEN: Kind(409, "This code is taken", "Choose another code."),
     _R.NAME_TAKEN: Kind(409, "This name is taken", "Choose another name."),
     _R.IDENTIFIER_TAKEN: Kind(409, "Another member has this identifier", "Look the member up by it."),
     _R.INDICATOR_TAKEN: Kind(409, "This internal account exists already"),
     _R.INVALID_VALUE: Kind(400, "A value is not allowed", "See `field` and `detail`."),
-    _R.IDENTIFIER_MISSING: Kind(
-        400, "A member needs an identifier", "Send one of external_id, email, mobile, card."
-    ),
+    _R.IDENTIFIER_MISSING: Kind(400, "A member needs an identifier", "Send one of external_id, email, mobile, card."),
     _R.PURCHASE_WITHOUT_LINES: Kind(400, "A purchase has lines", "Send at least one line."),
-    _R.AMOUNT_MISMATCH: Kind(
-        400, "The parts do not add up", "Make `amount` the sum of the lines, or leave it out."
-    ),
+    _R.AMOUNT_MISMATCH: Kind(400, "The parts do not add up", "Make `amount` the sum of the lines, or leave it out."),
     _R.LEDGER_NOT_FOUND: Kind(404, "No such ledger"),
     _R.ACCOUNT_NOT_FOUND: Kind(404, "No such account"),
     _R.TRANSFER_NOT_FOUND: Kind(404, "No such transfer"),
@@ -106,9 +92,7 @@ KINDS: dict[str, Kind] = {
     _R.MEMBER_BLOCKED: Kind(409, "The member is blocked", "Set the member's status to active."),
     _R.MEMBER_MERGED: Kind(409, "The member was merged into another", "Use the surviving member."),
     _R.MEMBER_IN_USE: Kind(409, "The member holds accounts"),
-    _R.NOT_ENROLLED: Kind(
-        409, "The member has no account in this program", "Register the member through /v1."
-    ),
+    _R.NOT_ENROLLED: Kind(409, "The member has no account in this program", "Register the member through /v1."),
     _R.CATEGORY_NOT_SPENDABLE: Kind(409, "Only regular points can be spent"),
     _R.NOT_INFLIGHT: Kind(409, "The transfer is not on hold"),
     _R.ALREADY_SETTLED: Kind(409, "The hold has been settled"),
@@ -122,9 +106,7 @@ KINDS: dict[str, Kind] = {
         400, "The time is out of range", "Send a time between the year 1900 and now, or leave it out."
     ),
     _R.ASSET_MISMATCH: Kind(400, "The account holds another asset"),
-    _R.PRECISION_MISMATCH: Kind(
-        400, "The precision is not the asset's", "Send 10 to the power of its scale."
-    ),
+    _R.PRECISION_MISMATCH: Kind(400, "The precision is not the asset's", "Send 10 to the power of its scale."),
     _R.SAME_ACCOUNT: Kind(400, "Source and destination are the same"),
     _R.AMOUNT_NOT_POSITIVE: Kind(400, "The amount must be above zero"),
     _R.AMOUNT_OUT_OF_RANGE: Kind(400, "The amount is out of range", "Amounts have at most 38 digits."),
@@ -140,6 +122,9 @@ KINDS: dict[str, Kind] = {
     _R.OVERDRAFT_LIMIT_EXCEEDED: Kind(422, "Beyond the overdraft limit"),
     _R.INSUFFICIENT_POINTS: Kind(422, "Not enough points", "Spend at most what is `spendable`."),
 }
+
+
+_HEADERS: dict[int, tuple[tuple[bytes, bytes], ...]] = {401: ((b"www-authenticate", b"Bearer"),)}
 
 
 class Problem(Exception):
@@ -159,7 +144,7 @@ class Problem(Exception):
         self.detail = detail
         self.field = field
         self.extra = extra or {}
-        self.headers = headers
+        self.headers = (*headers, *_HEADERS.get(KINDS[code].status, ()))
 
     @property
     def status(self) -> int:
@@ -188,9 +173,7 @@ def refused(rejected: Rejected, scale: int = 0, fields: Mapping[str, str] = _AS_
             break
     extra = dict(rejected.detail)
     if rejected.code in _ABOUT_POINTS:
-        extra = {
-            name: decimal_text(value, scale) if isinstance(value, int) else value for name, value in extra.items()
-        }
+        extra = {name: decimal_text(value, scale) if isinstance(value, int) else value for name, value in extra.items()}
     return Problem(rejected.code, field=field, extra=extra)
 
 

@@ -109,7 +109,7 @@ class ProgramChange(Body, frozen=True, kw_only=True):
     rounding: Rounding | UnsetType = UNSET
     expiry: ExpiryIn | UnsetType = UNSET
     earning_rules: Rules | UnsetType = UNSET
-    redemption_rate: RateIn | None | UnsetType = UNSET
+    redemption_rate: RateIn | UnsetType | None = UNSET
     minimum_redemption: Points | UnsetType = UNSET
     on_shortfall: Literal["below_zero", "write_off"] | UnsetType = UNSET
 
@@ -335,7 +335,7 @@ def _shown(directory: Directory, row: ProgramRow) -> ProgramOut:
         rounding=policies.rounding.value,
         expiry=ExpiryOut(kind=policies.expiry.kind, count=policies.expiry.count),
         earning_rules=tuple(_rule_shown(rule, scale) for rule in policies.rules),
-        redemption_rate=rate and RateOut(points=points(rate.points, scale), money_minor=rate.money),
+        redemption_rate=None if rate is None else RateOut(points=points(rate.points, scale), money_minor=rate.money),
         minimum_redemption=points(policies.minimum_redemption, scale),
         on_shortfall=policies.on_shortfall,
         created_at=row.created_at,

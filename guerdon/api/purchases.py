@@ -65,7 +65,7 @@ class LineIn(Body, frozen=True, kw_only=True):
     unit_price_minor: Minor | None = None
     categories: Annotated[tuple[Annotated[str, Meta(max_length=100)], ...], Meta(max_length=20)] = ()
     brand: Annotated[str, Meta(max_length=100)] = ""
-    attributes: Metadata = {}
+    attributes: Metadata = msgspec.field(default_factory=dict)
 
 
 class TenderIn(Body, frozen=True, kw_only=True):
@@ -86,7 +86,7 @@ class PurchaseIn(Placed, frozen=True, kw_only=True):
     program: Annotated[Selector | None, Meta(description="Whose points are spent")] = None
     wallet: Annotated[str | None, Meta(description="A money account (`bln_…`) that pays the rest")] = None
     tenders: Annotated[tuple[TenderIn, ...], Meta(max_length=50)] = ()
-    metadata: Metadata = {}
+    metadata: Metadata = msgspec.field(default_factory=dict)
 
 
 class EarnedOut(Shown, frozen=True, kw_only=True):
@@ -212,9 +212,7 @@ _ERRORS = (
 )
 
 
-@routes.post(
-    "/v1/purchases", scope="purchases:write", summary="Record a purchase", example=_PURCHASE, errors=_ERRORS
-)
+@routes.post("/v1/purchases", scope="purchases:write", summary="Record a purchase", example=_PURCHASE, errors=_ERRORS)
 async def create_purchase(call: Call, body: PurchaseIn) -> PurchaseOut:
     """Points are spent and earned, and the wallet pays, in one commit: all or nothing."""
     program, spend, scale = None, 0, 0
@@ -285,7 +283,7 @@ class ReturnIn(Placed, frozen=True, kw_only=True):
 
     number: Number
     reason: Text = ""
-    metadata: Metadata = {}
+    metadata: Metadata = msgspec.field(default_factory=dict)
 
 
 @routes.post(

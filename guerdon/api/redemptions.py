@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from guerdon.api.call import Call
@@ -42,7 +43,7 @@ class RedemptionIn(Placed, frozen=True, kw_only=True):
     program: Annotated[Selector | None, Meta(description="Without it the till's, or the first program")] = None
     reference: Annotated[str, Meta(max_length=100)] = ""
     reason: Text = ""
-    metadata: Metadata = {}
+    metadata: Metadata = msgspec.field(default_factory=dict)
 
 
 class RedemptionOut(Shown, frozen=True, kw_only=True):
@@ -165,7 +166,7 @@ class ReversalIn(Placed, frozen=True, kw_only=True):
 
     points: Points | None = None
     reason: Text = ""
-    metadata: Metadata = {}
+    metadata: Metadata = msgspec.field(default_factory=dict)
 
 
 class ReversalOut(Shown, frozen=True, kw_only=True):

@@ -97,9 +97,7 @@ async def program_of(call: Call, given: str | None, till: str | None) -> tuple[t
     return ("number", str(program.no)), directory.scale(program.asset), directory
 
 
-def _choose(
-    directory: Directory, chosen: tuple[str, str] | None, till: tuple[str, str] | None
-) -> ProgramRow | None:
+def _choose(directory: Directory, chosen: tuple[str, str] | None, till: tuple[str, str] | None) -> ProgramRow | None:
     if chosen is not None:
         found: ProgramRow | None = find(directory.programs, chosen)
         return found

@@ -8,6 +8,7 @@ same declaration makes the OpenAPI document. Plain ASGI, because a framework's h
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, get_type_hints
@@ -168,9 +169,7 @@ class Endpoint:
         served = node.methods.get(method) or (node.methods.get("GET") if method == "HEAD" else None)
         if served is None:
             allowed = ", ".join(sorted(node.methods))
-            raise Problem(
-                "method_not_allowed", f"Allowed: {allowed}.", headers=((b"allow", allowed.encode()),)
-            )
+            raise Problem("method_not_allowed", f"Allowed: {allowed}.", headers=((b"allow", allowed.encode()),))
         return served, values
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -194,31 +193,31 @@ class Endpoint:
                 strict.query(scope["query_string"], _NoParameters)
             if served.decoder is not None:
                 call.body = await _body(headers, receive, self.services.settings.body_bytes_max)
-                given["body"] = strict.decode(call.body, served.decoder)
+                given["body"] = strict.decode(call.body, served.decoder, self.services.settings.depth_max)
             result = await route.handler(call, **given)
             status, extra = route.status, call.answer_headers()
             payload = b"" if result is None else msgspec.json.encode(result)
-        except (OperationalError, PoolTimeout):
-            log.warning("database unavailable", request_id=request_id, route=label)
-            problem = Problem("database_unavailable")
-            status, media_type, payload = 503, MEDIA_TYPE, problem.document(request_id)
-            extra = ((b"retry-after", b"1"),)
         except Problem as problem:
             status, extra, media_type = problem.status, problem.headers, MEDIA_TYPE
             payload = problem.document(request_id)
-            if status == 401:
-                extra = (*extra, (b"www-authenticate", b"Bearer"))
-        except Exception:
-            log.exception("request failed", request_id=request_id, method=method, route=label)
-            problem = Problem("internal_error")
-            status, media_type, payload = 500, MEDIA_TYPE, problem.document(request_id)
+        except Exception as error:
+            unavailable = isinstance(error, OperationalError | PoolTimeout)
+            broken = Problem("database_unavailable" if unavailable else "internal_error")
+            log.log(
+                logging.WARNING if unavailable else logging.ERROR,
+                broken.code,
+                request_id=request_id,
+                method=method,
+                route=label,
+                exc_info=not unavailable,
+            )
+            status, media_type, payload = broken.status, MEDIA_TYPE, broken.document(request_id)
+            extra = ((b"retry-after", b"1"),) if unavailable else ()
         await _answer(send, status, media_type, payload, request_id, extra, method != "HEAD")
         seconds = time.perf_counter() - started
         self.services.metrics.observe(method, label, status, seconds)
         if self.services.settings.access_log:
-            log.info(
-                "request", request_id=request_id, method=method, route=label, status=status, seconds=seconds
-            )
+            log.info("request", request_id=request_id, method=method, route=label, status=status, seconds=seconds)
 
     async def _principal(self, route: Route, headers: dict[bytes, bytes]) -> Principal | None:
         if not route.scope:
@@ -283,9 +282,7 @@ async def _body(headers: dict[bytes, bytes], receive: Receive, bytes_max: int) -
 
 
 def _too_large(bytes_max: int) -> Problem:
-    return Problem(
-        "body_too_large", f"A body has at most {bytes_max} bytes.", headers=((b"connection", b"close"),)
-    )
+    return Problem("body_too_large", f"A body has at most {bytes_max} bytes.", headers=((b"connection", b"close"),))
 
 
 async def _answer(

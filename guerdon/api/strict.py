@@ -1,7 +1,7 @@
 """Reads JSON bodies and query strings, and refuses everything that could be read in two ways.
 
 Promises a `Problem` with the field's path for whatever a caller may send: unknown, missing and repeated fields,
-wrong types, NaN, text that is not UTF-8, control characters, and nesting beyond `DEPTH_MAX`. Business rules are
+wrong types, NaN, text that is not UTF-8, control characters, and nesting beyond a limit. Business rules are
 the core's.
 """
 
@@ -13,20 +13,21 @@ from typing import Any, NoReturn, TypeVar
 from urllib.parse import unquote_plus
 
 import msgspec
+from msgspec import Struct
 
 from guerdon.api.problem import Problem
 
-DEPTH_MAX = 64
 _PARAMETERS_MAX = 64
 _Body = TypeVar("_Body")
+_Query = TypeVar("_Query", bound=Struct)
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
-"""Characters that no text needs: C0 controls but tab and line ends, and those that turn the reading direction around."""
+"""Control characters but tab and line ends, and those that turn the direction of reading: no text needs them."""
 _SUSPICIOUS = re.compile(r"\\u(00[017]|20[26])|[\x7f\u202a-\u202e\u2066-\u2069]", re.IGNORECASE)
 
 
-def decode(body: bytes, decoder: msgspec.json.Decoder[_Body]) -> _Body:
-    """The body as the decoder's type. Costs about 10 microseconds for a body of 300 bytes, most of it for repeated names."""
+def decode(body: bytes, decoder: msgspec.json.Decoder[_Body], depth_max: int) -> _Body:
+    """The body as the decoder's type. About 10 microseconds for a body of 300 bytes, most of it for repeated names."""
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
@@ -36,19 +37,19 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[_Body]) -> _Body:
     except msgspec.ValidationError as error:
         _refuse(str(error))
     except RecursionError:
-        raise _too_deep() from None
+        raise _too_deep(depth_max) from None
     except (msgspec.DecodeError, ValueError, OverflowError) as error:
         raise Problem("malformed_json", _way_out(text, str(error))) from None
-    plain = _plain(text)
-    if text.count("{") + text.count("[") > DEPTH_MAX and _depth(plain) > DEPTH_MAX:
-        raise _too_deep()
+    plain = _plain(text, depth_max)
+    if text.count("{") + text.count("[") > depth_max and _depth(plain) > depth_max:
+        raise _too_deep(depth_max)
     if _SUSPICIOUS.search(text):
         _refuse_control(plain, "")
     return value
 
 
-def query(raw: bytes, type_: type[_Body]) -> _Body:
-    """A query string as a struct whose fields are its parameters; a field of a list type takes the parameter many times."""
+def query(raw: bytes, type_: type[_Query]) -> _Query:
+    """A query string as a struct whose fields are its parameters; lists are comma-separated or given many times."""
     fields = {field.name: field for field in msgspec.structs.fields(type_)}
     found: dict[str, Any] = {}
     for name, value in _pairs(raw):
@@ -56,9 +57,7 @@ def query(raw: bytes, type_: type[_Body]) -> _Body:
         refuse_control(name, "")
         if name not in fields:
             known = ", ".join(fields) or "none"
-            raise Problem(
-                "unknown_parameter", f"There is no parameter `{name}`; known here: {known}.", field=name
-            )
+            raise Problem("unknown_parameter", f"There is no parameter `{name}`; known here: {known}.", field=name)
         if _takes_many(fields[name].type):
             found.setdefault(name, []).extend(value.split(","))
         elif name in found:
@@ -79,10 +78,7 @@ def _pairs(raw: bytes) -> list[tuple[str, str]]:
         raise Problem("invalid_value", f"At most {_PARAMETERS_MAX} parameters are read.")
     try:
         decoded = [part.decode().partition("=") for part in parts if part]
-        return [
-            (unquote_plus(name, errors="strict"), unquote_plus(text, errors="strict"))
-            for name, _, text in decoded
-        ]
+        return [(unquote_plus(name, errors="strict"), unquote_plus(text, errors="strict")) for name, _, text in decoded]
     except UnicodeDecodeError:
         raise Problem("not_utf8", "The query string is not UTF-8.") from None
 
@@ -91,11 +87,11 @@ def _takes_many(type_: object) -> bool:
     return getattr(type_, "__origin__", None) in (tuple, list)
 
 
-def _plain(text: str) -> Any:
+def _plain(text: str, depth_max: int) -> Any:
     try:
         return _CHECKED.decode(text)
     except RecursionError:
-        raise _too_deep() from None
+        raise _too_deep(depth_max) from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -141,8 +137,8 @@ def _refuse_control(value: Any, path: str) -> None:
             _refuse_control(child, f"{path}[{position}]")
 
 
-def _too_deep() -> Problem:
-    return Problem("too_deep", f"Objects and arrays may be nested {DEPTH_MAX} deep.")
+def _too_deep(depth_max: int) -> Problem:
+    return Problem("too_deep", f"Objects and arrays may be nested {depth_max} deep.")
 
 
 _MESSAGE = re.compile(r"^(?P<text>.*?)(?: - at `(?:key in )?\$?\.?(?P<path>.*?)`)?$", re.DOTALL)
@@ -151,7 +147,7 @@ _MISSING = re.compile(r"Object missing required field `(.*)`")
 
 
 def _refuse(message: str) -> NoReturn:
-    """Turn msgspec's sentence ("Expected `int`, got `str` - at `$.lines[0].amount`") into a problem that names the field."""
+    """Turn msgspec's sentence ("Expected `int`, got `str` - at `$.lines[0].amount`") into a problem with the field."""
     found = _MESSAGE.match(message)
     text, path = (found["text"], found["path"] or "") if found else (message, "")
     for pattern, code, sentence in (

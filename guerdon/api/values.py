@@ -86,7 +86,7 @@ def minor(value: Decimal, scale: int, field: str) -> int:
         if rest:
             raise _wrong_scale(scale, field)
     else:
-        number *= 10**shift
+        number *= int(10**shift)
     if number > AMOUNT_MAX:
         raise Problem("amount_out_of_range", field=field)
     return -number if sign else number
