@@ -72,7 +72,7 @@ class Job:
         """See that what the purchases name exists, and refuse the file when the currency does not fit."""
         self.points_scale = directory.scale(self._program.asset)
         amounts = self._mapping.amounts
-        currency = directory.asset(amounts.currency)
+        currency = directory.assets.get(amounts.currency)
         if currency is not None and currency.scale != amounts.scale:
             have = f"{amounts.currency} has {currency.scale} decimals in this organisation"
             raise FileRefused(f"{have}, the mapping says {amounts.scale}")
