@@ -11,8 +11,6 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +19,6 @@ import typer
 from guerdon import __version__
 
 if TYPE_CHECKING:
-    from guerdon.importing.results import Tally
     from guerdon.settings import Settings
 
 app = typer.Typer(
@@ -236,6 +233,7 @@ def import_purchases(
       guerdon import purchases bills.parquet --mapping bills.toml --program gold --results out.csv
     """
     from guerdon.core.assets import decimal_text
+    from guerdon.importing.progress import ProgressBar
     from guerdon.importing.run import Order, import_purchases
     from guerdon.installation import ready
 
@@ -249,7 +247,7 @@ def import_purchases(
         create_missing=create_missing,
         from_start=from_start,
     )
-    with ready(settings) as installation, _progress() as watch:
+    with ready(settings) as installation, ProgressBar() as watch:
         report = import_purchases(order, settings, installation.app_dsn, watch)
     tally = report.tally
     typer.echo(
@@ -373,33 +371,3 @@ def _explained(problem: Exception) -> str | None:
     if isinstance(problem, OSError | SettingsError) or type(problem).__name__ in told:
         return str(problem)
     return None
-
-
-class _Bar:
-    """An import's progress on a terminal."""
-
-    def __init__(self, bar: Any) -> None:
-        self._bar = bar
-        self._reading = bar.add_task("reading", total=None)
-        self._booking: Any = None
-        self._done = 0
-
-    def reading(self, rows: int) -> None:
-        self._bar.update(self._reading, completed=rows)
-
-    def begin(self, rows: int, done: int) -> None:
-        self._bar.remove_task(self._reading)
-        self._booking = self._bar.add_task("booking", total=rows, completed=done)
-
-    def booked(self, tally: Tally) -> None:
-        self._bar.update(self._booking, completed=tally.rows)
-
-
-@contextmanager
-def _progress() -> Iterator[_Bar]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("rows"))
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
-        yield _Bar(bar)
