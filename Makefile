@@ -33,7 +33,7 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python
 setup: $(VENV)/.dev  ## Make .venv with everything that is needed to work on Guerdon
 
 run: $(VENV)/.run  ## Set up, start the server with a demo organisation, print its URL and key
-	$(BIN)/guerdon demo
+	GUERDON_DATA_DIR="$${GUERDON_DATA_DIR:-$(CURDIR)/.local/demo}" $(BIN)/guerdon demo
 
 test: $(VENV)/.dev  ## Run the tests (WORKERS=2)
 	$(BIN)/python -m pytest -n $(WORKERS)
