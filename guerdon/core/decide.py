@@ -46,7 +46,7 @@ def _once(command: c.Command, state: State, mark: int) -> Outcome:
     if stored is not None:
         if stored[0] != said:
             return Rejected(Rejection.IDEMPOTENCY_KEY_REUSED, "Idempotency-Key", {"key": command.key})
-        return _replayed(stored[1])
+        return replayed(stored[1])
     outcome = DECISIONS[type(command)](state, command)
     if isinstance(outcome, Rejected):
         state.rollback(mark)
@@ -68,7 +68,7 @@ _answers = msgspec.json.Encoder(order="deterministic")
 _stored: msgspec.json.Decoder[_Stored | Rejected] = msgspec.json.Decoder(_Stored | Rejected)
 
 
-def _replayed(answer: str) -> Outcome:
+def replayed(answer: str) -> Outcome:
     """A stored answer, marked as such."""
     stored = _stored.decode(answer)
     if isinstance(stored, Rejected):
