@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from guerdon.core.accounts import NO_FIGURES
@@ -44,13 +45,14 @@ class NotLoaded(Exception):
 
 
 class Table(dict[K, V], Generic[K, V]):
-    """A dict with a name, so that the journal can say whose row changed."""
+    """A dict with a name, so that the journal can say whose row changed. What is not `kept` is not among the changes."""
 
-    __slots__ = ("name",)
+    __slots__ = ("kept", "name")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, kept: bool = True) -> None:
         super().__init__()
         self.name = name
+        self.kept = kept
 
 
 class State:
@@ -71,16 +73,16 @@ class State:
         self.accounts: Table[int, Account] = Table("accounts")
         self.figures: Table[int, Figures] = Table("figures")
         self.lots: Table[int, Lot] = Table("lots")
-        self.account_lots: Table[int, tuple[int, ...]] = Table("account_lots")
-        self.transfers: Table[int, Transfer] = Table("transfers")
-        self.events: Table[int, Event] = Table("events")
+        self.account_lots: Table[int, tuple[int, ...]] = Table("account_lots", kept=False)
+        self.transfers: Table[int, Transfer] = Table("transfers", kept=False)
+        self.events: Table[int, Event] = Table("events", kept=False)
         self.holds: Table[int, Hold] = Table("holds")
         self.scheduled: Table[int, Scheduled] = Table("scheduled")
         self.members: Table[int, Member] = Table("members")
         self.removed_members: Table[int, bool] = Table("removed_members")
         self.profiles: Table[int, str] = Table("profiles")
-        self.member_accounts: Table[int, dict[tuple[int, str], int]] = Table("member_accounts")
-        self.program_accounts: Table[tuple[int, str], int] = Table("program_accounts")
+        self.member_accounts: Table[int, dict[tuple[int, str], int]] = Table("member_accounts", kept=False)
+        self.program_accounts: Table[tuple[int, str], int] = Table("program_accounts", kept=False)
         self.purchases: Table[int, Purchase] = Table("purchases")
         self.returns: Table[int, PurchaseReturn] = Table("returns")
         self.redemptions: Table[str, Redemption] = Table("redemptions")
@@ -92,7 +94,7 @@ class State:
         self.metadata: Table[tuple[str, str], tuple[int, str]] = Table("metadata")
         self.api_keys: Table[str, ApiKey] = Table("api_keys")
         self.outcomes: Table[tuple[str, str], tuple[bytes, str, datetime]] = Table("outcomes")
-        self.found: Table[Key, Any] = Table("found")
+        self.found: Table[Key, Any] = Table("found", kept=False)
         self.asked: set[Key] = set()
         self._journal: list[tuple[Table[Any, Any], Any, Any]] = []
         self.now = last_recorded_at
@@ -100,6 +102,7 @@ class State:
         self._ordinal = 0
         self._actor = ""
         self._accepted: list[tuple[int, datetime, str]] = []
+        self._appended = 0
 
     # -- reading
 
@@ -200,11 +203,11 @@ class State:
 
     def changes(self) -> dict[str, dict[Any, tuple[bool, Any]]]:
         """Per table name the rows to save: key -> (whether it is new, its final value), in the order of first
-        change.
+        change. Events and transfers are not among them: see `appended`.
         """
         result: dict[str, dict[Any, tuple[bool, Any]]] = {}
         for table, key, old in self._journal:
-            if table is _CONFIG:
+            if not table.kept:
                 continue
             rows = result.get(table.name)
             if rows is None:
@@ -216,6 +219,22 @@ class State:
             for key, (new, _) in rows.items():
                 rows[key] = (new, source[key])
         return result
+
+    def unappended(self) -> int:
+        """About how many rows `appended` would give, and never less."""
+        return len(self._journal) - self._appended
+
+    def appended(self) -> list[Event | Transfer]:
+        """Events and transfers put since this was last asked, by sequence number; final, if asked between commands."""
+        journal, events, transfers = self._journal, self.events, self.transfers
+        made: list[Event | Transfer] = []
+        for index in range(self._appended, len(journal)):
+            table, key, _ = journal[index]
+            if table is transfers or table is events:
+                made.append(table[key])
+        self._appended = len(journal)
+        made.sort(key=_BY_SEQ)
+        return made
 
     def history(self, name: str) -> list[tuple[Any, Any, datetime, str]]:
         """Every value that rows of a table were given, in order: (key, value, when, actor). For what is appended."""
@@ -239,4 +258,5 @@ class State:
         self.asked.update(keys)
 
 
-_CONFIG: Table[str, Any] = Table("config")
+_CONFIG: Table[str, Any] = Table("config", kept=False)
+_BY_SEQ = attrgetter("seq")

@@ -22,7 +22,7 @@ from guerdon.core.purchases import Purchase
 from guerdon.core.redemptions import Redemption
 from guerdon.core.state import Key, State
 from guerdon.store import rows
-from guerdon.store.arrays import plain, texts
+from guerdon.store.arrays import array
 from guerdon.store.statements import statements
 
 ConfigCache = dict[int, Config]
@@ -46,7 +46,7 @@ class OrganisationNotFound(LookupError):
 async def load(
     connection: AsyncConnection[Any], org_id: int, keys: Iterable[Key], now: datetime, configs: ConfigCache
 ) -> State:
-    """Begin a transaction, lock the organisation and read what `keys` name (`core.keys` says what each brings along)."""
+    """Begin a transaction, lock the organisation and read what `keys` name; `core.keys` says what each brings."""
     asked = set(keys)
     by_kind: dict[str, _Keys] = defaultdict(list)
     for key in asked:
@@ -129,7 +129,7 @@ async def _accounts(batch: _Batch, keys: _Keys) -> _Take:
 
 async def _internal(batch: _Batch, keys: _Keys) -> _Take:
     cursor = await batch.run(
-        "accounts_by_indicator", indicators=texts([k[1] for k in keys]), assets=texts([k[2] for k in keys]),
+        "accounts_by_indicator", indicators=array([k[1] for k in keys]), assets=array([k[2] for k in keys]),
         all_lots="f",
     )  # fmt: skip
 
@@ -143,7 +143,7 @@ async def _internal(batch: _Batch, keys: _Keys) -> _Take:
 
 
 async def _account_nos(batch: _Batch, keys: _Keys) -> _Take:
-    cursor = await batch.run("accounts_by_no", nos=plain(key[1] for key in keys), all_lots="f")
+    cursor = await batch.run("accounts_by_no", nos=array([key[1] for key in keys]), all_lots="f")
 
     async def take(state: State) -> None:
         found = await cursor.fetchall()
@@ -168,7 +168,7 @@ async def _programs(batch: _Batch, _: _Keys) -> _Take:
 
 
 async def _lots(batch: _Batch, keys: _Keys) -> _Take:
-    cursor = await batch.run("lots_open", nos=plain(key[1] for key in keys))
+    cursor = await batch.run("lots_open", nos=array([key[1] for key in keys]))
 
     async def take(state: State) -> None:
         rows.take_lots(state, await cursor.fetchall())
@@ -208,10 +208,10 @@ async def _spenders(batch: _Batch, keys: _Keys) -> _Take:
 async def _ask_members(batch: _Batch, keys: _Keys, all_lots: bool) -> _Take:
     named = [key for key in keys if key[1] not in _MEMBER_BY]
     asked = {
-        "ids": plain([key[2] for key in keys if key[1] == "id" and _UUID(key[2])]),
-        "nos": plain([key[2] for key in keys if key[1] == "number" and _NO(str(key[2]))]),
-        "kinds": texts([key[1] for key in named]),
-        "texts": texts([key[2] for key in named]),
+        "ids": array([key[2] for key in keys if key[1] == "id" and _UUID(key[2])]),
+        "nos": array([key[2] for key in keys if key[1] == "number" and _NO(str(key[2]))]),
+        "kinds": array([key[1] for key in named]),
+        "texts": array([key[2] for key in named]),
     }
     members = await batch.run("members", **asked)
     accounts = await batch.run("accounts_of_members", **asked, all_lots="t" if all_lots else "f")
@@ -245,7 +245,7 @@ async def _transfers(batch: _Batch, keys: _Keys) -> _Take:
 
 
 async def _references(batch: _Batch, keys: _Keys) -> _Take:
-    cursor = await batch.run("references", texts=texts([key[1] for key in keys]))
+    cursor = await batch.run("references", texts=array([key[1] for key in keys]))
 
     async def take(state: State) -> None:
         for reference, seq in await cursor.fetchall():
@@ -255,7 +255,7 @@ async def _references(batch: _Batch, keys: _Keys) -> _Take:
 
 
 async def _outcomes(batch: _Batch, keys: _Keys) -> _Take:
-    cursor = await batch.run("outcomes", actors=texts([key[1] for key in keys]), keys=texts([key[2] for key in keys]))
+    cursor = await batch.run("outcomes", actors=array([key[1] for key in keys]), keys=array([key[2] for key in keys]))
 
     async def take(state: State) -> None:
         for actor, key, fingerprint, answer in await cursor.fetchall():
@@ -276,8 +276,8 @@ async def _events(batch: _Batch, keys: _Keys) -> _Take:
 async def _purchases(batch: _Batch, keys: _Keys) -> _Take:
     by = {name: [key[2] for key in keys if key[1] == name] for name in ("id", "number", "no")}
     cursor = await batch.run(
-        "purchases", ids=plain(filter(_UUID, by["id"])), texts=texts(by["number"]),
-        nos=plain([no for no in by["no"] if _NO(str(no))]),
+        "purchases", ids=array([id_ for id_ in by["id"] if _UUID(id_)]), texts=array(by["number"]),
+        nos=array([no for no in by["no"] if _NO(str(no))]),
     )  # fmt: skip
 
     async def take(state: State) -> None:
@@ -293,7 +293,7 @@ async def _purchases(batch: _Batch, keys: _Keys) -> _Take:
 
 
 async def _purchase_numbers(batch: _Batch, keys: _Keys) -> _Take:
-    cursor = await batch.run("purchases", ids="{}", nos="{}", texts=texts([key[1] for key in keys]))
+    cursor = await batch.run("purchases", ids="{}", nos="{}", texts=array([key[1] for key in keys]))
 
     async def take(state: State) -> None:
         for row in await cursor.fetchall():
@@ -303,7 +303,7 @@ async def _purchase_numbers(batch: _Batch, keys: _Keys) -> _Take:
 
 
 async def _returns(batch: _Batch, keys: _Keys) -> _Take:
-    cursor = await batch.run("returns", texts=texts([key[1] for key in keys]))
+    cursor = await batch.run("returns", texts=array([key[1] for key in keys]))
 
     async def take(state: State) -> None:
         for row in await cursor.fetchall():
@@ -334,7 +334,7 @@ async def _redemptions(batch: _Batch, keys: _Keys) -> _Take:
 
 
 async def _redemption_references(batch: _Batch, keys: _Keys) -> _Take:
-    cursor = await batch.run("redemptions", ids="{}", texts=texts([key[1] for key in keys]))
+    cursor = await batch.run("redemptions", ids="{}", texts=array([key[1] for key in keys]))
 
     async def take(state: State) -> None:
         for row in await cursor.fetchall():
@@ -345,7 +345,7 @@ async def _redemption_references(batch: _Batch, keys: _Keys) -> _Take:
 
 
 async def _metadata(batch: _Batch, keys: _Keys) -> _Take:
-    cursor = await batch.run("metadata", kinds=texts([key[1] for key in keys]), texts=texts([key[2] for key in keys]))
+    cursor = await batch.run("metadata", kinds=array([key[1] for key in keys]), texts=array([key[2] for key in keys]))
 
     async def take(state: State) -> None:
         for kind, object_, version, meta in await cursor.fetchall():
@@ -392,7 +392,7 @@ _KINDS: dict[str, Callable[[_Batch, _Keys], Awaitable[_Take]]] = {
 
 def _uuids(keys: _Keys) -> str:
     """The ids of keys that have one; what is no uuid names nothing."""
-    return plain([key[1] for key in keys if _UUID(key[1])])
+    return array([key[1] for key in keys if _UUID(key[1])])
 
 
 # -- the second round trip --------------------------------------------------------------------------------------------
@@ -424,7 +424,7 @@ async def _ask_more(batch: _Batch) -> list[_Take]:
 
 
 async def _ask_events(batch: _Batch) -> _Take:
-    seqs, whole = plain(batch.events | batch.whole_events), plain(batch.whole_events)
+    seqs, whole = array(batch.events | batch.whole_events), array(batch.whole_events)
     events = await batch.run("events", seqs=seqs)
     lots = await batch.run("lots_of_events", seqs=seqs)
     transfers = await batch.run("transfers_of_events", seqs=whole)
@@ -442,10 +442,10 @@ async def _ask_events(batch: _Batch) -> _Take:
 
 
 async def _ask_transfers(batch: _Batch) -> _Take:
-    seqs = plain(batch.transfers)
+    seqs = array(batch.transfers)
     holds = await batch.run("holds", seqs=seqs)
     scheduled = await batch.run("scheduled", seqs=seqs)
-    accounts = await batch.run("accounts_by_no", nos=plain(batch.accounts), all_lots="t")
+    accounts = await batch.run("accounts_by_no", nos=array(batch.accounts), all_lots="t")
 
     async def take(state: State) -> None:
         rows.take_holds(state, await holds.fetchall())
@@ -456,7 +456,7 @@ async def _ask_transfers(batch: _Batch) -> _Take:
 
 
 async def _ask_returns(batch: _Batch) -> _Take:
-    cursor = await batch.run("returns_of_purchases", nos=plain(batch.purchases))
+    cursor = await batch.run("returns_of_purchases", nos=array(batch.purchases))
 
     async def take(state: State) -> None:
         returns_of: dict[int, list[int]] = {no: [] for no in batch.purchases}

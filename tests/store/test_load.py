@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from guerdon.core.accounts import GENERAL_LEDGER
+from guerdon.core.accounts import GENERAL_LEDGER, Figures
+from guerdon.core.lots import Lot
 from guerdon.core.programs import Config
 from guerdon.core.state import Key, NotLoaded
 from guerdon.store.load import OrganisationNotFound, load
@@ -16,7 +17,7 @@ async def test_an_account_comes_with_its_figures_and_overdue_lots(stocked: Shop)
     state = await stocked.look(("account", r.REGULAR.id))
     assert state.find(("account", r.REGULAR.id)) == 2
     assert state.accounts == {2: r.REGULAR}
-    assert state.figures == {2: r.Figures(100, 43, 0, 4, 4, floor=0)}
+    assert state.figures == {2: Figures(100, 43, 0, 4, 4, floor=0)}
     assert state.lots == {2: r.OVERDUE}
     assert state.account_lots == {2: (2,)}
     with pytest.raises(NotLoaded):
@@ -29,7 +30,7 @@ async def test_a_pinned_lot_is_not_overdue(stocked: Shop) -> None:
     state.put(
         state.lots,
         9,
-        r.Lot(no=9, account=2, event_seq=1, amount=5, remaining=5, held=5, earned_at=r.NOON, expires_at=r.NOON),
+        Lot(no=9, account=2, event_seq=1, amount=5, remaining=5, held=5, earned_at=r.NOON, expires_at=r.NOON),
     )
     state.accept()
     await stocked.save(state)
@@ -193,11 +194,11 @@ async def test_metadata_is_the_latest(stocked: Shop) -> None:
 
 
 async def test_ledgers_and_keys_are_found_by_id(stocked: Shop) -> None:
-    state = await stocked.look(("ledger", r.LEDGER.id), ("key", r.API_KEY.id))
+    state = await stocked.look(("ledger", r.LEDGER.id), ("key", stocked.api_key.id))
     assert state.find(("ledger", r.LEDGER.id)) == 2
     assert state.ledgers == {2: r.LEDGER}
-    assert state.api_keys == {r.API_KEY.id: r.API_KEY}
-    assert state.find(("key", r.API_KEY.id)) == r.API_KEY.id
+    assert state.api_keys == {stocked.api_key.id: stocked.api_key}
+    assert state.find(("key", stocked.api_key.id)) == stocked.api_key.id
 
 
 async def test_the_head_gives_counters_time_and_hash(stocked: Shop) -> None:
@@ -232,4 +233,4 @@ async def test_the_general_ledger_exists_from_the_first_day(shop: Shop) -> None:
 
 async def test_an_organisation_that_does_not_exist_is_an_error(shop: Shop) -> None:
     with pytest.raises(OrganisationNotFound):
-        await load(shop.connection, 99, (), r.NOON, {})
+        await load(shop.connection, 2**40, (), r.NOON, {})

@@ -1,6 +1,10 @@
 -- What a batch of commands touches, read under the organisation's lock. Arrays of keys in, rows out; whoever reads
 -- them back goes by the keys, so order matters only where it is written. An account brings its figures along, and in
 -- one JSON text those of its lots that are asked for: all open ones, or only those whose time is over.
+--
+-- A plan is made once for each connection, often while the tables are still empty, and then every way to read a table
+-- looks equally cheap. So each statement leaves only one way: a list of keys is `= any(array(...))`, which goes into an
+-- index, and a join is lateral with `offset 0`, which looks up row by row. `tests/store/test_plans.py` reads the plans.
 
 -- enter --
 -- says whose rows this transaction may see, and that arrays of keys are for indexes: a plan made once, without guesses
@@ -33,10 +37,11 @@ select a.no, a.id::text, a.ledger_no, a.asset, a.indicator, a.member_no, a.progr
                     l.expires_at, l.rule, l.version, l.line, l.purchase_no))::text
                 from lots l
                 where l.org_id = %(org)s::bigint and l.account = a.no and l.remaining > l.held and l.remaining > 0
-                      and l.expires_at <= %(now)s::timestamptz)
+                      and (l.expires_at <= %(now)s::timestamptz) is true)  -- not by the index of what is due everywhere
        end as lots
 from accounts a
-left join figures f on f.org_id = %(org)s::bigint and f.account_no = a.no
+left join lateral (
+    select * from figures x where x.org_id = %(org)s::bigint and x.account_no = a.no offset 0) f on true
 
 -- accounts_by_id --
 -- accounts as a posting names them
@@ -46,8 +51,13 @@ where a.org_id = %(org)s::bigint and a.id = any(%(ids)s::uuid[])
 -- accounts_by_indicator --
 -- internal accounts by name and asset
 -- include account_columns
-where a.org_id = %(org)s::bigint and a.indicator <> ''
-      and (a.indicator, a.asset) in (select * from unnest(%(indicators)s::text[], %(assets)s::text[]))
+where a.org_id = %(org)s::bigint and a.no = any(array(
+    select named.no
+    from unnest(%(indicators)s::text[], %(assets)s::text[]) as asked (indicator, asset)
+    cross join lateral (
+        select x.no from accounts x
+        where x.org_id = %(org)s::bigint and x.indicator = asked.indicator and x.asset = asked.asset
+              and x.indicator <> '' offset 0) named))
 
 -- accounts_by_no --
 -- accounts by number
@@ -62,23 +72,27 @@ where a.org_id = %(org)s::bigint and a.role <> ''
 -- accounts_of_events --
 -- both sides of the transfers of some events
 -- include account_columns
-where a.org_id = %(org)s::bigint and a.no in (
+where a.org_id = %(org)s::bigint and a.no = any(array(
     select unnest(array[t.source, t.destination])
     from events e
-    join transfers t on t.org_id = %(org)s::bigint and t.seq > e.seq and t.seq <= e.seq + e.transfers
-    where e.org_id = %(org)s::bigint and e.seq = any(%(seqs)s::bigint[]))
+    cross join lateral (
+        select x.source, x.destination from transfers x
+        where x.org_id = %(org)s::bigint and x.seq > e.seq and x.seq <= e.seq + e.transfers offset 0) t
+    where e.org_id = %(org)s::bigint and e.seq = any(%(seqs)s::bigint[])))
 
 -- accounts_of_members --
 -- all accounts of the members asked for, wallets too
 -- include account_columns
-where a.org_id = %(org)s::bigint and a.member_no > 0 and a.member_no in (
+where a.org_id = %(org)s::bigint and a.member_no > 0 and a.member_no = any(array(
     select unnest(%(nos)s::bigint[])
     union all
     select no from members where org_id = %(org)s::bigint and id = any(%(ids)s::uuid[])
     union all
     select i.member_no
     from unnest(%(kinds)s::text[], %(texts)s::text[]) as asked (kind, value)
-    join member_identifiers i on i.org_id = %(org)s::bigint and i.kind = asked.kind and i.value = asked.value)
+    cross join lateral (
+        select x.member_no from member_identifiers x
+        where x.org_id = %(org)s::bigint and x.kind = asked.kind and x.value = asked.value offset 0) i))
 
 -- members --
 -- members by number, id or identifier, with what they were found by and all their identifiers
@@ -88,15 +102,17 @@ with found as (
     union all
     select 'id', id::text, no from members where org_id = %(org)s::bigint and id = any(%(ids)s::uuid[])
     union all
-    select i.kind, i.value, i.member_no
+    select asked.kind, asked.value, i.member_no
     from unnest(%(kinds)s::text[], %(texts)s::text[]) as asked (kind, value)
-    join member_identifiers i on i.org_id = %(org)s::bigint and i.kind = asked.kind and i.value = asked.value
+    cross join lateral (
+        select x.member_no from member_identifiers x
+        where x.org_id = %(org)s::bigint and x.kind = asked.kind and x.value = asked.value offset 0) i
 )
 select found.by, found.value, m.no, m.id::text, m.status, m.enrolled, m.registered_at, m.survivor_no,
        array(select i.kind || ':' || i.value from member_identifiers i
              where i.org_id = %(org)s::bigint and i.member_no = m.no order by i.kind, i.value)
 from found
-join members m on m.org_id = %(org)s::bigint and m.no = found.no
+cross join lateral (select * from members x where x.org_id = %(org)s::bigint and x.no = found.no offset 0) m
 
 -- lot_columns --
 -- a lot as it stands, for the statements that include this
@@ -112,10 +128,10 @@ where l.org_id = %(org)s::bigint and l.account = any(%(nos)s::bigint[]) and l.re
 -- lots_of_events --
 -- every lot that some events moved, open or not
 -- include lot_columns
-where l.org_id = %(org)s::bigint and l.no in (
+where l.org_id = %(org)s::bigint and l.no = any(array(
     select (move ->> 0)::bigint
     from events e, jsonb_array_elements(e.lot_moves::jsonb) as move
-    where e.org_id = %(org)s::bigint and e.seq = any(%(seqs)s::bigint[]) and e.lot_moves <> '')
+    where e.org_id = %(org)s::bigint and e.seq = any(%(seqs)s::bigint[]) and e.lot_moves <> ''))
 
 -- ledgers --
 -- ledgers by id
@@ -131,17 +147,20 @@ from transfers t
 -- transfers --
 -- transfers of an id, of a request, or under a parent, in order
 -- include transfer_columns
-where t.org_id = %(org)s::bigint
-      and (t.id = any(%(ids)s::uuid[])
-           or (t.request_id = any(%(ids)s::uuid[]) and t.request_id is not null)
-           or (t.parent = any(%(ids)s::uuid[]) and t.parent is not null))
+where t.org_id = %(org)s::bigint and t.seq = any(array(
+    select seq from transfers where org_id = %(org)s::bigint and id = any(%(ids)s::uuid[])
+    union all
+    select seq from transfers where org_id = %(org)s::bigint and request_id = any(%(ids)s::uuid[])
+    union all
+    select seq from transfers where org_id = %(org)s::bigint and parent = any(%(ids)s::uuid[])))
 order by t.seq
 
 -- transfers_of_events --
 -- all transfers of some events, in order
 -- include transfer_columns
-join events e on e.org_id = %(org)s::bigint and t.seq > e.seq and t.seq <= e.seq + e.transfers
-where t.org_id = %(org)s::bigint and e.seq = any(%(seqs)s::bigint[])
+where t.org_id = %(org)s::bigint and t.seq = any(array(
+    select generate_series(e.seq + 1, e.seq + e.transfers)
+    from events e where e.org_id = %(org)s::bigint and e.seq = any(%(seqs)s::bigint[])))
 order by t.seq
 
 -- references --
@@ -177,9 +196,14 @@ select p.no, p.id::text, p.number, p.member_no, p.event_seq, p.event_at, p.recor
        r.id::text, r.no, r.member_no, r.program_no, r.event_seq, r.purchase_no, r.points, r.reversed, r.reference,
        r.event_at, r.fingerprint, r.result
 from purchases p
-left join redemptions r on r.org_id = %(org)s::bigint and r.id = p.redemption_id
-where p.org_id = %(org)s::bigint
-      and (p.number = any(%(texts)s::text[]) or p.id = any(%(ids)s::uuid[]) or p.no = any(%(nos)s::bigint[]))
+left join lateral (
+    select * from redemptions x where x.org_id = %(org)s::bigint and x.id = p.redemption_id offset 0) r on true
+where p.org_id = %(org)s::bigint and p.no = any(array(
+    select no from purchases where org_id = %(org)s::bigint and number = any(%(texts)s::text[])
+    union all
+    select no from purchases where org_id = %(org)s::bigint and id = any(%(ids)s::uuid[])
+    union all
+    select unnest(%(nos)s::bigint[])))
 
 -- return_columns --
 -- a return, for the statements that include this
@@ -202,14 +226,19 @@ order by no
 select id::text, no, member_no, program_no, event_seq, purchase_no, points, reversed, reference, event_at, fingerprint,
        result
 from redemptions
-where org_id = %(org)s::bigint
-      and (id = any(%(ids)s::uuid[]) or (reference = any(%(texts)s::text[]) and reference <> ''))
+where org_id = %(org)s::bigint and id = any(array(
+    select unnest(%(ids)s::uuid[])
+    union all
+    select id from redemptions
+    where org_id = %(org)s::bigint and reference = any(%(texts)s::text[]) and reference <> ''))
 
 -- outcomes --
 -- what was answered under an idempotency key
-select o.actor, o.key, o.fingerprint, o.answer
+select asked.actor, asked.key, o.fingerprint, o.answer
 from unnest(%(actors)s::text[], %(keys)s::text[]) as asked (actor, key)
-join outcomes o on o.org_id = %(org)s::bigint and o.actor = asked.actor and o.key = asked.key
+cross join lateral (
+    select x.fingerprint, x.answer from outcomes x
+    where x.org_id = %(org)s::bigint and x.actor = asked.actor and x.key = asked.key offset 0) o
 
 -- metadata --
 -- the latest metadata of some objects
