@@ -54,6 +54,7 @@ from guerdon.store.read import Directory, PurchaseRow
 routes = Routes("Purchases")
 
 _QUANTITY_DECIMALS = 3
+_FIELDS = {"points": "spend_points", "amount": "amount_minor"}
 
 
 class LineIn(Body, frozen=True, kw_only=True):
@@ -240,7 +241,7 @@ async def create_purchase(call: Call, body: PurchaseIn) -> PurchaseOut:
         meta=meta_text(body.metadata, call.services.settings),
         **call.common(),
     )
-    result: Purchased = await call.submit(command, scale, {"points": "spend_points"})
+    result: Purchased = await call.submit(command, scale, _FIELDS)
     return PurchaseOut(**_outline(await _directory_with(call, result), result))
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NoReturn, TypeVar
+from functools import cache
+from typing import Any, NoReturn, TypeVar, get_origin, get_type_hints
 from urllib.parse import unquote_plus
 
 import msgspec
@@ -50,7 +51,7 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[_Body], depth_max: int) ->
 
 def query(raw: bytes, type_: type[_Query]) -> _Query:
     """A query string as a struct whose fields are its parameters; lists are comma-separated or given many times."""
-    fields = {field.name: field for field in msgspec.structs.fields(type_)}
+    fields = _parameters(type_)
     found: dict[str, Any] = {}
     for name, value in _pairs(raw):
         refuse_control(value, name)
@@ -58,7 +59,7 @@ def query(raw: bytes, type_: type[_Query]) -> _Query:
         if name not in fields:
             known = ", ".join(fields) or "none"
             raise Problem("unknown_parameter", f"There is no parameter `{name}`; known here: {known}.", field=name)
-        if _takes_many(fields[name].type):
+        if fields[name]:
             found.setdefault(name, []).extend(value.split(","))
         elif name in found:
             raise Problem("duplicate_field", f"The parameter `{name}` is given twice.", field=name)
@@ -83,8 +84,11 @@ def _pairs(raw: bytes) -> list[tuple[str, str]]:
         raise Problem("not_utf8", "The query string is not UTF-8.") from None
 
 
-def _takes_many(type_: object) -> bool:
-    return getattr(type_, "__origin__", None) in (tuple, list)
+@cache
+def _parameters(type_: type[Struct]) -> dict[str, bool]:
+    """The parameters by name, and whether each takes many values."""
+    hints = get_type_hints(type_)
+    return {name: get_origin(hints[name]) is tuple for name in type_.__struct_fields__}
 
 
 def _plain(text: str, depth_max: int) -> Any:

@@ -6,6 +6,7 @@ travel in one pipeline and are one implicit transaction, so a read costs one rou
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from guerdon.store.statements import statements
 NO_ORGANISATION = 0
 _SET_ORG = "select set_config('guerdon.org', %s, true)"
 _SEQ_MAX = 2**62
+_NO = re.compile(r"[1-9][0-9]{0,17}").fullmatch
 _Row = TypeVar("_Row")
 
 
@@ -278,15 +280,11 @@ class Reader:
         self._pool = pool
         self._directories: dict[int, Directory] = {}
 
-    async def _rows(
-        self, org_id: int, noun: str, name: str, values: dict[str, Any], type_: type[_Row]
-    ) -> list[_Row]:
+    async def _rows(self, org_id: int, noun: str, name: str, values: dict[str, Any], type_: type[_Row]) -> list[_Row]:
         async with self._pool.connection() as connection:
             return await _read(connection, org_id, noun, name, values, type_)
 
-    async def _one(
-        self, org_id: int, noun: str, name: str, values: dict[str, Any], type_: type[_Row]
-    ) -> _Row | None:
+    async def _one(self, org_id: int, noun: str, name: str, values: dict[str, Any], type_: type[_Row]) -> _Row | None:
         rows = await self._rows(org_id, noun, name, values, type_)
         return rows[0] if rows else None
 
@@ -299,15 +297,11 @@ class Reader:
 
     async def organisation(self, name: str) -> OrganisationRow | None:
         """By code or id."""
-        return await self._one(
-            NO_ORGANISATION, "organisations", "find_organisation", {"name": name}, OrganisationRow
-        )
+        return await self._one(NO_ORGANISATION, "organisations", "find_organisation", {"name": name}, OrganisationRow)
 
     async def organisations(self, after: int, limit: int) -> list[OrganisationRow]:
         values = {"after": after, "limit": limit}
-        return await self._rows(
-            NO_ORGANISATION, "organisations", "list_organisations", values, OrganisationRow
-        )
+        return await self._rows(NO_ORGANISATION, "organisations", "list_organisations", values, OrganisationRow)
 
     async def key(self, key_id: str) -> KeyRow | None:
         return await self._one(NO_ORGANISATION, "keys", "find_key", {"id": key_id}, KeyRow)
@@ -348,14 +342,12 @@ class Reader:
             "by": by,
             "value": value,
             "uuid": value if by == "id" else None,
-            "number": int(value) if by == "number" and value.isdecimal() and len(value) < 19 else None,
+            "number": int(value) if by == "number" and _NO(value) else None,
         }
         return await self._one(org_id, "members", "find_member", values, MemberRow)
 
     async def members(self, org_id: int, after: int, limit: int) -> list[MemberRow]:
-        return await self._rows(
-            org_id, "members", "list_members", {"after": after, "limit": limit}, MemberRow
-        )
+        return await self._rows(org_id, "members", "list_members", {"after": after, "limit": limit}, MemberRow)
 
     async def balances(self, org_id: int, member: int, now: datetime, until: datetime) -> list[BalanceRow]:
         values = {"member": member, "now": now, "until": until}
@@ -375,9 +367,7 @@ class Reader:
     async def redemption(self, org_id: int, redemption_id: str) -> RedemptionRow | None:
         return await self._one(org_id, "purchases", "find_redemption", {"id": redemption_id}, RedemptionRow)
 
-    async def redemptions(
-        self, org_id: int, member: int, before: int | None, limit: int
-    ) -> list[RedemptionRow]:
+    async def redemptions(self, org_id: int, member: int, before: int | None, limit: int) -> list[RedemptionRow]:
         values = {"member": member, "before": before or _SEQ_MAX, "limit": limit}
         return await self._rows(org_id, "purchases", "list_redemptions", values, RedemptionRow)
 
@@ -455,8 +445,7 @@ class _BalanceAt(Struct):
 
 
 _LISTS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    noun: ("configuration", f"list_{noun}", {})
-    for noun in ("assets", "programs", "stores", "tills", "sources")
+    noun: ("configuration", f"list_{noun}", {}) for noun in ("assets", "programs", "stores", "tills", "sources")
 }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +16,8 @@ import pytest
 from guerdon.app import Server
 from guerdon.installation import Installation
 from guerdon.settings import Settings
-from tests.conftest import Database
+from guerdon.store.embedded import Embedded
+from tests.conftest import Database, addresses, drop_database
 
 ADMIN_KEY = "gd_admin_for_tests_only"
 
@@ -146,3 +149,13 @@ def set_up(api: Api, **program: Any) -> Shop:
 @pytest.fixture
 def shop(api: Api) -> Shop:
     return set_up(api)
+
+
+@pytest.fixture(scope="module")
+def open_shop(cluster: Embedded, template: str) -> Iterator[Shop]:
+    """One shop for all tests of a module: for those that write nothing."""
+    name = f"shop_{os.getpid()}_{time.monotonic_ns()}"
+    cluster.make_database(name, template)
+    with served(addresses(cluster, name)) as url:
+        yield set_up(Api(url))
+    drop_database(cluster, name)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from tests.api.conftest import ADMIN_KEY, Api, Shop, set_up
 
 
-def bill(number: str, cents: int, **more: object) -> dict[str, object]:
+def bill(number: str, cents: int, /, **more: object) -> dict[str, object]:
     return {
         "number": number,
         "currency": "USD",

@@ -1,0 +1,102 @@
+"""Two organisations with the same codes: neither ever sees or touches the other's (R25)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from guerdon.api.routes import ROUTES
+from tests.api.conftest import Api, Shop, set_up
+from tests.api.test_loyalty import bill
+
+
+@pytest.fixture
+def two(api: Api) -> tuple[Shop, Shop]:
+    """Two shops that are set up alike; only the first has sold anything."""
+    api.post("/v1/organisations", {"code": "other", "name": "Other"})
+    return set_up(api), set_up(api.of("other"))
+
+
+def things(shop: Shop) -> dict[str, str]:
+    """One id of every kind that a path may name."""
+    api = shop.api
+    purchase = api.post("/v1/purchases", bill("B-1", 30000))
+    redemption = api.post(f"/v1/members/{shop.member}/redemptions", {"points": 20})
+    return {
+        "member": shop.member,
+        "program": api.get("/v1/programs/classic")["id"],
+        "store": api.get("/v1/stores/main")["id"],
+        "till": api.get("/v1/tills/main-1")["id"],
+        "purchase": purchase["id"],
+        "redemption": redemption["id"],
+        "key": api.post("/v1/keys", {"name": "k", "scopes": ["assets:read"]})["id"],
+    }
+
+
+BODIES: dict[str, Any] = {
+    "change_member": {"status": "blocked"},
+    "change_program": {"name": "Stolen"},
+    "create_award": {"points": 1, "reason": "x"},
+    "create_redemption": {"points": 1},
+    "reverse_redemption": {},
+    "return_purchase": {"number": "R-1"},
+    "expire_points": {},
+}
+
+
+def test_anothers_ids_are_not_found_on_any_path(two: tuple[Shop, Shop]) -> None:
+    mine, other = two
+    ids = things(mine)
+    before = mine.api.get(f"/v1/members/{mine.member}/points-ledger")
+    tried = 0
+    for route in ROUTES:
+        if not route.parameters or route.scope == "platform" or "asset" in route.parameters:
+            continue
+        path = route.path.format(**ids)
+        answer = other.api.call(route.method, path, BODIES.get(route.handler.__name__))
+        assert answer.status_code == 404, (route.method, path, answer.text)
+        assert answer.json()["code"] == f"{route.parameters[0]}_not_found"
+        tried += 1
+    assert tried >= 15
+    assert mine.api.get(f"/v1/members/{mine.member}/points-ledger") == before
+    assert mine.api.get("/v1/programs/classic")["name"] == "Classic"
+
+
+def test_anothers_ids_are_not_found_in_any_body(two: tuple[Shop, Shop]) -> None:
+    mine, other = two
+    ids = things(mine)
+    for field in ("member", "store", "till", "program"):
+        body = bill("B-9", 100, **{field: ids[field]})
+        other.api.refused("POST", "/v1/purchases", body, 404, f"{field}_not_found", field)
+    account = mine.api.get(f"/v1/members/{mine.member}/balances")["programs"][0]["regular"]["account"]
+    body = bill("B-9", 100, wallet=account)
+    other.api.refused("POST", "/v1/purchases", body, 404, "account_not_found", "wallet")
+    till = {"code": "t", "store": ids["store"], "program": ids["program"]}
+    other.api.refused("POST", "/v1/tills", till, 404, "store_not_found", "store")
+
+
+def test_the_same_numbers_and_identifiers_stand_in_both(two: tuple[Shop, Shop]) -> None:
+    mine, other = two
+    mine.api.post("/v1/purchases", bill("B-1", 1000))
+    other.api.post("/v1/purchases", bill("B-1", 2000))
+    assert mine.api.get("/v1/purchases/number:B-1")["amount_minor"] == 1000
+    assert other.api.get("/v1/purchases/number:B-1")["amount_minor"] == 2000
+    assert mine.api.get("/v1/members/external_id:C-1")["id"] != other.api.get("/v1/members/external_id:C-1")["id"]
+
+
+def test_a_key_of_one_organisation_never_reaches_another(two: tuple[Shop, Shop]) -> None:
+    mine, other = two
+    key = mine.api.post("/v1/keys", {"name": "k", "scopes": ["*:*"]})["key"]
+    client = Api(mine.api.url, key, "other")
+    assert client.get("/v1/members/external_id:C-1")["id"] == mine.member
+    client.refused("GET", f"/v1/members/{other.member}", None, 404, "member_not_found")
+
+
+def test_lists_hold_ones_own_things_only(two: tuple[Shop, Shop]) -> None:
+    mine, other = two
+    things(mine)
+    assert [one["id"] for one in other.api.get("/v1/members")["data"]] == [other.member]
+    assert other.api.get("/v1/keys")["data"] == []
+    assert other.api.get(f"/v1/members/{other.member}/purchases")["data"] == []
+    assert other.api.get(f"/v1/members/{other.member}/redemptions")["data"] == []
