@@ -1,0 +1,134 @@
+"""The checks of one organisation's books, in the order in which a reader of the findings wants them.
+
+Most are one statement of `queries/audit.sql` each; what only the core can read is decoded here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from psycopg import Connection
+
+from guerdon.audit.report import SHOWN_MAX, Row
+from guerdon.core.commands import Posting
+from guerdon.core.decide import replayed
+from guerdon.core.lots import EFFECTS
+from guerdon.store.statements import statements
+
+_SQL = statements("audit")
+_FETCH = 5_000
+
+
+class Check(NamedTuple):
+    """A name, what it proves, whether it can be made for the rows after a sequence number only, and how it is made."""
+
+    name: str
+    proves: str
+    recent: bool = False
+    find: Callable[[Connection[Any], int], Iterator[Row]] | None = None
+
+
+def run(check: Check, connection: Connection[Any], org_id: int, since: int) -> Iterator[Row]:
+    """What does not hold."""
+    if check.find is not None:
+        yield from check.find(connection, org_id)
+        return
+    arguments = {"org": org_id, "since": since, "limit": SHOWN_MAX + 1, **_EFFECTS}
+    for row in connection.execute(_SQL[check.name], arguments).fetchall():
+        yield Row(*row)
+
+
+_EFFECTS: dict[str, Any] = {
+    "kinds": list(EFFECTS),
+    **{
+        column: [effect[i] for effect in EFFECTS.values()]
+        for i, column in enumerate(("remaining", "redeemed", "returned", "expired", "held"))
+    },
+}
+
+
+def _outcomes(connection: Connection[Any], org_id: int) -> Iterator[Row]:
+    """Every answer that was kept can still be given."""
+    with connection.cursor(name="outcomes") as cursor:
+        cursor.itersize = _FETCH
+        for actor, key, answer in cursor.execute(_SQL["outcomes"], {"org": org_id}):
+            try:
+                replayed(answer)
+            except msgspec.DecodeError as problem:
+                yield Row(f"outcome of key {key} of {actor}", f"cannot be decoded: {problem}")
+
+
+def _requests(connection: Connection[Any], org_id: int) -> Iterator[Row]:
+    """Every posting that waits says what its transfer says."""
+    with connection.cursor(name="requests") as cursor:
+        cursor.itersize = _FETCH
+        for seq, request, *said in cursor.execute(_SQL["requests"], {"org": org_id}):
+            try:
+                posting = msgspec.json.decode(request, type=Posting)
+            except msgspec.DecodeError as problem:
+                yield Row(f"scheduled {seq}", f"its request cannot be decoded: {problem}")
+                continue
+            expected = _posting(posting, *said)
+            wrong = [name for name in Posting.__struct_fields__ if getattr(posting, name) != getattr(expected, name)]
+            if wrong:
+                yield Row(f"scheduled {seq}", f"its request is not that of its transfer: {', '.join(wrong)}")
+
+
+def _posting(
+    found: Posting, asset: str, amount: int, reference: str, effective: Any, recorded: Any, text: str, source: str,
+    destination: str,
+) -> Posting:  # fmt: skip
+    """The posting as the transfer's row tells it. An effective time of None says that it was the recorded one, or none."""
+    detail = msgspec.json.decode(text)
+    limit = detail.get("overdraft_limit")
+    same = effective is None and found.effective_at in (None, recorded)
+    return Posting(
+        asset=asset,
+        amount=amount,
+        precision=detail["precision"],
+        reference=reference,
+        source=source,
+        destination=destination,
+        description=detail.get("description", ""),
+        allow_overdraft=detail.get("allow_overdraft", False),
+        overdraft_limit=None if limit is None else int(limit),
+        inflight=detail.get("inflight", False),
+        queued=True,
+        expires_at=_instant(detail.get("inflight_expiry_date")),
+        commits_at=_instant(detail.get("inflight_commit_date")),
+        effective_at=found.effective_at if same else effective,
+    )
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else msgspec.convert(text, datetime)
+
+
+CHECKS = (
+    Check("recorded", "time never goes back", recent=True),
+    Check("entries", "versions are contiguous, each balance follows from the one before", recent=True),
+    Check("outcomes_without_effect", "what was rejected moved nothing", recent=True),
+    Check("events", "each event's transfers, points and lines are what it says", recent=True),
+    Check("mirrors", "what a member sees of another's event is what it is", recent=True),
+    Check("assets", "assets are not mixed", recent=True),
+    Check("figures", "each account's figures are the sums of its rows"),
+    Check("floors", "each floor is what history makes it"),
+    Check("balances", "balances of an asset add up to zero"),
+    Check("holds", "each hold is what its settlements and releases left"),
+    Check("scheduled", "what waits was scheduled, and what was decided does not wait"),
+    Check("requests", "what waits is what was asked", find=_requests),
+    Check("lots", "each lot is what its moves made it"),
+    Check("points", "each points account is its lots less what it owes"),
+    Check("redemptions", "each redemption is what its event says, less what was given back"),
+    Check("purchases", "each bill adds up and is what its event says"),
+    Check("returns", "each return is what its event says"),
+    Check("accounts", "each account that is named exists, opened as an event says"),
+    Check("members", "each member that is named exists"),
+    Check("configuration", "each program has all its versions and accounts"),
+    Check("metadata", "metadata has all its versions"),
+    Check("numbers", "no number is missing"),
+    Check("outcomes", "each answer that was kept can be given again", find=_outcomes),
+)

@@ -1,0 +1,653 @@
+-- What must hold in the books of one organisation, each as a statement that answers with what does not: the row, and what is
+-- wrong with it. The chain has a file of its own. Set-based, so that a hundred million rows are sorted and joined where
+-- they are.
+
+-- organisations --
+-- whom to look at, in the order they were made
+select org_id, code, id::text from organisations
+where %(organisation)s = '' or code = %(organisation)s or id::text = %(organisation)s
+order by org_id
+
+-- enter --
+-- one snapshot for the whole organisation, so that the server may go on posting meanwhile
+select set_config('guerdon.org', %(org)s::bigint::text, true), set_config('work_mem', '64MB', true),
+       set_config('hash_mem_multiplier', '2', true),
+       set_config('search_path', 'pg_catalog, ' || quote_ident(current_schema) || ', pg_temp', true)
+
+-- head --
+-- the end of everything, and how many rows there are to look at
+select h.seq, h.last_hash, h.last_recorded_at,
+       greatest((select max(seq) from events where org_id = %(org)s), (select max(seq) from transfers where org_id = %(org)s),
+                h.seq) as last
+from heads h where h.org_id = %(org)s
+
+-- entries --
+-- each account's rows in the order of its versions: contiguous from 1, in sequence order, each balance the one before
+-- it and what was applied
+with sides as (
+    select source as account_no, source_version as version, seq, source_balance as balance,
+           case when action in ('apply', 'settle') then -amount else 0 end as change
+    from transfers where org_id = %(org)s and seq > %(since)s and action not in ('reject', 'schedule')
+    union all
+    select destination, destination_version, seq, destination_balance,
+           case when action in ('apply', 'settle') then amount else 0 end
+    from transfers where org_id = %(org)s and seq > %(since)s and action not in ('reject', 'schedule')
+), compared as (
+    select *, lag(version, 1, 0::bigint) over w as before, lag(balance, 1, 0::numeric) over w as balance_before,
+           lag(seq) over w as seq_before
+    from sides window w as (partition by account_no order by version, seq)
+)
+select 'transfer ' || seq as row, concat_ws('; ',
+           case when version is null then 'account ' || account_no || ' got no version' end,
+           case when version <> before + 1 then 'account ' || account_no || ': version ' || version || ' follows ' || before end,
+           case when seq < seq_before then 'account ' || account_no || ': version ' || version || ' comes before ' || before end,
+           case when balance is distinct from balance_before + change
+                then 'account ' || account_no || ': the balance after is ' || coalesce(balance::text, 'missing')
+                     || ', should be ' || balance_before + change end) as problem
+from compared
+where (version is null or version <> before + 1 or balance is distinct from balance_before + change
+       or seq < seq_before)
+  and (seq_before is not null or %(since)s = 0)
+order by seq limit %(limit)s
+
+-- outcomes_without_effect --
+-- rejected and scheduled transfers have neither versions nor balances
+select 'transfer ' || seq, action || ' moves nothing, and yet has a version or a balance'
+from transfers
+where org_id = %(org)s and seq > %(since)s and action in ('reject', 'schedule')
+  and coalesce(source_version, destination_version, source_balance, destination_balance) is not null
+order by seq limit %(limit)s
+
+-- recorded --
+-- time does not go back, and the head is not behind it
+with times as (
+    select seq, recorded_at from events where org_id = %(org)s and seq > %(since)s
+    union all
+    select seq, recorded_at from transfers where org_id = %(org)s and seq > %(since)s
+), compared as (
+    select seq, recorded_at, lag(recorded_at) over (order by seq) as before from times
+)
+(select 'row ' || seq, 'recorded at ' || recorded_at || ', after one recorded at ' || before
+ from compared where recorded_at < before order by seq limit %(limit)s)
+union all
+select 'head', 'last recorded at ' || last_recorded_at || ', but rows are later'
+from heads
+where org_id = %(org)s and last_recorded_at < (select max(recorded_at) from times)
+
+-- figures --
+-- what each account's rows add up to
+with sides as (
+    select source as account_no, source_version as version, 0::numeric as credit, 0::numeric as inflight_credit,
+           case when action in ('apply', 'settle') then amount else 0 end as debit,
+           case action when 'hold' then amount when 'apply' then 0 else -amount end as inflight_debit
+    from transfers where org_id = %(org)s and action not in ('reject', 'schedule')
+    union all
+    select destination, destination_version, case when action in ('apply', 'settle') then amount else 0 end,
+           case action when 'hold' then amount when 'apply' then 0 else -amount end, 0, 0
+    from transfers where org_id = %(org)s and action not in ('reject', 'schedule')
+), rebuilt as (
+    select account_no, sum(credit) as credit, sum(debit) as debit, sum(inflight_credit) as inflight_credit,
+           sum(inflight_debit) as inflight_debit, max(version) as version
+    from sides group by account_no
+)
+select 'figures of account ' || coalesce(f.account_no, r.account_no), concat_ws('; ',
+           case when f.account_no is null then 'missing' end,
+           case when f.credit <> coalesce(r.credit, 0) then 'credit is ' || f.credit || ', should be ' || coalesce(r.credit, 0) end,
+           case when f.debit <> coalesce(r.debit, 0) then 'debit is ' || f.debit || ', should be ' || coalesce(r.debit, 0) end,
+           case when f.inflight_credit <> coalesce(r.inflight_credit, 0)
+                then 'inflight credit is ' || f.inflight_credit || ', should be ' || coalesce(r.inflight_credit, 0) end,
+           case when f.inflight_debit <> coalesce(r.inflight_debit, 0)
+                then 'inflight debit is ' || f.inflight_debit || ', should be ' || coalesce(r.inflight_debit, 0) end,
+           case when f.version <> coalesce(r.version, 0)
+                then 'version is ' || f.version || ', should be ' || coalesce(r.version, 0) end)
+from (select * from figures where org_id = %(org)s) f
+full join rebuilt r on r.account_no = f.account_no
+where f.account_no is null or f.credit <> coalesce(r.credit, 0) or f.debit <> coalesce(r.debit, 0)
+   or f.inflight_credit <> coalesce(r.inflight_credit, 0) or f.inflight_debit <> coalesce(r.inflight_debit, 0)
+   or f.version <> coalesce(r.version, 0)
+order by coalesce(f.account_no, r.account_no) limit %(limit)s
+
+-- floors --
+-- An account that tracks lots has a floor: 0, or what it could be spent down to since its last incoming row when that
+-- was less. Others have none. Only where something was held or below zero can the floor be another than 0.
+with tracking as (
+    select f.account_no, f.floor from figures f join accounts a on a.org_id = %(org)s and a.no = f.account_no
+    where f.org_id = %(org)s and a.tracks_lots
+), moved as (
+    select account_no from tracking where floor <> 0
+    union
+    select source from transfers where org_id = %(org)s and (action = 'hold' or source_balance < 0)
+    union
+    select destination from transfers where org_id = %(org)s and destination_balance < 0
+), sides as (
+    select t.source as account_no, t.source_version as version, false as incoming,
+           case action when 'release' then t.amount when 'settle' then 0 else -t.amount end as change
+    from moved m join transfers t on t.org_id = %(org)s and t.source = m.account_no
+    where t.action not in ('reject', 'schedule') and m.account_no in (select account_no from tracking)
+    union all
+    select t.destination, t.destination_version, true,
+           case when action in ('apply', 'settle') then t.amount else 0 end
+    from moved m join transfers t on t.org_id = %(org)s and t.destination = m.account_no
+    where t.action not in ('reject', 'schedule') and m.account_no in (select account_no from tracking)
+), running as (
+    select account_no, version, sum(change) over (partition by account_no order by version) as available,
+           max(version) filter (where incoming) over (partition by account_no) as last_incoming
+    from sides
+), rebuilt as (
+    select account_no, least(0, min(available) filter (where version >= coalesce(last_incoming, 0))) as floor
+    from running group by account_no
+)
+(select 'figures of account ' || t.account_no,
+        'floor is ' || coalesce(t.floor::text, 'missing') || ', should be ' || coalesce(r.floor, 0)
+ from tracking t left join rebuilt r on r.account_no = t.account_no
+ where t.floor is distinct from coalesce(r.floor, 0)
+ order by t.account_no limit %(limit)s)
+union all
+(select 'figures of account ' || f.account_no, 'floor is ' || f.floor || ', should be none'
+ from figures f join accounts a on a.org_id = %(org)s and a.no = f.account_no
+ where f.org_id = %(org)s and not a.tracks_lots and f.floor is not null
+ order by f.account_no limit %(limit)s)
+
+-- balances --
+-- Nothing is made and nothing is lost: the balances of an asset add up to zero. Assets that nobody registered may be
+-- moved between accounts of other such assets, as Blnk has it; those only add up together.
+with mixed as (
+    select distinct unnest(array[t.asset, s.asset, d.asset]) as asset
+    from transfers t
+    join accounts s on s.org_id = %(org)s and s.no = t.source
+    join accounts d on d.org_id = %(org)s and d.no = t.destination
+    where t.org_id = %(org)s and (t.asset <> s.asset or t.asset <> d.asset)
+)
+select 'asset ' || a.asset, 'its balances add up to ' || sum(f.credit - f.debit) || ', should be 0'
+from figures f
+join accounts a on a.org_id = %(org)s and a.no = f.account_no
+where f.org_id = %(org)s and a.asset not in (select asset from mixed)
+group by a.asset having sum(f.credit - f.debit) <> 0
+union all
+select 'all assets', 'all balances add up to ' || sum(credit - debit) || ', should be 0'
+from figures where org_id = %(org)s having sum(credit - debit) <> 0
+limit %(limit)s
+
+-- assets --
+-- once an asset is registered, transfers of it move it between its own accounts
+select 'transfer ' || t.seq, t.asset || ' moved from an account of ' || s.asset || ' to one of ' || d.asset
+from transfers t
+join accounts s on s.org_id = %(org)s and s.no = t.source
+join accounts d on d.org_id = %(org)s and d.no = t.destination
+join assets r on r.org_id = %(org)s and r.code in (t.asset, s.asset, d.asset) and r.created_at < t.recorded_at
+where t.org_id = %(org)s and t.seq > %(since)s and (t.asset <> s.asset or t.asset <> d.asset)
+order by t.seq limit %(limit)s
+
+-- holds --
+-- what is left of each held transfer after its settlements and releases, and of what it pins
+with made as (
+    select seq, id, amount, event_seq, nullif(detail, '')::jsonb as detail
+    from transfers where org_id = %(org)s and action = 'hold'
+), ended as (
+    select parent, sum(amount) as amount, bool_or(action = 'release') as released
+    from transfers where org_id = %(org)s and action in ('settle', 'release') and parent is not null
+    group by parent
+), pinned as (
+    select made.seq, (m.move ->> 0)::bigint as lot, (m.move ->> 2)::numeric as amount, m.place
+    from made
+    join events e on e.org_id = %(org)s and e.seq = made.event_seq and e.lot_moves <> ''
+    cross join lateral jsonb_array_elements(nullif(e.lot_moves, '')::jsonb) with ordinality as m (move, place)
+    where m.move ->> 1 = 'hold'
+), unpinned as (
+    select made.seq, (m.move ->> 0)::bigint as lot, sum((m.move ->> 2)::numeric) as amount
+    from made
+    join transfers t on t.org_id = %(org)s and t.parent = made.id and t.action in ('settle', 'release')
+    join events e on e.org_id = %(org)s and e.seq = t.event_seq and e.lot_moves <> ''
+    cross join lateral jsonb_array_elements(nullif(e.lot_moves, '')::jsonb) as m (move)
+    where m.move ->> 1 = 'unhold'
+    group by made.seq, lot
+), pins as (
+    select p.seq, jsonb_agg(jsonb_build_array(p.lot, p.amount - coalesce(u.amount, 0)) order by p.place)
+                  filter (where p.amount <> coalesce(u.amount, 0)) as pins
+    from pinned p left join unpinned u on u.seq = p.seq and u.lot = p.lot
+    group by p.seq
+), rebuilt as (
+    select made.seq, made.id, made.amount - coalesce(ended.amount, 0) as remaining, coalesce(ended.released, false) as released,
+           (made.detail ->> 'inflight_expiry_date')::timestamptz as expires_at,
+           (made.detail ->> 'inflight_commit_date')::timestamptz as commits_at, coalesce(pins.pins, '[]') as pins
+    from made left join ended on ended.parent = made.id left join pins on pins.seq = made.seq
+), compared as (
+    select coalesce(h.seq, r.seq) as seq, concat_ws('; ',
+           case when h.seq is null then 'missing' end,
+           case when r.seq is null then 'no such transfer is held' end,
+           case when h.transfer_id <> r.id then 'transfer is ' || h.transfer_id || ', should be ' || r.id end,
+           case when h.remaining <> r.remaining then 'remaining is ' || h.remaining || ', should be ' || r.remaining end,
+           case when h.released <> r.released then 'released is ' || h.released || ', should be ' || r.released end,
+           case when r.seq is not null and h.seq is not null and h.expires_at is distinct from r.expires_at
+                then 'expires at ' || coalesce(h.expires_at::text, 'never') || ', should be ' || coalesce(r.expires_at::text, 'never') end,
+           case when r.seq is not null and h.seq is not null and h.commits_at is distinct from r.commits_at
+                then 'commits at ' || coalesce(h.commits_at::text, 'never') || ', should be ' || coalesce(r.commits_at::text, 'never') end,
+           case when h.pins <> r.pins then 'pins are ' || h.pins::text || ', should be ' || r.pins::text end) as problem
+    from (select * from holds where org_id = %(org)s) h full join rebuilt r on r.seq = h.seq
+)
+select 'hold ' || seq, problem from compared where problem <> '' order by seq limit %(limit)s
+
+-- scheduled --
+-- which postings wait, until when, and whether they were decided
+with rebuilt as (
+    select t.seq, t.id, (nullif(t.detail, '')::jsonb ->> 'scheduled_for')::timestamptz as due_at,
+           exists (select 1 from transfers o where o.org_id = %(org)s and o.parent = t.id and o.seq > t.seq) as done
+    from transfers t where t.org_id = %(org)s and t.action = 'schedule'
+), compared as (
+    select coalesce(s.seq, r.seq) as seq, concat_ws('; ',
+           case when s.seq is null then 'missing' end,
+           case when r.seq is null then 'no such transfer is scheduled' end,
+           case when s.transfer_id <> r.id then 'transfer is ' || s.transfer_id || ', should be ' || r.id end,
+           case when s.due_at <> r.due_at then 'due at ' || s.due_at || ', should be ' || r.due_at end,
+           case when s.done <> r.done then 'done is ' || s.done || ', should be ' || r.done end) as problem
+    from (select * from scheduled where org_id = %(org)s) s full join rebuilt r on r.seq = s.seq
+)
+select 'scheduled ' || seq, problem from compared where problem <> '' order by seq limit %(limit)s
+
+-- lots --
+-- every lot from the moves that stand on the events; `kinds` and the arrays beside it are core.lots.EFFECTS
+with moves as (
+    select e.seq, (m.move ->> 0)::bigint as no, m.move ->> 1 as kind, (m.move ->> 2)::numeric as amount, m.move
+    from events e cross join lateral jsonb_array_elements(nullif(e.lot_moves, '')::jsonb) as m (move)
+    where e.org_id = %(org)s and e.lot_moves <> ''
+), effects as (
+    select * from unnest(%(kinds)s::text[], %(remaining)s::int[], %(redeemed)s::int[], %(returned)s::int[],
+                         %(expired)s::int[], %(held)s::int[])
+        as x (kind, remaining, redeemed, returned, expired, held)
+), rebuilt as (
+    select m.no, count(*) filter (where m.kind = 'open') as openings, count(*) filter (where x.kind is null) as strange,
+           max(m.seq) filter (where m.kind = 'open') as event_seq, max(m.amount) filter (where m.kind = 'open') as amount,
+           max((m.move ->> 3)::bigint) filter (where m.kind = 'open') as account,
+           max((m.move ->> 4)::timestamptz) filter (where m.kind = 'open') as earned_at,
+           max((m.move ->> 5)::timestamptz) filter (where m.kind = 'open') as expires_at,
+           max(m.move ->> 6) filter (where m.kind = 'open') as rule,
+           max((m.move ->> 7)::int) filter (where m.kind = 'open') as version,
+           max((m.move ->> 8)::int) filter (where m.kind = 'open') as line,
+           max((m.move ->> 9)::bigint) filter (where m.kind = 'open') as purchase_no,
+           coalesce(sum(m.amount * x.remaining), 0) as remaining, coalesce(sum(m.amount * x.redeemed), 0) as redeemed,
+           coalesce(sum(m.amount * x.returned), 0) as returned, coalesce(sum(m.amount * x.expired), 0) as expired,
+           coalesce(sum(m.amount * x.held), 0) as held
+    from moves m left join effects x on x.kind = m.kind
+    group by m.no
+), compared as (
+    select coalesce(l.no, r.no) as no, concat_ws('; ',
+           case when l.no is null then 'missing' end,
+           case when r.no is null then 'no event opened it' end,
+           case when r.openings <> 1 then 'opened ' || r.openings || ' times' end,
+           case when r.strange > 0 then 'moved in a way that is not known' end,
+           case when l.account <> r.account then 'account is ' || l.account || ', should be ' || r.account end,
+           case when l.event_seq <> r.event_seq then 'event is ' || l.event_seq || ', should be ' || r.event_seq end,
+           case when l.amount <> r.amount then 'amount is ' || l.amount || ', should be ' || r.amount end,
+           case when l.remaining <> r.remaining then 'remaining is ' || l.remaining || ', should be ' || r.remaining end,
+           case when l.redeemed <> r.redeemed then 'redeemed is ' || l.redeemed || ', should be ' || r.redeemed end,
+           case when l.returned <> r.returned then 'returned is ' || l.returned || ', should be ' || r.returned end,
+           case when l.expired <> r.expired then 'expired is ' || l.expired || ', should be ' || r.expired end,
+           case when l.held <> r.held then 'held is ' || l.held || ', should be ' || r.held end,
+           case when l.amount <> l.remaining + l.redeemed + l.returned + l.expired then 'its parts are not the whole' end,
+           case when l.held > l.remaining then 'more is held than remains' end,
+           case when l.earned_at <> r.earned_at then 'earned at ' || l.earned_at || ', should be ' || r.earned_at end,
+           case when l.no is not null and r.no is not null and l.expires_at is distinct from r.expires_at
+                then 'expires at ' || coalesce(l.expires_at::text, 'never') || ', should be ' || coalesce(r.expires_at::text, 'never') end,
+           case when l.rule <> r.rule then 'rule is ' || l.rule || ', should be ' || r.rule end,
+           case when l.version <> r.version then 'version is ' || l.version || ', should be ' || r.version end,
+           case when l.no is not null and r.no is not null and l.line is distinct from r.line
+                then 'line is ' || coalesce(l.line::text, 'none') || ', should be ' || coalesce(r.line::text, 'none') end,
+           case when l.purchase_no <> r.purchase_no
+                then 'purchase is ' || l.purchase_no || ', should be ' || r.purchase_no end) as problem
+    from (select * from lots where org_id = %(org)s) l full join rebuilt r on r.no = l.no
+)
+select 'lot ' || no, problem from compared where problem <> '' order by no limit %(limit)s
+
+-- points --
+-- a points account is its lots less what it owes; what is on hold is pinned in its lots
+with of_account as (
+    select account, sum(remaining) as remaining, sum(held) as held from lots where org_id = %(org)s group by account
+), compared as (
+    select a.no, f.credit - f.debit as balance, f.credit - f.debit - f.inflight_debit as available, f.inflight_debit,
+           coalesce(l.remaining, 0) as remaining, coalesce(l.held, 0) as held
+    from accounts a
+    join figures f on f.org_id = %(org)s and f.account_no = a.no
+    left join of_account l on l.account = a.no
+    where a.org_id = %(org)s and a.tracks_lots
+)
+(select 'account ' || no, concat_ws('; ',
+           case when remaining - held <> greatest(0, available)
+                then 'its lots have ' || remaining - held || ' free, but available is ' || available end,
+           case when held <> inflight_debit then 'its lots have ' || held || ' pinned, but ' || inflight_debit || ' is on hold' end,
+           case when balance <> remaining - greatest(0, -available)
+                then 'balance is ' || balance || ', its lots less what it owes are ' || remaining - greatest(0, -available) end)
+ from compared
+ where remaining - held <> greatest(0, available) or held <> inflight_debit or balance <> remaining - greatest(0, -available)
+ order by no limit %(limit)s)
+union all
+(select 'account ' || l.account, 'has lots, but does not track them'
+ from of_account l left join accounts a on a.org_id = %(org)s and a.no = l.account
+ where not coalesce(a.tracks_lots, false) order by l.account limit %(limit)s)
+
+-- events --
+-- what each event says about its transfers: how many follow it, the member's points, the kinds of its lines
+with sums as (
+    select e.seq, count(*) as transfers, min(t.seq) as first, max(t.seq) as last,
+           coalesce(sum(case when t.action in ('apply', 'settle') then
+               t.amount * ((d.tracks_lots and d.member_no = e.member_no)::int - (s.tracks_lots and s.member_no = e.member_no)::int)
+           end), 0) as points,
+           coalesce(bit_or(case when t.action in ('apply', 'settle') and d.tracks_lots and d.member_no = e.member_no then
+               case d.category when 'regular' then 8 when 'promised' then 16 when 'trigger_based' then 32 else 0 end
+           else 0 end | case when t.action in ('apply', 'settle') and s.tracks_lots and s.member_no = e.member_no then
+               case s.category when 'regular' then 64 when 'promised' then 128 when 'trigger_based' then 256 else 0 end
+           else 0 end), 0) as entries
+    from transfers t
+    join events e on e.org_id = %(org)s and e.seq = t.event_seq
+    left join accounts s on s.org_id = %(org)s and s.no = t.source
+    left join accounts d on d.org_id = %(org)s and d.no = t.destination
+    where t.org_id = %(org)s and t.event_seq > %(since)s
+    group by e.seq
+), openings as (
+    select e.seq, bit_or(case o ->> 'category' when 'regular' then 1 when 'promised' then 2 when 'trigger_based' then 4 else 0 end)
+               as entries
+    from events e cross join lateral jsonb_array_elements(nullif(e.body, '')::jsonb -> 'opening') o
+    where e.org_id = %(org)s and e.seq > %(since)s and e.body <> ''
+      and e.name in ('CustomerRegistration', 'PointsLedgerBulkJob')
+    group by e.seq
+), compared as (
+    select e.seq, concat_ws('; ',
+           case when e.transfers <> coalesce(s.transfers, 0)
+                then 'it has ' || coalesce(s.transfers, 0) || ' transfers, and says ' || e.transfers end,
+           case when s.first <> e.seq + 1 or s.last <> e.seq + s.transfers
+                then 'its transfers are ' || s.first || ' to ' || s.last || ', not the rows that follow it' end,
+           case when e.mirrors = 0 and e.points <> coalesce(s.points, 0)
+                then 'points are ' || e.points || ', should be ' || coalesce(s.points, 0) end,
+           case when e.mirrors = 0 and e.entries <> coalesce(s.entries, 0) | coalesce(o.entries, 0)
+                then 'entries are ' || e.entries || ', should be ' || (coalesce(s.entries, 0) | coalesce(o.entries, 0)) end
+           ) as problem
+    from events e left join sums s on s.seq = e.seq left join openings o on o.seq = e.seq
+    where e.org_id = %(org)s and e.seq > %(since)s
+)
+(select 'event ' || seq, problem from compared where problem <> '' order by seq limit %(limit)s)
+union all
+(select 'transfer ' || t.seq, 'its event ' || t.event_seq || ' does not exist'
+ from transfers t left join events e on e.org_id = %(org)s and e.seq = t.event_seq
+ where t.org_id = %(org)s and t.event_seq > %(since)s and e.seq is null order by t.seq limit %(limit)s)
+
+-- mirrors --
+-- an event that shows another's transfers to the member on their other side
+with compared as (
+    select e.seq, concat_ws('; ',
+           case when m.seq is null then 'it mirrors event ' || e.mirrors || ', which does not exist' end,
+           case when e.points <> coalesce(x.points, 0) then 'points are ' || e.points || ', should be ' || coalesce(x.points, 0) end,
+           case when e.entries <> coalesce(x.entries, 0) then 'entries are ' || e.entries || ', should be ' || coalesce(x.entries, 0) end
+           ) as problem
+    from events e
+    left join events m on m.org_id = %(org)s and m.seq = e.mirrors
+    left join lateral (
+        select sum(t.amount) as points,
+               bit_or(case a.category when 'regular' then 8 when 'promised' then 16 when 'trigger_based' then 32 else 0 end) as entries
+        from transfers t join accounts a on a.org_id = %(org)s and a.no = t.destination
+        where t.org_id = %(org)s and t.seq > m.seq and t.seq <= m.seq + m.transfers and t.action in ('apply', 'settle')
+          and a.tracks_lots and a.member_no = e.member_no
+    ) x on true
+    where e.org_id = %(org)s and e.seq > %(since)s and e.mirrors > 0
+)
+select 'event ' || seq, problem from compared where problem <> '' order by seq limit %(limit)s
+
+-- redemptions --
+-- each redemption as its event says it, and what of it was given back since
+with given_back as (
+    select r.id, sum((m.move ->> 2)::numeric) as points
+    from events e
+    join redemptions r on r.org_id = %(org)s
+         and (case e.name when 'TransactionReturn' then r.purchase_no = e.purchase_no and r.purchase_no > 0
+                          else r.id = (nullif(e.body, '')::jsonb ->> 'redemption_id')::uuid end)
+    cross join lateral jsonb_array_elements(nullif(e.lot_moves, '')::jsonb) as m (move)
+    where e.org_id = %(org)s and e.name in ('PointsRedemptionReversal', 'TransactionReturn') and e.lot_moves <> ''
+      and m.move ->> 1 = 'refill'
+    group by r.id
+), said as (
+    select seq, (nullif(body, '')::jsonb ->> 'redemption_id')::uuid as id, member_no, (nullif(body, '')::jsonb ->> 'program_no')::bigint as program_no,
+           purchase_no, -points as points, reference, event_at
+    from events where org_id = %(org)s and name = 'PointsRedemption'
+), compared as (
+    select coalesce(r.id, e.id) as id, concat_ws('; ',
+           case when r.id is null then 'missing, and event ' || e.seq || ' made it' end,
+           case when e.id is null then 'no event made it' end,
+           case when r.event_seq <> e.seq then 'event is ' || r.event_seq || ', should be ' || e.seq end,
+           case when r.member_no <> e.member_no then 'member is ' || r.member_no || ', should be ' || e.member_no end,
+           case when r.program_no <> e.program_no then 'program is ' || r.program_no || ', should be ' || e.program_no end,
+           case when r.purchase_no <> e.purchase_no then 'purchase is ' || r.purchase_no || ', should be ' || e.purchase_no end,
+           case when r.points <> e.points then 'points are ' || r.points || ', should be ' || e.points end,
+           case when r.reference <> e.reference then 'reference is ' || r.reference || ', should be ' || e.reference end,
+           case when r.event_at <> e.event_at then 'event time is ' || r.event_at || ', should be ' || e.event_at end,
+           case when r.reversed <> coalesce(g.points, 0) then 'reversed is ' || r.reversed || ', should be ' || coalesce(g.points, 0) end,
+           case when r.result::jsonb ->> 'id' <> r.id::text or (r.result::jsonb ->> 'points')::numeric <> r.points
+                     or (r.result::jsonb ->> 'event_no')::bigint <> r.event_seq then 'the answer kept says something else' end
+           ) as problem
+    from (select * from redemptions where org_id = %(org)s) r
+    full join said e on e.id = r.id
+    left join given_back g on g.id = r.id
+)
+select 'redemption ' || id, problem from compared where problem <> '' order by id limit %(limit)s
+
+-- purchases --
+-- each bill: its lines add up, its shares are what points paid, and its event says the same
+with compared as (
+    select p.no, p.number, concat_ws('; ',
+           case when e.seq is null then 'its event ' || p.event_seq || ' does not exist' end,
+           case when e.purchase_no <> p.no or e.name <> 'TransactionAdd' then 'its event ' || p.event_seq || ' is about another' end,
+           case when nullif(e.body, '')::jsonb ->> 'purchase_id' <> p.id::text
+                then 'id is ' || p.id || ', should be ' || (nullif(e.body, '')::jsonb ->> 'purchase_id') end,
+           case when e.reference <> p.number then 'number should be ' || e.reference end,
+           case when e.member_no <> p.member_no then 'member is ' || p.member_no || ', should be ' || e.member_no end,
+           case when e.event_at <> p.event_at then 'event time is ' || p.event_at || ', should be ' || e.event_at end,
+           case when e.recorded_at <> p.recorded_at then 'recorded at ' || p.recorded_at || ', should be ' || e.recorded_at end,
+           case when e.source <> p.source then 'source is ' || p.source || ', should be ' || e.source end,
+           case when e.store_no <> p.store_no then 'store is ' || p.store_no || ', should be ' || e.store_no end,
+           case when e.till_no <> p.till_no then 'till is ' || p.till_no || ', should be ' || e.till_no end,
+           case when l.amount <> p.amount then 'amount is ' || p.amount || ', its lines add up to ' || l.amount end,
+           case when l.count <> s.count then 'it has ' || l.count || ' lines and ' || s.count || ' shares' end,
+           case when p.paid <> p.amount - s.money then 'paid is ' || p.paid || ', should be ' || p.amount - s.money end,
+           case when p.spent_points <> coalesce(r.points, 0)
+                then 'points spent are ' || p.spent_points || ', should be ' || coalesce(r.points, 0) end,
+           case when (nullif(re.body, '')::jsonb ->> 'money')::numeric <> s.money
+                then 'its shares add up to ' || s.money || ', should be ' || (nullif(re.body, '')::jsonb ->> 'money') end,
+           case when p.redemption_id is not null and r.purchase_no is distinct from p.no then 'its redemption is not of this bill' end,
+           case when p.redemption_id is null and s.money <> 0 then 'it has shares, but no points were spent' end,
+           case when x.result ->> 'id' <> p.id::text or x.result ->> 'number' <> p.number
+                     or (x.result ->> 'purchase_no')::bigint <> p.no or (x.result ->> 'event_no')::bigint <> p.event_seq
+                     or (x.result ->> 'amount')::numeric <> p.amount or (x.result ->> 'paid')::numeric <> p.paid
+                     or x.result ->> 'currency' <> p.currency or (x.result ->> 'spent_points')::numeric <> p.spent_points
+                then 'the answer kept says something else' end) as problem
+    from purchases p
+    left join events e on e.org_id = %(org)s and e.seq = p.event_seq
+    left join redemptions r on r.org_id = %(org)s and r.id = p.redemption_id
+    left join events re on re.org_id = %(org)s and re.seq = r.event_seq
+    cross join lateral (select sum((line ->> 'amount')::numeric) as amount, count(*) as count
+                        from jsonb_array_elements(p.lines::jsonb) as line) l
+    cross join lateral (select coalesce(sum(share::numeric), 0) as money, count(*) as count
+                        from jsonb_array_elements_text(p.shares::jsonb) as share) s
+    cross join lateral (select p.result::jsonb as result) x
+    where p.org_id = %(org)s
+)
+(select 'purchase ' || no || ' (' || number || ')', problem from compared where problem <> '' order by no limit %(limit)s)
+union all
+(select 'purchase ' || e.purchase_no, 'missing, and event ' || e.seq || ' booked it'
+ from events e left join purchases p on p.org_id = %(org)s and p.no = e.purchase_no and p.event_seq = e.seq
+ where e.org_id = %(org)s and e.name = 'TransactionAdd' and p.no is null order by e.seq limit %(limit)s)
+
+-- returns --
+-- each return as its event says it, of a whole purchase, once
+with compared as (
+    select r.no, r.number, concat_ws('; ',
+           case when e.seq is null then 'its event ' || r.event_seq || ' does not exist' end,
+           case when e.name <> 'TransactionReturn' or e.purchase_no <> r.purchase_no
+                then 'its event ' || r.event_seq || ' is about another' end,
+           case when nullif(e.body, '')::jsonb ->> 'return_id' <> r.id::text
+                then 'id is ' || r.id || ', should be ' || (nullif(e.body, '')::jsonb ->> 'return_id') end,
+           case when e.reference <> r.number then 'number should be ' || e.reference end,
+           case when e.member_no <> r.member_no then 'member is ' || r.member_no || ', should be ' || e.member_no end,
+           case when e.event_at <> r.event_at then 'event time is ' || r.event_at || ', should be ' || e.event_at end,
+           case when e.recorded_at <> r.recorded_at then 'recorded at ' || r.recorded_at || ', should be ' || e.recorded_at end,
+           case when p.no is null then 'its purchase ' || r.purchase_no || ' does not exist' end,
+           case when p.amount <> r.amount then 'amount is ' || r.amount || ', should be ' || p.amount end,
+           case when count(*) over (partition by r.purchase_no) > 1 then 'its purchase is returned more than once' end,
+           case when r.result::jsonb ->> 'id' <> r.id::text or (r.result::jsonb ->> 'event_no')::bigint <> r.event_seq
+                     or (r.result::jsonb ->> 'amount')::numeric <> r.amount then 'the answer kept says something else' end
+           ) as problem
+    from purchase_returns r
+    left join events e on e.org_id = %(org)s and e.seq = r.event_seq
+    left join purchases p on p.org_id = %(org)s and p.no = r.purchase_no
+    where r.org_id = %(org)s
+)
+(select 'return ' || no || ' (' || number || ')', problem from compared where problem <> '' order by no limit %(limit)s)
+union all
+(select 'return ' || e.reference, 'missing, and event ' || e.seq || ' booked it'
+ from events e left join purchase_returns r on r.org_id = %(org)s and r.event_seq = e.seq
+ where e.org_id = %(org)s and e.name = 'TransactionReturn' and r.no is null order by e.seq limit %(limit)s)
+
+-- accounts --
+-- every account a row names exists, with figures; those of members are the ones that events opened
+with opened as (
+    select e.seq, e.member_no, e.recorded_at, (o ->> 'account_no')::bigint as no, (o ->> 'program_no')::bigint as program_no,
+           o ->> 'category' as category
+    from events e cross join lateral jsonb_array_elements(nullif(e.body, '')::jsonb -> 'opening') o
+    where e.org_id = %(org)s and e.name in ('CustomerRegistration', 'PointsLedgerBulkJob') and e.body <> ''
+), compared as (
+    select coalesce(a.no, o.no) as no, concat_ws('; ',
+           case when a.no is null then 'missing, or tracks no lots, and event ' || o.seq || ' opened it' end,
+           case when o.no is null then 'tracks lots, but no event opened it' end,
+           case when a.member_no <> o.member_no then 'member is ' || a.member_no || ', should be ' || o.member_no end,
+           case when a.program_no <> o.program_no then 'program is ' || a.program_no || ', should be ' || o.program_no end,
+           case when a.category <> o.category then 'category is ' || a.category || ', should be ' || o.category end,
+           case when a.opened_at <> o.recorded_at then 'opened at ' || a.opened_at || ', should be ' || o.recorded_at end,
+           case when a.no is not null and p.no is null then 'its program ' || a.program_no || ' does not exist' end,
+           case when a.asset <> p.asset then 'asset is ' || a.asset || ', should be ' || p.asset end,
+           case when a.ledger_no <> p.ledger_no then 'ledger is ' || a.ledger_no || ', should be ' || p.ledger_no end) as problem
+    from (select * from accounts where org_id = %(org)s and tracks_lots) a
+    full join opened o on o.no = a.no
+    left join programs p on p.org_id = %(org)s and p.no = a.program_no
+)
+(select 'account ' || no, problem from compared where problem <> '' order by no limit %(limit)s)
+union all
+(select 'account ' || a.no, concat_ws('; ',
+            case when f.account_no is null then 'it has no figures' end,
+            case when l.no is null then 'its ledger ' || a.ledger_no || ' does not exist' end,
+            case when a.member_no > 0 and m.no is null then 'its member ' || a.member_no || ' does not exist' end)
+ from accounts a
+ left join figures f on f.org_id = %(org)s and f.account_no = a.no
+ left join ledgers l on l.org_id = %(org)s and l.no = a.ledger_no
+ left join members m on m.org_id = %(org)s and m.no = a.member_no
+ where a.org_id = %(org)s and (f.account_no is null or l.no is null or (a.member_no > 0 and m.no is null))
+ order by a.no limit %(limit)s)
+union all
+(select 'account ' || named.no, 'does not exist, and ' || min(named.row) || ' names it'
+ from (select source as no, 'transfer ' || seq as row from transfers where org_id = %(org)s
+       union all select destination, 'transfer ' || seq from transfers where org_id = %(org)s
+       union all select account_no, 'its row of figures' from figures where org_id = %(org)s
+       union all select account, 'lot ' || no from lots where org_id = %(org)s) named
+ left join accounts a on a.org_id = %(org)s and a.no = named.no
+ where a.no is null group by named.no order by named.no limit %(limit)s)
+
+-- members --
+-- every member a row names exists; each enrolled one was registered by an event
+(select 'member ' || named.no, 'does not exist, and ' || min(named.row) || ' names it'
+ from (select member_no as no, 'event ' || seq as row from events where org_id = %(org)s and member_no > 0
+       union all select member_no, 'purchase ' || no from purchases where org_id = %(org)s and member_no > 0
+       union all select member_no, 'its identifier ' || kind from member_identifiers where org_id = %(org)s
+       union all select member_no, 'its profile' from member_profiles where org_id = %(org)s
+       union all select survivor_no, 'member ' || no from members where org_id = %(org)s and survivor_no > 0) named
+ left join members m on m.org_id = %(org)s and m.no = named.no
+ where m.no is null group by named.no order by named.no limit %(limit)s)
+union all
+(select 'member ' || coalesce(m.no, e.member_no), case when m.no is null then 'event ' || e.seq || ' registered it, but it is not enrolled'
+        when e.seq is null then 'enrolled, but no event registered it'
+        else 'registered at ' || m.registered_at || ', should be ' || e.event_at end
+ from (select * from members where org_id = %(org)s and enrolled) m
+ full join (select * from events where org_id = %(org)s and name = 'CustomerRegistration') e on e.member_no = m.no
+ where m.no is null or e.seq is null or m.registered_at <> e.event_at
+ order by coalesce(m.no, e.member_no) limit %(limit)s)
+
+-- configuration --
+-- each program's versions are contiguous and the last one is in force; what events and tills name exists
+(select 'program ' || p.no, concat_ws('; ',
+            case when v.count is distinct from v.last then 'versions are missing' end,
+            case when p.version is distinct from v.last then 'version is ' || p.version || ', should be ' || coalesce(v.last, 0) end,
+            case when p.policies <> c.policies then 'its policies are not those of its last version' end,
+            case when r.roles is distinct from 6 then 'it has ' || coalesce(r.roles, 0) || ' internal accounts, should be 6' end)
+ from programs p
+ left join (select program_no, count(*) as count, max(version) as last from program_versions where org_id = %(org)s group by 1) v
+      on v.program_no = p.no
+ left join program_versions c on c.org_id = %(org)s and c.program_no = p.no and c.version = p.version
+ left join (select program_no, count(distinct role) as roles from accounts where org_id = %(org)s and role <> '' group by 1) r
+      on r.program_no = p.no
+ where p.org_id = %(org)s and (v.count is distinct from v.last or p.version is distinct from v.last
+                               or p.policies is distinct from c.policies or r.roles is distinct from 6)
+ order by p.no limit %(limit)s)
+union all
+(select 'program ' || v.program_no, 'does not exist, but has versions'
+ from program_versions v left join programs p on p.org_id = %(org)s and p.no = v.program_no
+ where v.org_id = %(org)s and p.no is null group by v.program_no order by v.program_no limit %(limit)s)
+union all
+(select 'till ' || t.no, 'its store or its program does not exist'
+ from tills t
+ left join stores s on s.org_id = %(org)s and s.no = t.store_no
+ left join programs p on p.org_id = %(org)s and p.no = t.program_no
+ where t.org_id = %(org)s and (s.no is null or p.no is null) order by t.no limit %(limit)s)
+union all
+(select 'event ' || e.seq, 'its store, till or program does not exist'
+ from events e
+ left join stores s on s.org_id = %(org)s and s.no = e.store_no
+ left join tills t on t.org_id = %(org)s and t.no = e.till_no
+ left join programs p on p.org_id = %(org)s and p.no = e.program_no
+ where e.org_id = %(org)s and ((e.store_no > 0 and s.no is null) or (e.till_no > 0 and t.no is null)
+                               or (e.program_no > 0 and p.no is null))
+ order by e.seq limit %(limit)s)
+
+-- metadata --
+-- the versions of each object's metadata are contiguous, each a JSON object
+(select 'metadata of ' || kind || ' ' || object, 'versions are missing: ' || count(*) || ' of ' || max(version)
+ from metadata where org_id = %(org)s
+ group by kind, object having count(*) <> max(version) or min(version) <> 1 order by kind, object limit %(limit)s)
+union all
+(select 'metadata of ' || kind || ' ' || object, 'version ' || version || ' is not a JSON object'
+ from metadata where org_id = %(org)s and meta !~ '^\s*\{' order by kind, object limit %(limit)s)
+
+-- numbers --
+-- whatever is numbered is numbered from 1 without a gap, and the head knows the last number
+with numbered as (
+    select 'ledger' as kind, count(*) as count, coalesce(max(no), 0) as last from ledgers where org_id = %(org)s
+    union all select 'account', count(*), coalesce(max(no), 0) from accounts where org_id = %(org)s
+    union all select 'lot', count(*), coalesce(max(no), 0) from lots where org_id = %(org)s
+    union all select 'purchase', count(*), coalesce(max(no), 0) from purchases where org_id = %(org)s
+    union all select 'return', count(*), coalesce(max(no), 0) from purchase_returns where org_id = %(org)s
+    union all select 'redemption', count(*), coalesce(max(no), 0) from redemptions where org_id = %(org)s
+    union all select 'member', null, coalesce(max(no), 0) from members where org_id = %(org)s  -- a raw identity may be removed
+    union all select 'configuration', count(*), coalesce(max(no), 0)
+    from (select no from programs where org_id = %(org)s union all select no from stores where org_id = %(org)s
+          union all select no from tills where org_id = %(org)s) c
+), counters as (
+    select c.kind, c.last from heads h
+    cross join lateral (values ('ledger', h.ledger_no), ('account', h.account_no), ('lot', h.lot_no), ('member', h.member_no),
+                               ('purchase', h.purchase_no), ('return', h.return_no), ('redemption', h.redemption_no),
+                               ('configuration', h.config_no)) as c (kind, last)
+    where h.org_id = %(org)s
+)
+select 'head', concat_ws('; ',
+           case when n.kind = 'member' and n.last > c.last or n.kind <> 'member' and n.last <> c.last
+                then 'the last ' || n.kind || ' number is ' || c.last || ', should be ' || n.last end,
+           case when n.count <> n.last then n.last - n.count || ' ' || n.kind || ' rows are missing' end)
+from numbered n left join counters c on c.kind = n.kind
+where c.kind is null or n.count <> n.last or (case n.kind when 'member' then n.last > c.last else n.last <> c.last end)
+order by n.kind limit %(limit)s
+
+-- outcomes --
+-- the answers that were kept, to be decoded
+select actor, key, answer from outcomes where org_id = %(org)s
+
+-- requests --
+-- the postings that wait, with what their transfers say
+select s.seq, s.request, t.asset, t.amount, t.reference, t.effective_at, t.recorded_at, t.detail,
+       case when f.indicator <> '' then f.indicator else f.id::text end, case when d.indicator <> '' then d.indicator else d.id::text end
+from scheduled s
+join transfers t on t.org_id = %(org)s and t.seq = s.seq
+join accounts f on f.org_id = %(org)s and f.no = t.source
+join accounts d on d.org_id = %(org)s and d.no = t.destination
+where s.org_id = %(org)s order by s.seq

@@ -1,0 +1,239 @@
+"""Books to be audited: one organisation in which everything that can happen has happened."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from guerdon.core import commands as c
+from guerdon.core.outcomes import Accepted, Outcome, Rejected
+from guerdon.core.programs import Expiry, Policies, RedemptionRate, Rule
+from guerdon.settings import Settings
+from guerdon.store import organisations
+from guerdon.store.pool import Pool, make_pool
+from guerdon.writer import Writer
+
+C = TypeVar("C", bound=c.Command)
+START = datetime(2027, 1, 1, 12, tzinfo=UTC)
+
+
+class Books:
+    """One organisation, its writer, and a clock that the test moves."""
+
+    def __init__(self, pool: Pool, writer: Writer, org_id: int) -> None:
+        self.pool = pool
+        self.writer = writer
+        self.org_id = org_id
+        self.now = START
+        self._commands = 0
+
+    def later(self, **delta: float) -> None:
+        self.now += timedelta(**delta)
+
+    def make(self, kind: type[C], /, **fields: Any) -> C:
+        self._commands += 1
+        fields.setdefault("id", f"01900000-0000-7000-8{self.org_id:03x}-{self._commands:06x}000000")
+        fields.setdefault("at", self.now)
+        fields.setdefault("actor", "tester")
+        return kind(**fields)
+
+    async def do(self, kind: type[c.Command], /, **fields: Any) -> Outcome:
+        return await self.writer.submit(self.org_id, self.make(kind, **fields))
+
+    async def ok(self, kind: type[c.Command], /, **fields: Any) -> Any:
+        """The result of a command that must be accepted."""
+        outcome = await self.do(kind, **fields)
+        assert isinstance(outcome, Accepted), outcome
+        return outcome.result
+
+    async def no(self, kind: type[c.Command], /, **fields: Any) -> Rejected:
+        """The refusal of a command that must be refused."""
+        outcome = await self.do(kind, **fields)
+        assert isinstance(outcome, Rejected), outcome
+        return outcome
+
+    # -- shorthands
+
+    async def set_up(self) -> None:
+        """USD and POINTS, a program of 1 point per whole 1.00 that sells 10 for 1.00 and expires after 30 days."""
+        await self.ok(c.CreateAsset, code="USD", scale=2)
+        await self.ok(c.CreateAsset, code="POINTS", scale=0)
+        rules = (
+            Rule(code="base", kind="per_amount", points=1, amount=100),
+            Rule(code="milk", kind="fixed", points=5, skus=("milk",)),
+            Rule(code="later", kind="fixed", points=3, category="promised"),
+        )
+        policies = Policies(
+            rules=rules, redemption_rate=RedemptionRate(10, 100), currency="USD", expiry=Expiry(kind="days", count=30)
+        )
+        await self.ok(c.CreateProgram, code="club", name="Club", asset="POINTS", policies=policies)
+        await self.ok(c.CreateStore, code="S1", name="Store")
+        await self.ok(c.CreateTill, code="T1", store=("code", "S1"), program=("code", "club"))
+
+    async def member(self, name: str) -> tuple[str, str]:
+        await self.ok(c.RegisterMember, identifiers=(("external_id", name),), profile='{"name":"Ada"}')
+        return ("external_id", name)
+
+    async def buy(self, number: str, member: tuple[str, str] | None, *amounts: int, **fields: Any) -> Any:
+        lines = tuple(c.Line(sku="milk" if i else "bread", quantity=1000, amount=a) for i, a in enumerate(amounts))
+        where = c.Where(source="INSTORE", till=("code", "T1"))
+        fields = {"where": where, **fields}
+        return await self.ok(c.RecordPurchase, number=number, currency="USD", member=member, lines=lines, **fields)
+
+    async def post(self, reference: str, source: str, destination: str, amount: int, **fields: Any) -> Any:
+        fields = {"asset": "USD", "precision": 100 if fields.get("asset", "USD") == "USD" else 1, **fields}
+        posting = c.Posting(
+            reference=reference, source=source, destination=destination, amount=amount, **fields
+        )  # fmt: skip
+        return await self.ok(c.Post, postings=(posting,))
+
+    async def account(self, member: tuple[str, str], category: str = "regular") -> str:
+        """The id of a member's points account."""
+        return str(
+            await self.value(
+                "select a.id::text from accounts a join member_identifiers i"
+                " on i.org_id = a.org_id and i.member_no = a.member_no where i.value = %s and a.category = %s",
+                member[1],
+                category,
+            )
+        )
+
+    async def transfer(self, reference: str) -> str:
+        """The id of the transfer with a reference."""
+        return str(await self.value("select id::text from transfers where reference = %s", reference))
+
+    async def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """What the application role sees."""
+        async with self.pool.connection() as connection:
+            await connection.execute("select set_config('guerdon.org', %s, true)", [str(self.org_id)])
+            cursor = connection.cursor(row_factory=tuple_row)
+            return await (await cursor.execute(query, values)).fetchall()  # type: ignore[arg-type]
+
+    async def value(self, query: str, *values: Any) -> Any:
+        return (await self.rows(query, *values))[0][0]
+
+
+@asynccontextmanager
+async def books(dsn: str, code: str = "shop", **settings: Any) -> AsyncIterator[Books]:
+    """An organisation that has nothing yet."""
+    async with make_pool(dsn, name="books", size_max=4) as pool:
+        async with pool.connection() as connection:
+            organisation = await organisations.create(connection, code)
+        writer = Writer(pool, Settings(**settings))
+        await writer.start()
+        try:
+            yield Books(pool, writer, organisation.org_id)
+        finally:
+            await writer.stop()
+
+
+async def everything(b: Books) -> None:
+    """All that can happen, once at least: what stays open at the end stays open."""
+    await b.set_up()
+    ada, bea, cyd = [await b.member(name) for name in ("ada", "bea", "cyd")]
+    await _bills(b, ada, bea)
+    await _points(b, ada, bea)
+    await _postings(b)
+    await _holds(b)
+    await _points_holds(b, ada, bea)
+    await _below_zero(b, cyd)
+    b.later(days=31)
+    accounts = [row[0] for row in await b.rows("select distinct account from lots where remaining > 0")]
+    await b.ok(c.ExpireLots, accounts=tuple(accounts))
+    await b.buy("last", ada, 990)
+
+
+async def _bills(b: Books, ada: tuple[str, str], bea: tuple[str, str]) -> None:
+    await b.buy("B-1", ada, 10_000, 250)
+    await b.buy("B-2", ada, 2_000, 499, spend=30)
+    await b.buy("guest", None, 500)
+    await b.buy("B-3", bea, 30_050)
+    await b.buy("nothing", bea, 0)
+    wallet = await b.ok(c.OpenAccount, ledger=await b.value("select id::text from ledgers where no = 1"), asset="USD")
+    await b.post("load", "@World", wallet.id, 5_000, allow_overdraft=True)
+    await b.buy("B-4", bea, 1_200, 300, wallet=wallet.id, meta='{"note":"ä\\"\\\\"}')
+    await b.ok(c.ReturnPurchase, purchase=("number", "B-2"), number="R-2", reason="wrong \t size")
+    await b.ok(c.ReturnPurchase, purchase=("number", "B-4"), number="R-4")
+    await b.ok(c.ReturnPurchase, purchase=("number", "guest"), number="R-guest")
+
+
+async def _points(b: Books, ada: tuple[str, str], bea: tuple[str, str]) -> None:
+    b.later(hours=1, microseconds=40)
+    spent = await b.ok(c.Redeem, member=ada, points=20, reference="gift", key="k-1")
+    await b.ok(c.Redeem, member=bea, points=7)
+    await b.no(c.Redeem, member=bea, points=100_000, key="k-2")
+    await b.ok(c.ReverseRedemption, redemption=spent.id, points=5)
+    await b.ok(c.ReverseRedemption, redemption=spent.id, points=4)
+    await b.ok(c.Award, member=bea, points=40, reason="sorry \u2028 \x7f", meta='{"ticket":7}')
+    early = c.Where(event_at=b.now - timedelta(hours=2))
+    await b.ok(c.Award, member=ada, points=6, reason="late", where=early)
+
+
+async def _postings(b: Books) -> None:
+    await b.post("free", "@World", "@Shop", 700, allow_overdraft=True, description="déjà vu")
+    await b.post("dated", "@World", "@Shop", 300, allow_overdraft=True, effective_at=b.now - timedelta(days=2))
+    await b.post("poor", "@Poor", "@Shop", 10, queued=True)
+    await b.post("waits", "@World", "@Shop", 11, allow_overdraft=True, scheduled_for=b.now + timedelta(hours=3))
+    await b.post("waits longer", "@Shop", "@World", 12, scheduled_for=b.now + timedelta(days=99))
+    legs = (c.Leg("@Shop", "percent", 10**11), c.Leg("@Tax", "fixed", 33), c.Leg("@Rest", "left"))
+    split = c.Posting(
+        asset="USD", amount=999, precision=100, reference="split", source="@World", destinations=legs,
+        allow_overdraft=True,
+    )  # fmt: skip
+    await b.ok(c.Post, postings=(split,))
+    bulk = [
+        c.Posting(asset="EUR", amount=i, precision=100, reference=f"bulk {i}", source="@A", destination="@B",
+                  allow_overdraft=True)
+        for i in (1, 2, 3)
+    ]  # fmt: skip
+    await b.ok(c.Post, postings=tuple(bulk), batch=True, atomic=True)
+    await b.ok(c.Refund, target=await b.transfer("free"))
+    b.later(hours=4)
+    await b.ok(c.RunScheduled, target=await b.transfer("waits"))
+    await b.ok(c.Annotate, kind="txn", object=await b.transfer("dated"), meta='{"a":1}')
+    await b.ok(c.Annotate, kind="txn", object=await b.transfer("dated"), meta='{"b":2}')
+
+
+async def _holds(b: Books) -> None:
+    for name in ("settled", "partly", "released", "open"):
+        await b.post(name, "@World", "@Shop", 100, allow_overdraft=True, inflight=True)
+    await b.ok(c.Settle, target=await b.transfer("settled"))
+    await b.ok(c.Settle, target=await b.transfer("partly"), amount=30)
+    await b.ok(c.Release, target=await b.transfer("released"))
+    again = await b.value("select id::text from transfers where action = 'release'")
+    await b.ok(c.Refund, target=again)
+    ends = {"expires_at": b.now + timedelta(days=400), "commits_at": b.now + timedelta(days=300)}
+    await b.post("dated hold", "@World", "@Shop", 100, allow_overdraft=True, inflight=True, **ends)
+
+
+async def _points_holds(b: Books, ada: tuple[str, str], bea: tuple[str, str]) -> None:
+    from_ada, to_bea = await b.account(ada), await b.account(bea)
+    await b.post("gift points", from_ada, to_bea, 9, asset="POINTS")
+    for name in ("settled points", "partly points", "released points"):
+        await b.post(name, from_ada, to_bea, 12, asset="POINTS", inflight=True)
+    await b.ok(c.Settle, target=await b.transfer("settled points"))
+    await b.ok(c.Settle, target=await b.transfer("partly points"), amount=5)
+    await b.ok(c.Release, target=await b.transfer("released points"))
+    await b.post("raw points", "@PointsOpening", from_ada, 50, asset="POINTS", allow_overdraft=True)
+    await b.post("to refund", from_ada, "@PointsAdjusted", 3, asset="POINTS")
+    await b.ok(c.Refund, target=await b.transfer("to refund"))
+
+
+async def _below_zero(b: Books, cyd: tuple[str, str]) -> None:
+    await b.buy("C-1", cyd, 5_000)
+    await b.ok(c.Redeem, member=cyd, points=45)
+    await b.ok(c.ReturnPurchase, purchase=("number", "C-1"), number="R-C-1")
+    await b.ok(c.Award, member=cyd, points=8, reason="repays a part")
+
+
+def change(superuser_dsn: str, *statements: str) -> None:
+    """Do to the database what only a superuser with the triggers off can do."""
+    with psycopg.connect(superuser_dsn) as connection:
+        connection.execute("set session_replication_role = replica")
+        for statement in statements:
+            connection.execute(statement)  # type: ignore[call-overload]
