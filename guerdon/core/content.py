@@ -13,7 +13,8 @@ from guerdon.core.commands import Command
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.results import AnyResult, Result
 
-_ENVELOPE = {"id", "at", "actor", "key", "fingerprint"}
+_ENVELOPE = {"id", "at", "actor", "key", "fingerprint", "register"}
+"""Who asks and how, not what: a purchase is the same whether or not its member may be registered for it."""
 _encoder = msgspec.json.Encoder(order="deterministic")
 _fields: dict[type[Command], tuple[str, ...]] = {}
 

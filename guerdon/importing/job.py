@@ -84,9 +84,9 @@ class Job:
             raise FileRefused("members can only be registered by external id: see member_by in the mapping")
         missing: list[Command] = []
         if currency is None:
-            missing.append(CreateAsset(**_envelope(), code=amounts.currency, scale=amounts.scale))
+            missing.append(CreateAsset(**envelope(), code=amounts.currency, scale=amounts.scale))
         known = {store.code for store in directory.stores.values()}
-        missing += [CreateStore(**_envelope(), code=code, name=code) for code in sorted(set(stores) - known)]
+        missing += [CreateStore(**envelope(), code=code, name=code) for code in sorted(set(stores) - known)]
         for outcome in await asyncio.gather(*(self._submit(command) for command in missing)):
             if isinstance(outcome, Rejected) and outcome.code is not Rejection.CODE_TAKEN:
                 raise FileRefused(f"a store or the currency could not be made: {outcome.code}")
@@ -197,7 +197,7 @@ class Job:
         if purchase.member:
             member = (mapping.member_by, normalise(mapping.member_by, purchase.member))
         return RecordPurchase(
-            **_envelope(),
+            **envelope(),
             number=purchase.number,
             currency=self._mapping.amounts.currency,
             lines=tuple([self._line(line) for line in purchase.lines]),
@@ -230,7 +230,7 @@ class Envelope(TypedDict):
     actor: str
 
 
-def _envelope() -> Envelope:
+def envelope() -> Envelope:
     """A new command's id, time and actor."""
     return {"id": f"{str(uuid_utils.uuid7())[:30]}000000", "at": datetime.now(UTC), "actor": ACTOR}
 
