@@ -1,0 +1,192 @@
+"""An auditor who trusts no projection: everything is counted again from the immutable rows, with plain sums.
+
+Nothing here is imported from the functions that decide. What is promised is written down once more, in its own words.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any, Protocol
+
+MOVES_ENTRY = {"apply", "settle"}
+NO_FIGURES_CHANGE = {"reject", "schedule"}
+
+
+class Rows(Protocol):
+    def __call__(self, table: str) -> dict[Any, Any]: ...
+
+
+def audit(rows: Rows) -> None:
+    """Everything that must hold between two commands. Raises `AssertionError` with the row that is wrong."""
+    _sequence(rows)
+    _figures(rows)
+    _holds(rows)
+    _lots(rows)
+    _points_are_lots(rows)
+    _redemptions(rows)
+    _purchases(rows)
+
+
+def _sequence(rows: Rows) -> None:
+    """Events and transfers share one gapless sequence, and an event's transfers follow it."""
+    events, transfers = rows("events"), rows("transfers")
+    assert not events.keys() & transfers.keys()
+    every = sorted(events.keys() | transfers.keys())
+    assert every == list(range(1, len(every) + 1)), "the sequence has gaps"
+    for seq, event in events.items():
+        own = [transfers[seq + i] for i in range(1, event.transfers + 1)]
+        assert all(transfer.event_seq == seq for transfer in own), event
+        assert seq + event.transfers + 1 not in transfers or transfers[seq + event.transfers + 1].event_seq != seq
+        assert event.points == _points_on(rows, event, own), event
+    recorded = [(events.get(seq) or transfers[seq]).recorded_at for seq in every]
+    assert recorded == sorted(recorded), "time went back"
+
+
+def _points_on(rows: Rows, event: Any, own: list[Any]) -> int:
+    """Credits less debits of the event's member, on accounts that hold points."""
+    if event.mirrors:
+        mirrored = rows("events")[event.mirrors]
+        own = [rows("transfers")[event.mirrors + i] for i in range(1, mirrored.transfers + 1)]
+    points = 0
+    for transfer in own:
+        if transfer.action in MOVES_ENTRY:
+            for no, sign in ((transfer.source, -1), (transfer.destination, 1)):
+                account = rows("accounts")[no]
+                if account.tracks_lots and account.member_no == event.member_no:
+                    points += sign * transfer.amount
+    return points
+
+
+def _figures(rows: Rows) -> None:
+    """Figures are the sums of transfers; versions count without gaps; the last entry is the balance; assets sum to zero."""
+    sums: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0, 0])  # credit, debit, held in, held out
+    versions: dict[int, int] = defaultdict(int)
+    balances: dict[int, int] = defaultdict(int)
+    entries: dict[str, int] = defaultdict(int)
+    for _, transfer in sorted(rows("transfers").items()):
+        if transfer.action in NO_FIGURES_CHANGE:
+            assert transfer.source_version is transfer.destination_version is None, transfer
+            continue
+        amount, incoming, outgoing = transfer.amount, sums[transfer.destination], sums[transfer.source]
+        assert amount > 0, transfer
+        if transfer.action in MOVES_ENTRY:
+            outgoing[1] += amount
+            incoming[0] += amount
+            for account in (transfer.source, transfer.destination):
+                entries[rows("accounts")[account].asset] += -amount if account == transfer.source else amount
+        if transfer.action == "hold":
+            outgoing[3] += amount
+            incoming[2] += amount
+        if transfer.action in ("settle", "release"):
+            outgoing[3] -= amount
+            incoming[2] -= amount
+        for no, version, balance in (
+            (transfer.source, transfer.source_version, transfer.source_balance),
+            (transfer.destination, transfer.destination_version, transfer.destination_balance),
+        ):
+            versions[no] += 1
+            balances[no] = sums[no][0] - sums[no][1]
+            assert version == versions[no], transfer
+            assert balance == balances[no], transfer
+        assert min(outgoing) >= 0, transfer
+        assert min(incoming) >= 0, transfer
+    assert not any(entries.values()), entries
+    for no, figures in rows("figures").items():
+        credit, debit, incoming_held, outgoing_held = sums[no]
+        assert (figures.credit, figures.debit) == (credit, debit), (no, figures)
+        assert (figures.inflight_credit, figures.inflight_debit) == (incoming_held, outgoing_held), (no, figures)
+        assert figures.version == versions[no], (no, figures)
+        assert max(figures.credit, figures.debit, incoming_held, outgoing_held) < 10**38, (no, figures)
+        if rows("accounts")[no].tracks_lots:
+            available = credit - debit - outgoing_held
+            assert figures.floor == min(0, available), (no, figures)
+        else:
+            assert figures.floor is None, (no, figures)
+
+
+def _holds(rows: Rows) -> None:
+    """A hold is what was held, less what became of it."""
+    for seq, hold in rows("holds").items():
+        transfer = rows("transfers")[seq]
+        ended = [t for t in rows("transfers").values() if t.parent == transfer.id and t.action in ("settle", "release")]
+        assert transfer.action == "hold"
+        assert hold.remaining == transfer.amount - sum(t.amount for t in ended) >= 0, hold
+        assert hold.released == any(t.action == "release" for t in ended), hold
+        if rows("accounts")[transfer.source].tracks_lots:
+            assert sum(amount for _, amount in hold.pins) == hold.remaining, hold
+
+
+_BUCKETS = {  # remaining, redeemed, returned, expired, held
+    "open": (1, 0, 0, 0, 0),
+    "take": (-1, 1, 0, 0, 0),
+    "repay": (-1, 1, 0, 0, 0),
+    "refill": (1, -1, 0, 0, 0),
+    "return": (-1, 0, 1, 0, 0),
+    "return_redeemed": (0, -1, 1, 0, 0),
+    "return_expired": (0, 0, 1, -1, 0),
+    "expire": (-1, 0, 0, 1, 0),
+    "hold": (0, 0, 0, 0, 1),
+    "unhold": (0, 0, 0, 0, -1),
+}
+
+
+def _lots(rows: Rows) -> None:
+    """A lot is what the moves on events made of it, and never holds less than nothing on the way."""
+    built: dict[int, list[int]] = {}
+    for _, event in sorted(rows("events").items()):
+        for no, kind, amount, *_ in json.loads(event.lot_moves or "[]"):
+            assert amount > 0, event
+            parts = built.setdefault(no, [0, 0, 0, 0, 0])
+            for i, effect in enumerate(_BUCKETS[kind]):
+                parts[i] += effect * amount
+            assert min(parts) >= 0, (no, kind, amount, parts, event)
+            assert parts[4] <= parts[0], (no, kind, amount, parts, event)
+    for no, lot in rows("lots").items():
+        assert [lot.remaining, lot.redeemed, lot.returned, lot.expired, lot.held] == built[no], lot
+        assert lot.amount == lot.remaining + lot.redeemed + lot.returned + lot.expired > 0, lot
+    assert built.keys() == rows("lots").keys()
+    pinned: dict[int, int] = defaultdict(int)
+    for hold in rows("holds").values():
+        for no, amount in hold.pins:
+            pinned[no] += amount
+    for no, lot in rows("lots").items():
+        assert lot.held == pinned[no], lot
+
+
+def _points_are_lots(rows: Rows) -> None:
+    """A points account holds what its lots have left, less what it owes."""
+    remaining: dict[int, int] = defaultdict(int)
+    held: dict[int, int] = defaultdict(int)
+    for lot in rows("lots").values():
+        remaining[lot.account] += lot.remaining
+        held[lot.account] += lot.held
+    for no, account in rows("accounts").items():
+        if account.tracks_lots:
+            figures = rows("figures")[no]
+            available = figures.credit - figures.debit - figures.inflight_debit
+            owed = max(0, -available)
+            assert figures.credit - figures.debit == remaining[no] - owed, (account, figures)
+            assert held[no] == figures.inflight_debit, (account, figures)
+    by_asset: dict[str, int] = defaultdict(int)
+    for no, account in rows("accounts").items():
+        by_asset[account.asset] += rows("figures")[no].credit - rows("figures")[no].debit
+    assert not any(by_asset.values()), by_asset
+
+
+def _redemptions(rows: Rows) -> None:
+    for redemption in rows("redemptions").values():
+        assert 0 <= redemption.reversed <= redemption.points, redemption
+        event = rows("events")[redemption.event_seq]
+        taken = sum(amount for _, kind, amount, *_ in json.loads(event.lot_moves) if kind == "take")
+        assert taken == redemption.points == -event.points, redemption
+
+
+def _purchases(rows: Rows) -> None:
+    """A bill is its lines; what points paid is shared out over them to the cent; it is returned at most once."""
+    for purchase in rows("purchases").values():
+        assert purchase.amount == sum(line.amount for line in purchase.lines), purchase
+        assert purchase.amount - purchase.paid == sum(purchase.shares), purchase
+        assert all(0 <= share <= max(0, line.amount) for share, line in zip(purchase.shares, purchase.lines, strict=True))
+    returned = [each.purchase_no for each in rows("returns").values()]
+    assert len(returned) == len(set(returned))

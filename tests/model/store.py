@@ -1,0 +1,442 @@
+"""A database in memory, as faithful as it needs to be: it holds every row, hands out only those that keys name, keeps only
+what the real save writes, and refuses what the real constraints refuse.
+
+Its `steps` run under the writer's own `Batches`, so cutting a batch, looking ahead and asking again are the real thing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from guerdon.core import commands as c
+from guerdon.core.accounts import GENERAL_LEDGER, Account, Ledger, Transfer
+from guerdon.core.chain import START, link
+from guerdon.core.decide import decide
+from guerdon.core.keys import keys, weight
+from guerdon.core.lots import decode_moves
+from guerdon.core.outcomes import Accepted, Outcome
+from guerdon.core.programs import Config
+from guerdon.core.state import Key, State
+from guerdon.writer.batch import Batches, Steps
+from guerdon.writer.queue import Waiting
+from guerdon.writer.stats import Stats
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+GENERAL = Ledger(no=GENERAL_LEDGER, id="general_ledger_id", name="General Ledger", opened_at=EPOCH)
+CONFIGURATION = ("assets", "programs", "stores", "tills", "sources")
+
+CHANGEABLE: dict[str, tuple[str, ...]] = {
+    "ledgers": ("name",),
+    "accounts": ("member_no", "program_no", "category", "role", "tracks_lots", "options"),
+    "lots": ("remaining", "redeemed", "returned", "expired", "held"),
+    "holds": ("remaining", "released", "expires_at", "commits_at", "pins"),
+    "scheduled": ("done",),
+    "members": ("status", "enrolled", "survivor_no", "identifiers"),
+    "redemptions": ("reversed",),
+    "api_keys": ("expires_at", "revoked_at"),
+}
+"""What saving writes of a row that was there before; rows of other record tables never change."""
+
+UNIQUE: dict[str, tuple[Callable[[Any], object], ...]] = {
+    "accounts": (lambda r: r.id, lambda r: (r.indicator, r.asset) if r.indicator else None),
+    "events": (lambda r: r.id,),
+    "transfers": (
+        lambda r: r.id,
+        lambda r: r.reference,
+        lambda r: (r.source, r.source_version) if r.source_version else None,
+        lambda r: (r.destination, r.destination_version) if r.destination_version else None,
+    ),
+    "members": (lambda r: r.id,),
+    "purchases": (lambda r: r.id, lambda r: r.number),
+    "returns": (lambda r: r.id, lambda r: r.number),
+    "redemptions": (lambda r: r.no, lambda r: r.reference or None),
+    "programs": (lambda r: r.id, lambda r: r.code),
+    "stores": (lambda r: r.id, lambda r: r.code),
+    "tills": (lambda r: r.id, lambda r: r.code),
+}
+
+IMMUTABLE = ("events", "transfers", "purchases", "returns", "outcomes", "assets", "stores", "tills", "sources")
+
+
+class Refused(BaseException):
+    """The database would not have taken this row. No `Exception`, so that the writer does not try the halves of the batch."""
+
+
+class MemoryStore:
+    """The rows of one organisation, by table and key."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, dict[Any, Any]] = {"ledgers": {GENERAL.no: GENERAL}}
+        self.versions: dict[tuple[str, str], list[tuple[int, str]]] = {}
+        self.counters: dict[str, int] = {"ledger": GENERAL_LEDGER}
+        self.last_recorded_at = EPOCH
+        self.last_hash = START
+        self.config_version = 0
+        self._unique: dict[tuple[str, int], dict[object, Any]] = {}
+
+    def rows(self, table: str) -> dict[Any, Any]:
+        return self.tables.setdefault(table, {})
+
+    # -- what the writer asks of a store
+
+    @property
+    def steps(self) -> Steps:
+        return Steps(self.load, decide, self.save, self._committed)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[MemoryStore]:
+        yield self
+
+    async def check(self) -> None:
+        pass
+
+    async def execute(self, statement: str) -> None:
+        """What the writer tells a connection about plans is nothing to us."""
+
+    async def _committed(self, connection: Any, org_id: int, transaction: str) -> bool:
+        raise AssertionError("no commit is ever in doubt here")
+
+    async def load(
+        self, connection: Any, org_id: int, asked: Iterable[Key], *, now: datetime, configs: dict[int, Any]
+    ) -> State:
+        """The slice that the keys name, and nothing else (`store/load.py` is what this repeats)."""
+        return _Slice(self, now).read(set(asked))
+
+    async def save(self, connection: Any, org_id: int, state: State) -> None:
+        """Take what changed (`store/save.py`)."""
+        if not state.mark():
+            return
+        for record in state.appended():
+            self._write("transfers" if isinstance(record, Transfer) else "events", record.seq, True, record)
+            self.last_hash = link(self.last_hash, record)
+        changes = state.changes()
+        for name, rows in changes.items():
+            if name in ("counters", "metadata", "removed_members"):
+                continue
+            for key, (new, value) in rows.items():
+                self._write(name, key, new, value)
+        for (kind, object_), (version, meta), _, _ in state.history("metadata"):
+            known = self.versions.setdefault((kind, object_), [])
+            if any(version == earlier for earlier, _ in known):
+                raise Refused(f"metadata of {kind} {object_} has a version {version} already")
+            known.append((version, meta))
+        for no in changes.get("removed_members", {}):
+            self.rows("members").pop(no)
+        self._identifiers()
+        self.counters = dict(state.counters)
+        self.last_recorded_at = state.last_recorded_at
+        self.config_version += any(name in changes for name in CONFIGURATION)
+
+    def _write(self, name: str, key: Any, new: bool, value: Any) -> None:
+        rows = self.rows(name)
+        before = rows.get(key)
+        loaded_blindly = name in CONFIGURATION or name in ("profiles", "outcomes")
+        if not loaded_blindly and new != (before is None):
+            raise Refused(f"{name} {key} is {'there already' if new else 'not there'}")
+        if before is not None and name in CHANGEABLE:
+            fields = {field: getattr(value, field) for field in CHANGEABLE[name]}
+            value = msgspec.structs.replace(before, **fields)
+        elif before is not None and name in IMMUTABLE and before != value:
+            raise Refused(f"{name} {key} cannot change")
+        for index, unique in enumerate(UNIQUE.get(name, ())):
+            part = unique(value)
+            if part is not None and self._unique.setdefault((name, index), {}).setdefault(part, key) != key:
+                raise Refused(f"{name}: {part} is taken")
+        _check(name, value)
+        rows[key] = value
+
+    def _identifiers(self) -> None:
+        seen: dict[tuple[str, str], int] = {}
+        for member in self.rows("members").values():
+            for identifier in member.identifiers:
+                if seen.setdefault(identifier, member.no) != member.no:
+                    raise Refused(f"identifier {identifier} is taken")
+            if len(set(member.identifiers)) < len(member.identifiers):
+                raise Refused(f"identifiers {member.identifiers} are not unique")
+
+    def config(self) -> Config:
+        return Config(
+            version=self.config_version,
+            assets=dict(self.rows("assets")),
+            programs=dict(self.rows("programs")),
+            stores=dict(self.rows("stores")),
+            tills=dict(self.rows("tills")),
+            sources=frozenset(self.rows("sources")),
+        )
+
+
+def _check(name: str, row: Any) -> None:
+    """The CHECK constraints of schema.sql."""
+    if name == "figures":
+        sums = (row.credit, row.debit, row.inflight_credit, row.inflight_debit)
+        good = min(sums) >= 0 and max(sums) < 10**38 and (row.floor is None or row.available >= row.floor)
+    elif name == "lots":
+        parts = (row.remaining, row.redeemed, row.returned, row.expired)
+        good = min(parts) >= 0 and sum(parts) == row.amount > 0 and 0 <= row.held <= row.remaining
+    elif name == "transfers":
+        good = 0 < row.amount < 10**38 and row.source != row.destination
+    elif name == "holds":
+        good = row.remaining >= 0
+    elif name == "redemptions":
+        good = 0 <= row.reversed <= row.points
+    else:
+        good = True
+    if not good:
+        raise Refused(f"{name}: {row}")
+
+
+class _Slice:
+    """One load: keys in, a state with their rows out."""
+
+    def __init__(self, store: MemoryStore, now: datetime) -> None:
+        self.store = store
+        self.now = max(now, store.last_recorded_at)
+        self.state = State(store.config(), dict(store.counters), store.last_recorded_at, store.last_hash)
+
+    def read(self, asked: set[Key]) -> State:
+        state = self.state
+        for key in asked:
+            getattr(self, f"_{key[0]}")(key)
+        for lot in state.lots.values():
+            state.account_lots[lot.account] = (*state.account_lots.get(lot.account, ()), lot.no)
+        state.mark_loaded(asked)
+        return state
+
+    # -- rows
+
+    def _take_account(self, account: Account, all_lots: bool) -> None:
+        state = self.state
+        state.accounts[account.no] = account
+        state.figures[account.no] = self.store.rows("figures")[account.no]
+        if not account.tracks_lots:
+            return
+        for lot in self.store.rows("lots").values():
+            overdue = lot.expires_at is not None and lot.expires_at <= self.now and lot.remaining > lot.held
+            if lot.account == account.no and lot.remaining and (all_lots or overdue):
+                state.lots[lot.no] = lot
+        if all_lots:
+            state.found["lots", account.no] = True
+
+    def _accounts_where(self, test: Callable[[Account], bool], all_lots: bool = False) -> list[Account]:
+        accounts = [account for account in self.store.rows("accounts").values() if test(account)]
+        for account in accounts:
+            self._take_account(account, all_lots)
+        return accounts
+
+    def _take_member(self, member: Any, all_lots: bool) -> None:
+        state = self.state
+        state.members[member.no] = member
+        accounts = state.member_accounts.setdefault(member.no, {})
+        for account in self._accounts_where(lambda account: account.member_no == member.no, all_lots):
+            if account.program_no:
+                accounts[account.program_no, account.category] = account.no
+
+    def _take_event(self, seq: int, whole: bool) -> None:
+        event = self.store.rows("events").get(seq)
+        if event is None:
+            return
+        state = self.state
+        state.events[seq] = event
+        for move in decode_moves(event.lot_moves):
+            state.lots[move.lot] = self.store.rows("lots")[move.lot]
+        if whole:
+            sides: set[int] = set()
+            for i in range(1, event.transfers + 1):
+                transfer = state.transfers[seq + i] = self.store.rows("transfers")[seq + i]
+                sides |= {transfer.source, transfer.destination}
+            self._accounts_where(lambda account: account.no in sides, all_lots=True)
+            state.found["event", seq] = seq
+
+    def _follow(self, event_seq: int, member_no: int) -> None:
+        self._take_event(event_seq, whole=True)
+        if member_no:
+            member = self.store.rows("members")[member_no]
+            self._take_member(member, all_lots=True)
+            self.state.found["member", "number", str(member_no)] = member_no
+
+    # -- kinds of keys
+
+    def _account(self, key: Key) -> None:
+        for account in self._accounts_where(lambda account: account.id == key[1]):
+            self.state.found[key] = account.no
+
+    def _internal(self, key: Key) -> None:
+        for account in self._accounts_where(lambda account: (account.indicator, account.asset) == key[1:]):
+            self.state.found[key] = account.no
+
+    def _account_no(self, key: Key) -> None:
+        for account in self._accounts_where(lambda account: account.no == key[1]):
+            self.state.found[key] = account.no
+
+    def _programs(self, key: Key) -> None:
+        for account in self._accounts_where(lambda account: account.role != ""):
+            self.state.program_accounts[account.program_no, account.role] = account.no
+        self.state.found[key] = True
+
+    def _lots(self, key: Key) -> None:
+        for lot in self.store.rows("lots").values():
+            if lot.account == key[1] and lot.remaining:
+                self.state.lots[lot.no] = lot
+        self.state.found[key] = True
+
+    def _ledger(self, key: Key) -> None:
+        for ledger in self.store.rows("ledgers").values():
+            if ledger.id == key[1]:
+                self.state.ledgers[ledger.no] = ledger
+                self.state.found[key] = ledger.no
+
+    def _member(self, key: Key) -> None:
+        self._find_member(key, all_lots=False)
+
+    def _spend(self, key: Key) -> None:
+        self._find_member(key, all_lots=True)
+
+    def _find_member(self, key: Key, all_lots: bool) -> None:
+        by, value = key[1:]
+        self.state.asked.add(("member", by, value))
+        for member in self.store.rows("members").values():
+            if (by, value) in (("id", member.id), ("number", str(member.no)), *member.identifiers):
+                self._take_member(member, all_lots)
+                self.state.found["member", by, value] = member.no
+
+    def _transfer(self, key: Key) -> None:
+        state = self.state
+        named = [t for t in self.store.rows("transfers").values() if key[1] in (t.id, t.request_id, t.parent)]
+        for transfer in named:
+            seq = transfer.seq
+            state.transfers[seq] = transfer
+            for name, table in (("holds", state.holds), ("scheduled", state.scheduled)):
+                if seq in self.store.rows(name):
+                    table[seq] = self.store.rows(name)[seq]  # type: ignore[index]
+            sides = {transfer.source, transfer.destination}
+            self._accounts_where(lambda account, sides=sides: account.no in sides, all_lots=True)  # type: ignore[misc]
+            if transfer.event_seq:
+                self._take_event(transfer.event_seq, whole=False)
+        if named:
+            state.found[key] = tuple(sorted(transfer.seq for transfer in named))
+
+    def _reference(self, key: Key) -> None:
+        for transfer in self.store.rows("transfers").values():
+            if key[1] in (transfer.reference, transfer.request_reference):
+                self.state.found.setdefault(key, transfer.seq)
+
+    def _outcome(self, key: Key) -> None:
+        stored = self.store.rows("outcomes").get(key[1:])
+        if stored is not None:
+            self.state.found[key] = stored[:2]
+
+    def _event(self, key: Key) -> None:
+        self._take_event(key[1], whole=True)
+
+    def _purchase(self, key: Key) -> None:
+        by, value = key[1:]
+        for purchase in self.store.rows("purchases").values():
+            if value == {"id": purchase.id, "number": purchase.number, "no": str(purchase.no)}.get(by):
+                self._take_purchase(purchase)
+                self._follow(purchase.event_seq, purchase.member_no)
+                if purchase.redemption_id is not None:
+                    self._take_event(self.state.redemptions[purchase.redemption_id].event_seq, whole=True)
+                self._purchase_return_of(("purchase_return_of", purchase.no))
+                self.state.found[key] = purchase.no
+
+    def _take_purchase(self, purchase: Any) -> None:
+        self.state.purchases[purchase.no] = purchase
+        if purchase.redemption_id is not None:
+            self.state.redemptions[purchase.redemption_id] = self.store.rows("redemptions")[purchase.redemption_id]
+
+    def _purchase_number(self, key: Key) -> None:
+        for purchase in self.store.rows("purchases").values():
+            if purchase.number == key[1]:
+                self._take_purchase(purchase)
+                self.state.found[key] = purchase.no
+
+    def _purchase_return_of(self, key: Key) -> None:
+        made = [r for r in self.store.rows("returns").values() if r.purchase_no == key[1]]
+        self.state.returns.update({r.no: r for r in made})
+        self.state.found[key] = tuple(r.no for r in made)
+
+    def _return(self, key: Key) -> None:
+        for returned in self.store.rows("returns").values():
+            if returned.number == key[1]:
+                self.state.returns[returned.no] = returned
+                self.state.found[key] = returned.no
+
+    def _redemption(self, key: Key) -> None:
+        redemption = self.store.rows("redemptions").get(key[1])
+        if redemption is not None:
+            self.state.redemptions[redemption.id] = redemption
+            self._follow(redemption.event_seq, redemption.member_no)
+            self.state.found[key] = redemption.id
+
+    def _redemption_reference(self, key: Key) -> None:
+        for redemption in self.store.rows("redemptions").values():
+            if redemption.reference == key[1]:
+                self.state.redemptions[redemption.id] = redemption
+                self.state.found[key] = redemption.id
+
+    def _metadata(self, key: Key) -> None:
+        versions = self.store.versions.get((key[1], key[2]))
+        if versions:
+            latest = max(versions)
+            self.state.metadata[key[1], key[2]] = latest
+            self.state.found[key] = latest
+
+    def _key(self, key: Key) -> None:
+        stored = self.store.rows("api_keys").get(key[1])
+        if stored is not None:
+            self.state.api_keys[key[1]] = stored
+            self.state.found[key] = key[1]
+
+
+# -- running commands ---------------------------------------------------------------------------------------------------
+
+
+class Limits:
+    """Settings of the writer, as far as a batch reads them."""
+
+    batch_weight_max = queue_weight_max = 10**9
+    writer_connections = 1
+    retry_total_s = 1.0
+
+
+def run(store: MemoryStore, commands: Sequence[c.Command], sizes: Iterable[int]) -> list[Outcome]:
+    """The outcomes of commands that arrive in groups of these sizes (the last one takes what is left).
+
+    What a batch gives back goes to the front of the next one, as in the writer's queue. A batch that the store refuses,
+    or a command that cannot be decided, is an error here.
+    """
+    return asyncio.run(_run(store, commands, sizes))
+
+
+async def _run(store: MemoryStore, commands: Sequence[c.Command], sizes: Iterable[int]) -> list[Outcome]:
+    stats = Stats()
+    batches = Batches(store, Limits(), stats, store.steps, lambda org_id: None)  # type: ignore[arg-type]
+    loop = asyncio.get_running_loop()
+    waiting = [Waiting(command, keys(command), weight(command), loop.create_future()) for command in commands]
+    left: list[Waiting] = []
+    rest = list(waiting)
+    for size in sizes:
+        batch, rest = left + rest[:size], rest[size:]
+        left = await batches.run(1, batch) if batch else []
+    left += rest
+    while left:
+        left = await batches.run(1, left)
+    outcomes = await asyncio.gather(*(each.future for each in waiting))
+    assert stats.splits == stats.faults == 0, stats
+    return outcomes
+
+
+def one_by_one(store: MemoryStore, commands: Sequence[c.Command]) -> list[Outcome]:
+    return run(store, commands, [1] * len(commands))
+
+
+def result(outcome: Outcome) -> Any:
+    """The result of a command that must have been accepted."""
+    assert isinstance(outcome, Accepted), outcome
+    return outcome.result

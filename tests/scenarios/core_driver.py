@@ -1,0 +1,358 @@
+"""Scenarios on the core: one command at a time in memory, or in any groups through a store that loads only what keys name."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Protocol
+
+from guerdon.core import commands as c
+from guerdon.core.accounts import Figures
+from guerdon.core.decide import decide
+from guerdon.core.outcomes import Accepted, Outcome, Rejected
+from tests.core.world import empty_state
+from tests.model.auditor import audit
+from tests.model.store import MemoryStore, run
+from tests.scenarios.language import OBSERVATIONS, SCALES, Scenario, Step, minor, moment, terms
+
+
+class Rows(Protocol):
+    """Where a finished run's rows can be looked at, by table."""
+
+    def __call__(self, table: str) -> dict[Any, Any]: ...
+
+
+class Translator:
+    """Steps as commands. Names in the scenario become ids that are known beforehand, since commands bring their own."""
+
+    def __init__(self) -> None:
+        self.scales = dict(SCALES)
+        self.ids: dict[str, str] = {}
+        self._count = 0
+        self._prepared: set[str] = set()
+
+    def commands(self, step: Step) -> list[c.Command]:
+        """The commands of one step; those before the last one prepare it and must be accepted."""
+        found = self._prepare(step)
+        found.append(getattr(self, f"_{step.verb}")(step))
+        return found
+
+    def _envelope(self, at: datetime, name: str = "") -> dict[str, Any]:
+        self._count += 1
+        id = f"01900000-0000-7000-8000-{self._count:06x}000000"
+        if name:
+            self.ids.setdefault(name, id)
+        return {"id": id, "at": at, "actor": "till"}
+
+    def _prepare(self, step: Step) -> list[c.Command]:
+        """Assets and the ledger of raw accounts exist from their first use."""
+        found: list[c.Command] = []
+        if step.verb == "program":
+            codes = {"USD": 2, "POINTS": terms(step["terms"]).scale}
+            for code, scale in codes.items():
+                if code not in self._prepared:
+                    found.append(c.CreateAsset(**self._envelope(step.at), code=code, scale=scale))
+                    self.scales[code] = scale
+                    self._prepared.add(code)
+        if step.verb in ("open", "wallet") and "books" not in self._prepared:
+            found.append(c.OpenLedger(**self._envelope(step.at, "books"), name="Books"))
+            self._prepared.add("books")
+        return found
+
+    def points(self, text: str) -> int:
+        return minor(text, self.scales["POINTS"])
+
+    def account(self, name: str) -> str:
+        """An account as a posting names it. A member stands for their points, whose id follows from their joining."""
+        if name.startswith("@"):
+            return name
+        return self.ids[f"account {name}"]
+
+    def _program(self, step: Step) -> c.Command:
+        return c.CreateProgram(
+            **self._envelope(step.at),
+            code=step["name"],
+            name=step["name"],
+            asset="POINTS",
+            policies=terms(step["terms"]).policies,
+        )
+
+    def _change(self, step: Step) -> c.Command:
+        return c.ChangeProgram(
+            **self._envelope(step.at), program=("code", step["name"]), policies=terms(step["terms"]).policies
+        )
+
+    def _open(self, step: Step) -> c.Command:
+        self.scales.setdefault(step["asset"], 0)
+        ledger = self.ids["books"]
+        return c.OpenAccount(**self._envelope(step.at, f"account {step['name']}"), ledger=ledger, asset=step["asset"])
+
+    def _wallet(self, step: Step) -> c.Command:
+        return c.OpenAccount(
+            **self._envelope(step.at, f"account {step['name']}"),
+            ledger=self.ids["books"],
+            asset=step["asset"],
+            member=self.ids[f"member {step['member']}"],
+        )
+
+    def _join(self, step: Step) -> c.Command:
+        name = step["member"]
+        envelope = self._envelope(step.at, f"member {name}")
+        # The event takes the first ordinal, then one account per program and category: regular of the first program.
+        self.ids[f"account {name}"] = f"{envelope['id'][:30]}000002"
+        return c.RegisterMember(**envelope, identifiers=(("external_id", name),))
+
+    def _buy(self, step: Step) -> c.Command:
+        lines = []
+        for line in step["lines"].split(" and "):
+            amount, _, category = line.partition(" of ")
+            categories = (category,) if category else ()
+            lines.append(c.Line(sku=category or "any", quantity=1000, amount=minor(amount, 2), categories=categories))
+        return c.RecordPurchase(
+            **self._envelope(step.at, f"purchase {step['number']}"),
+            number=step["number"],
+            currency="USD",
+            member=None if step["member"] == "a guest" else ("external_id", step["member"]),
+            lines=tuple(lines),
+            program=("code", step["program"]) if step["program"] else None,
+            spend=self.points(step["spend"] or "0"),
+            wallet=self.account(step["wallet"]) if step["wallet"] else "",
+            where=c.Where(
+                event_at=moment(step["event_at"]) if step["event_at"] else None, imported=bool(step["imported"])
+            ),
+        )
+
+    def _return(self, step: Step) -> c.Command:
+        return c.ReturnPurchase(
+            **self._envelope(step.at), purchase=("number", step["purchase"]), number=step["number"]
+        )
+
+    def _redeem(self, step: Step) -> c.Command:
+        return c.Redeem(
+            **self._envelope(step.at, step["reference"]),
+            member=("external_id", step["member"]),
+            points=self.points(step["points"]),
+            reference=step["reference"],
+        )
+
+    def _reverse(self, step: Step) -> c.Command:
+        return c.ReverseRedemption(
+            **self._envelope(step.at),
+            redemption=self.ids[step["reference"]],
+            points=self.points(step["points"]) if step["points"] else None,
+        )
+
+    def _award(self, step: Step) -> c.Command:
+        member = ("external_id", step["member"])
+        return c.Award(**self._envelope(step.at), member=member, points=self.points(step["points"]), reason="goodwill")
+
+    def _expire(self, step: Step) -> c.Command:
+        raise AssertionError("expiry names accounts by number; the driver makes this command")
+
+    def _status(self, step: Step) -> c.Command:
+        member = ("external_id", step["member"])
+        return c.ChangeMember(**self._envelope(step.at), member=member, status=step["status"])  # type: ignore[arg-type]
+
+    def _posting(self, step: Step, **fields: Any) -> c.Posting:
+        scale = self.scales.get(step["asset"], 0)
+        return c.Posting(
+            asset=step["asset"],
+            amount=minor(step["amount"], scale),
+            precision=10**scale,
+            reference=step["reference"],
+            source=self.account(step["source"]),
+            allow_overdraft=bool(step["overdraft"]),
+            queued=bool(step["queued"]),
+            **fields,
+        )
+
+    def _pay(self, step: Step) -> c.Command:
+        posting = self._posting(
+            step, destination=self.account(step["destination"]), inflight=step["kind"] == "pledges"
+        )
+        return c.Post(**self._envelope(step.at, step["reference"]), postings=(posting,))
+
+    def _split(self, step: Step) -> c.Command:
+        legs = []
+        for leg in step["legs"].split(", "):
+            name, _, share = leg.partition(" ")
+            if share == "the rest":
+                legs.append(c.Leg(self.account(name), "left"))
+            elif share.endswith(" %"):
+                legs.append(c.Leg(self.account(name), "percent", minor(share[:-2], 10)))
+            else:
+                legs.append(c.Leg(self.account(name), "fixed", minor(share, self.scales.get(step["asset"], 0))))
+        posting = self._posting(step, destinations=tuple(legs))
+        return c.Post(**self._envelope(step.at, step["reference"]), postings=(posting,), atomic=True)
+
+    def _settle(self, step: Step) -> c.Command:
+        amount = int(step["amount"]) if step["amount"] else None
+        return c.Settle(**self._envelope(step.at), target=self.ids[step["reference"]], amount=amount)
+
+    def _release(self, step: Step) -> c.Command:
+        return c.Release(**self._envelope(step.at), target=self.ids[step["reference"]])
+
+    def _refund(self, step: Step) -> c.Command:
+        return c.Refund(
+            **self._envelope(step.at), target=self.ids[step["reference"]], queued=bool(step["queued"])
+        )
+
+
+class CoreDriver:
+    """One command at a time, everything in memory, an audit after each."""
+
+    def __init__(self) -> None:
+        self._state = empty_state()
+        self._translator = Translator()
+
+    def run(self, scenario: Scenario) -> None:
+        for step in scenario.steps:
+            if step.verb in OBSERVATIONS:
+                observe(step, self._rows, self._translator)
+                continue
+            *before, command = commands(step, self._translator, self._rows)
+            for each in before:
+                assert isinstance(decide(each, self._state), Accepted)
+            outcome = decide(command, self._state)
+            check(step, outcome, self._rows, self._translator)
+            audit(self._rows)
+
+    def _rows(self, table: str) -> dict[Any, Any]:
+        rows: dict[Any, Any] = getattr(self._state, table)
+        return rows
+
+
+class GroupingDriver:
+    """The same commands in random groups, each group loading only what its keys name."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._store = MemoryStore()
+        self._translator = Translator()
+        self._waiting: list[tuple[Step | None, c.Command]] = []
+
+    def run(self, scenario: Scenario) -> None:
+        for step in scenario.steps:
+            if step.verb in OBSERVATIONS:
+                self._flush()
+                observe(step, self._store.rows, self._translator)
+                continue
+            if step.verb == "expire":
+                self._flush()
+            *before, command = commands(step, self._translator, self._store.rows)
+            self._waiting += [(None, each) for each in before]
+            self._waiting.append((step, command))
+        self._flush()
+
+    def _flush(self) -> None:
+        sizes = [self._random.choice((1, 2, 3, 8)) for _ in self._waiting]
+        outcomes = run(self._store, [command for _, command in self._waiting], sizes)
+        for (step, _), outcome in zip(self._waiting, outcomes, strict=True):
+            if step is None:
+                assert isinstance(outcome, Accepted), outcome
+            else:
+                check(step, outcome, self._store.rows, self._translator)
+        self._waiting.clear()
+        audit(self._store.rows)
+
+
+def commands(step: Step, translator: Translator, rows: Rows) -> list[c.Command]:
+    if step.verb != "expire":
+        return translator.commands(step)
+    numbers = tuple(no for no, account in rows("accounts").items() if account.member_no == _member(rows, step))
+    return [c.ExpireLots(**translator._envelope(step.at), accounts=numbers)]
+
+
+# -- what is expected, and what is there --------------------------------------------------------------------------------
+
+
+def check(step: Step, outcome: Outcome, rows: Rows, translator: Translator) -> None:
+    """Whether a step came out as its line says."""
+    if step.refusal == "rejected":
+        assert isinstance(outcome, Accepted), f"{step.where}: {outcome}"
+        made = [rows("transfers")[seq].status for seqs in outcome.result.transfers for seq in seqs]
+        assert made, step.where
+        assert set(made) == {"REJECTED"}, f"{step.where}: {made}"
+        return
+    if step.refusal:
+        assert isinstance(outcome, Rejected), f"{step.where}: {outcome}"
+        assert outcome.code.value == step.refusal, f"{step.where}: {outcome}"
+        return
+    assert isinstance(outcome, Accepted), f"{step.where}: {outcome}"
+    assert outcome.replayed is step.replayed, f"{step.where}: replayed is {outcome.replayed}"
+    for name, value in step.expected:
+        found, scale = _FIGURES[name](outcome.result), 2 if name == "paid" else translator.scales["POINTS"]
+        assert found == minor(value, scale), f"{step.where}: {name} is {found}, not {value}"
+    if step.verb == "pay":
+        statuses = [rows("transfers")[seq].status for seqs in outcome.result.transfers for seq in seqs]
+        assert statuses == ["INFLIGHT" if step["kind"] == "pledges" else "APPLIED"], f"{step.where}: {statuses}"
+
+
+_FIGURES: dict[str, Callable[[Any], int]] = {
+    "paid": lambda result: result.paid,
+    "earned": lambda result: sum(earned.points for earned in result.earned),
+    "spent": lambda result: result.spent_points,
+    "returned": lambda result: result.returned_points,
+    "restored": lambda result: result.restored_points,
+    "written off": lambda result: result.written_off,
+    "expired": lambda result: result.expired,
+    "balance": lambda result: result.balance,
+}
+
+
+def observe(step: Step, rows: Rows, translator: Translator) -> None:
+    """Whether what can be seen now is what the line says."""
+    if step.verb == "ledger":
+        member_no = _member(rows, step)
+        events = [event for _, event in sorted(rows("events").items()) if event.member_no == member_no]
+        seen = ", ".join(f"{event.name} {event.points:+d}" for event in events)
+        assert seen == step["events"], f"{step.where}: {seen}"
+    elif step.verb == "figures":
+        asset = step["asset"] or ("USD" if step["name"].startswith("@Revenue") else "POINTS")
+        figures = _internal(rows, step["name"], asset)
+        scale = translator.scales.get(asset, 0)
+        assert (figures.debit, figures.credit) == (minor(step["debit"], scale), minor(step["credit"], scale)), (
+            f"{step.where}: {figures}"
+        )
+    elif step.verb == "account":
+        id = translator.ids[f"account {step['name']}"]
+        account = next(account for account in rows("accounts").values() if account.id == id)
+        balance = rows("figures")[account.no].balance
+        assert balance == minor(step["amount"], translator.scales.get(account.asset, 0)), f"{step.where}: {balance}"
+    else:
+        _observe_points(step, rows, translator)
+
+
+def _observe_points(step: Step, rows: Rows, translator: Translator) -> None:
+    member_no, category = _member(rows, step), step["category"] or "regular"
+    account = min(
+        (a for a in rows("accounts").values() if (a.member_no, a.category) == (member_no, category)),
+        key=lambda account: account.no,
+    )
+    figures = rows("figures")[account.no]
+    overdue = sum(
+        lot.remaining - lot.held
+        for lot in rows("lots").values()
+        if lot.account == account.no and lot.expires_at is not None and lot.expires_at <= step.at
+    )
+    found = {
+        "has": max(0, figures.available - overdue),
+        "holds": figures.inflight_debit,
+        "owes": max(0, -figures.available),
+        "balance": figures.balance,
+    }[step.verb]
+    assert found == translator.points(step["points"]), f"{step.where}: {found}"
+
+
+def _member(rows: Rows, step: Step) -> int:
+    identifier = ("external_id", step["member"])
+    return next(no for no, member in rows("members").items() if identifier in member.identifiers)
+
+
+def _internal(rows: Rows, name: str, asset: str) -> Figures:
+    indicator = name if name.startswith("@") else f"@Points{name.capitalize()}"
+    accounts = rows("accounts").values()
+    no = next((a.no for a in accounts if (a.indicator, a.asset) == (indicator, asset)), 0)
+    figures: Figures = rows("figures").get(no, Figures())
+    return figures

@@ -1,0 +1,222 @@
+"""The words of the scenario files: one line is one step, an observation, or a change of the clock.
+
+    program club: 1 point per 1.00, 10 points buy 1.00, expires after 30 days
+    at 2027-01-05                                  the clock, from here on
+    amy joins
+    amy buys B-1 for 100.00 spending 200           -> paid 80.00, earned 80
+    amy redeems 600 as X-1                         -> insufficient_points
+    amy has 500 points
+    pool has debit 500 credit 200
+
+What follows `->` is expected of the step: a refusal's code, `rejected`, `replayed`, or figures of its result. Without it
+the step must be accepted. A line that nothing understands is an error, so a typing mistake is never a passing test.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from guerdon.core.assets import Rounding
+from guerdon.core.programs import Expiry, Policies, RedemptionRate, Rule
+
+SCALES = {"USD": 2, "EUR": 2}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line: `verb` says what, `words` hold the parts by name, `expected` what must come of it, `at` the clock."""
+
+    verb: str
+    words: dict[str, str]
+    at: datetime
+    where: str
+    expected: tuple[tuple[str, str], ...] = ()
+    refusal: str = ""
+    replayed: bool = False
+
+    def __getitem__(self, name: str) -> str:
+        return self.words.get(name) or ""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    steps: tuple[Step, ...]
+    tags: frozenset[str] = field(default_factory=frozenset)
+
+
+OBSERVATIONS = frozenset({"has", "holds", "owes", "balance", "figures", "account", "ledger"})
+
+_NAME = r"[a-z][a-z_]*"
+_REF = r"[A-Z]+-?[\w-]*"
+_NUMBER = r"-?[\d]+(?:\.\d+)?"
+_WHO = rf"(?:@[\w:]+|{_NAME})"
+
+_PATTERNS: tuple[tuple[str, str], ...] = (
+    ("program", rf"program (?P<name>{_NAME}): (?P<terms>.+)"),
+    ("change", rf"program (?P<name>{_NAME}) becomes: (?P<terms>.+)"),
+    ("open", rf"account (?P<name>{_NAME}) of (?P<asset>[A-Z]+)"),
+    ("wallet", rf"wallet (?P<name>{_NAME}) of (?P<asset>[A-Z]+) for (?P<member>{_NAME})"),
+    ("join", rf"(?P<member>{_NAME}) joins"),
+    (
+        "buy",
+        rf"(?P<member>a guest|{_NAME}) buys (?P<number>{_REF}) for (?P<lines>{_NUMBER}(?: of {_NAME})?"
+        rf"(?: and {_NUMBER}(?: of {_NAME})?)*)(?: in (?P<program>{_NAME}))?(?: spending (?P<spend>{_NUMBER}))?"
+        rf"(?: from (?P<wallet>{_NAME}))?(?: on (?P<event_at>[\d-]+(?: [\d:]+)?))?(?P<imported> by import)?",
+    ),
+    ("return", rf"(?P<purchase>{_REF}) is returned as (?P<number>{_REF})"),
+    ("redeem", rf"(?P<member>{_NAME}) redeems (?P<points>{_NUMBER})(?: as (?P<reference>{_REF}))?"),
+    ("reverse", rf"(?P<reference>{_REF}) is reversed(?: by (?P<points>{_NUMBER}))?"),
+    ("award", rf"(?P<member>{_NAME}) is given (?P<points>{_NUMBER})"),
+    ("expire", rf"what (?P<member>{_NAME}) lost is posted"),
+    ("status", rf"(?P<member>{_NAME}) is (?P<status>blocked|active)"),
+    (
+        "pay",
+        rf"(?P<source>{_WHO}) (?P<kind>pays|pledges) (?P<destination>{_WHO}) (?P<amount>{_NUMBER}) (?P<asset>[A-Z]+)"
+        rf" as (?P<reference>{_REF})(?P<overdraft> with overdraft)?(?P<queued> queued)?",
+    ),
+    (
+        "split",
+        rf"(?P<source>{_WHO}) pays (?P<amount>{_NUMBER}) (?P<asset>[A-Z]+) as (?P<reference>{_REF})"
+        rf"(?P<overdraft> with overdraft)?(?P<queued> queued)?: (?P<legs>.+)",
+    ),
+    ("settle", rf"(?P<reference>{_REF}) is settled(?: for (?P<amount>{_NUMBER}))?"),
+    ("release", rf"(?P<reference>{_REF}) is released"),
+    ("refund", rf"(?P<reference>{_REF}) is refunded(?P<queued> queued)?"),
+    ("has", rf"(?P<member>{_NAME}) has (?P<points>{_NUMBER}) (?:(?P<category>promised|trigger_based) )?points?"),
+    ("holds", rf"(?P<member>{_NAME}) has (?P<points>{_NUMBER}) on hold"),
+    ("owes", rf"(?P<member>{_NAME}) owes (?P<points>{_NUMBER})"),
+    ("balance", rf"the balance of (?P<member>{_NAME}) is (?P<points>{_NUMBER})"),
+    ("ledger", rf"the ledger of (?P<member>{_NAME}) reads (?P<events>.+)"),
+    (
+        "figures",
+        rf"(?P<name>@[\w:]+|pool|returned|reversed|expired)(?: in (?P<asset>[A-Z]+))? has debit (?P<debit>{_NUMBER})"
+        rf" credit (?P<credit>{_NUMBER})",
+    ),
+    ("account", rf"account (?P<name>{_NAME}) has (?P<amount>{_NUMBER})"),
+)
+_COMPILED = tuple((verb, re.compile(pattern)) for verb, pattern in _PATTERNS)
+
+_FIGURE = re.compile(rf"(paid|earned|returned|restored|written off|expired|balance|spent) ({_NUMBER})")
+
+
+class Misread(Exception):
+    """A line that is no word of the language."""
+
+
+def scenarios(folder: Path) -> list[Scenario]:
+    """Every scenario of every file, in order."""
+    return [scenario for path in sorted(folder.glob("*.txt")) for scenario in read(path.stem, path.read_text("utf-8"))]
+
+
+def read(stem: str, text: str) -> Iterator[Scenario]:
+    """The scenarios of a text. Each begins with a line `== name [tags]`."""
+    name, tags, steps, clock = "", frozenset[str](), list[Step](), datetime(2027, 1, 1, 12, tzinfo=UTC)
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.partition("#")[0].strip()
+        heading = re.fullmatch(r"== (.+?)(?: \[(.+)\])?", line)
+        if heading:
+            if steps:
+                yield Scenario(f"{stem}: {name}", tuple(steps), tags)
+            name, tags, steps = heading[1], frozenset((heading[2] or "").split(", ")) - {""}, []
+            clock = datetime(2027, 1, 1, 12, tzinfo=UTC)
+        elif line.startswith("at "):
+            clock = moment(line[3:])
+        elif line:
+            clock += timedelta(seconds=1)
+            steps.append(_step(line, clock, f"{stem}.txt:{number}"))
+    if steps:
+        yield Scenario(f"{stem}: {name}", tuple(steps), tags)
+
+
+def moment(text: str) -> datetime:
+    """`2027-01-05` is noon; `2027-01-05 23:59:59` is exact. UTC."""
+    return datetime.fromisoformat(text if " " in text else f"{text} 12:00").replace(tzinfo=UTC)
+
+
+def _step(line: str, clock: datetime, where: str) -> Step:
+    said, _, expected = (part.strip() for part in line.partition("->"))
+    for verb, pattern in _COMPILED:
+        match = pattern.fullmatch(said)
+        if match:
+            words = {key: value for key, value in match.groupdict().items() if value is not None}
+            return Step(verb, words, clock, where, **_expectation(expected, where))
+    raise Misread(f"{where}: {line}")
+
+
+def _expectation(text: str, where: str) -> dict[str, Any]:
+    if not text:
+        return {}
+    if text == "replayed":
+        return {"replayed": True}
+    figures = _FIGURE.findall(text)
+    if figures and ", ".join(f"{name} {value}" for name, value in figures) == text:
+        return {"expected": tuple(figures)}
+    if re.fullmatch(r"[a-z_]+", text):
+        return {"refusal": text}
+    raise Misread(f"{where}: -> {text}")
+
+
+def minor(text: str, scale: int) -> int:
+    """`100.00` at scale 2 is 10000; more decimals than the scale has are an error."""
+    whole, _, decimals = text.lstrip("-").partition(".")
+    assert len(decimals) <= scale, text
+    return int(whole + decimals.ljust(scale, "0")) * (-1 if text.startswith("-") else 1)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """A program's terms as a scenario gives them, and the scale of its points."""
+
+    policies: Policies
+    scale: int
+
+
+def terms(text: str) -> Terms:
+    """`1 point per 1.00, 10 points buy 1.00, expires after 30 days, in Europe/Berlin, shortfalls are written off`."""
+    scale = 0
+    rules: list[Rule] = []
+    values: dict[str, Any] = {"currency": "USD"}
+    for term in text.split(", "):
+        code = f"rule_{len(rules) + 1}"
+        if match := re.fullmatch(r"points have (\d) decimals", term):
+            scale = int(match[1])
+        elif match := re.fullmatch(
+            rf"({_NUMBER})( promised)? points? (?:per ({_NUMBER})( in proportion)?|(per bill))(?: on ({_NAME}))?", term
+        ):
+            rules.append(
+                Rule(
+                    code=code,
+                    kind="fixed" if match[5] else "per_amount",
+                    points=minor(match[1], scale),
+                    amount=minor(match[3], 2) if match[3] else 1,
+                    mode="proportional" if match[4] else "step",
+                    category="promised" if match[2] else "regular",
+                    categories=(match[6],) if match[6] else (),
+                )
+            )
+        elif match := re.fullmatch(rf"x({_NUMBER})(?: on ({_NAME}))?", term):
+            categories = (match[2],) if match[2] else ()
+            rules.append(
+                Rule(code=code, kind="multiplier", points=minor(match[1], 1), amount=10, categories=categories)
+            )
+        elif match := re.fullmatch(rf"({_NUMBER}) points? buy ({_NUMBER})", term):
+            values["redemption_rate"] = RedemptionRate(minor(match[1], scale), minor(match[2], 2))
+        elif match := re.fullmatch(r"expires after (\d+) (day|month)s?", term):
+            values["expiry"] = Expiry(kind="days" if match[2] == "day" else "months", count=int(match[1]))
+        elif match := re.fullmatch(r"in (\w+/\w+)", term):
+            values["timezone"] = match[1]
+        elif match := re.fullmatch(r"rounded (half_even|half_up|down|up)", term):
+            values["rounding"] = Rounding(match[1])
+        elif match := re.fullmatch(rf"at least ({_NUMBER}) points? at a time", term):
+            values["minimum_redemption"] = minor(match[1], scale)
+        elif term == "shortfalls are written off":
+            values["on_shortfall"] = "write_off"
+        else:
+            raise Misread(term)
+    return Terms(Policies(rules=tuple(rules), **values), scale)
