@@ -69,6 +69,8 @@ def book(
     source_floor, destination_floor = s.floor, d.floor
     if lower_floor and source_floor is not None:
         source_floor = min(source_floor, sc - sd - sid)
+    elif source_floor:
+        source_floor = max(source_floor, min(0, sc - sd - sid))
     if destination_floor:
         destination_floor = min(0, dc - dd - did)
     source_version, destination_version = s.version + 1, d.version + 1

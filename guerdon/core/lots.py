@@ -174,6 +174,30 @@ def take(
     return amount
 
 
+def refill(state: State, moves: list[LotMove], event_seq: int, lot: Lot, amount: int) -> list[int]:
+    """Give back to a lot what was taken from it. What no longer counts as spent there, because a return has moved the
+    spending elsewhere meanwhile, becomes a lot of its own with the same end. Returns the lots that have it now.
+    """
+    touched: list[int] = []
+    part = min(amount, lot.redeemed)
+    if part:
+        touched.append(change(state, moves, lot, "refill", part).no)
+    if amount > part:
+        again = open_lot(
+            state,
+            moves,
+            lot.account,
+            event_seq,
+            amount - part,
+            earned_at=lot.earned_at,
+            expires_at=lot.expires_at,
+            rule=lot.rule,
+            version=lot.version,
+        )
+        touched.append(again.no)
+    return touched
+
+
 def repay(state: State, moves: list[LotMove], opened: list[int], owed: int) -> None:
     """Let newly credited lots (by number) cover at once what the account owed before the credit."""
     for no in opened:

@@ -174,8 +174,7 @@ def restore(
         skip -= passed
         part = min(rest, size - passed)
         if part:
-            lots.change(state, booking.moves, _lot(state, move.lot), "refill", part)
-            filled.append(move.lot)
+            filled += lots.refill(state, booking.moves, booking.seq, _lot(state, move.lot), part)
             rest -= part
     booking.move(from_account, account_no, points)
     lots.repay(state, booking.moves, filled, debt)

@@ -151,8 +151,7 @@ def _credit_lots(
             raise NotLoaded(("lot", move.lot))
         part = min(move.amount, amount)
         if part and lot.account == account.no:
-            lots.change(state, booking.moves, lot, "refill", part)
-            touched.append(lot.no)
+            touched += lots.refill(state, booking.moves, booking.seq, lot, part)
             amount -= part
     if amount:
         program = program_of(state, account.no)
