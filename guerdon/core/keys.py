@@ -119,7 +119,7 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
         ("programs",),
         *(("internal", internal_name(role, first, x.code), x.asset) for role in ROLES for first in (True, False)),
     ],
-    c.RegisterMember: lambda x: [("programs",), *_identifiers(x)],
+    c.RegisterMember: lambda x: [("programs",) if x.enrol else ("member", "id", x.id), *_identifiers(x)],
     c.ChangeMember: lambda x: [("member", *x.member), *_identifiers(x)],
     c.RemoveMember: lambda x: [("member", *x.member)],
     c.RecordPurchase: _purchase,

@@ -64,8 +64,10 @@ def normalise(kind: str, value: str) -> str:
 
 def register(state: State, command: RegisterMember) -> Outcome:
     """Register a person, open three accounts per program and book `CustomerRegistration`; or, raw, just the
-    identity.
+    identity, whose id may be the caller's own.
     """
+    if not command.enrol and state.find(("member", "id", command.id)) is not None:
+        return Rejected(Rejection.IDENTIFIER_TAKEN, "identity_id", {"identity_id": command.id})
     for kind, value in command.identifiers:
         taken = state.find(("member", kind, value))
         if taken is not None:

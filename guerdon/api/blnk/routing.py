@@ -35,6 +35,7 @@ Handler = Callable[..., Awaitable[Any]]
 H = TypeVar("H", bound=Handler)
 
 DEFAULT_ORGANISATION = "default"
+_READ_ANYWAY = 8
 _ACTIONS = {"GET": "read", "HEAD": "read", "POST": "write", "PUT": "write", "DELETE": "delete"}
 log = structlog.get_logger("guerdon.blnk")
 
@@ -306,20 +307,23 @@ def _unauthorised(problem: Problem) -> BlnkError:
 
 
 async def _body(headers: dict[bytes, bytes], receive: Receive, bytes_max: int) -> bytes:
+    """The whole body. One that is too large is read to its end, within reason, so that the client hears why."""
     length = headers.get(b"content-length", b"0")
-    if length.isdigit() and int(length) > bytes_max:
+    if length.isdigit() and int(length) > bytes_max * _READ_ANYWAY:
         raise _too_large(bytes_max)
     parts: list[bytes] = []
     size, more = 0, True
-    while more:
+    while more and size <= bytes_max * _READ_ANYWAY:
         message = await receive()
         if message["type"] == "http.disconnect":
             break
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > bytes_max:
-            raise _too_large(bytes_max)
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size <= bytes_max:
+            parts.append(part)
         more = message.get("more_body", False)
+    if size > bytes_max:
+        raise _too_large(bytes_max)
     return b"".join(parts)
 
 

@@ -1,22 +1,21 @@
-"""The Blnk-compatible API over a real writer and database, without a port."""
+"""The Blnk-compatible API of a real server, spoken to over HTTP: one server per file, one organisation per test."""
 
 from __future__ import annotations
 
-import asyncio
+import itertools
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
-from urllib.parse import unquote
 
+import httpx2
 import pytest
 
-from guerdon.app import Application
-from guerdon.installation import Installation
-from guerdon.settings import Settings
-from tests.conftest import Database
+from guerdon.store.embedded import Embedded
+from tests.api.conftest import ADMIN_KEY, served
+from tests.conftest import addresses, drop_database
 
-ADMIN_KEY = "gd_admin_of_the_tests"
+_numbers = itertools.count(1)
 
 
 class Answer:
@@ -36,39 +35,20 @@ class Answer:
 
 
 class Client:
-    """Speaks to the endpoint as an SDK would."""
+    """Speaks to `/blnk` as an SDK would, in an organisation of its own."""
 
-    def __init__(self, application: Application) -> None:
-        self._application = application
+    def __init__(self, http: httpx2.AsyncClient, organisation: str) -> None:
+        self._http = http
+        self.organisation = organisation
         self.key = ADMIN_KEY
 
     async def request(self, method: str, path: str, body: Any = None) -> Answer:
-        target, _, query = f"/blnk{path}".partition("?")
+        headers = {"x-blnk-key": self.key} if self.key else {}
+        if self.key == ADMIN_KEY:
+            headers["guerdon-organisation"] = self.organisation
         payload = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        sent: list[dict[str, Any]] = []
-        given = [{"type": "http.request", "body": payload, "more_body": False}]
-
-        async def receive() -> dict[str, Any]:
-            return given.pop() if given else {"type": "http.disconnect"}
-
-        async def send(message: dict[str, Any]) -> None:
-            sent.append(message)
-
-        scope = {
-            "type": "http",
-            "method": method,
-            "http_version": "1.1",
-            "scheme": "http",
-            "root_path": "",
-            "server": ("testserver", 80),
-            "client": ("testclient", 1),
-            "path": unquote(target),
-            "raw_path": target.encode(),
-            "query_string": query.encode(),
-            "headers": [(b"x-blnk-key", self.key.encode())] if self.key else [],
-        }
-        await self._application(scope, receive, send)
-        return Answer(sent[0]["status"], sent[1]["body"])
+        answer = await self._http.request(method, f"/blnk{path}", content=payload, headers=headers)
+        return Answer(answer.status_code, answer.content)
 
     async def get(self, path: str) -> Answer:
         return await self.request("GET", path)
@@ -82,6 +62,13 @@ class Client:
     async def delete(self, path: str) -> Answer:
         return await self.request("DELETE", path)
 
+    async def v1(self, method: str, path: str, body: Any = None) -> Any:
+        """The same organisation through `/v1`; success is expected."""
+        headers = {"authorization": f"Bearer {ADMIN_KEY}", "guerdon-organisation": self.organisation}
+        answer = await self._http.request(method, f"/v1{path}", json=body, headers=headers)
+        assert answer.is_success, answer.text
+        return answer.json() if answer.content else None
+
     # -- an organisation to work with
 
     async def balance(self, currency: str = "USD") -> str:
@@ -92,7 +79,7 @@ class Client:
         return str(made["balance_id"])
 
     async def transact(self, reference: str, amount: int, source: str, destination: str, **more: Any) -> Answer:
-        """A transaction of `amount` cents, from anywhere the overdraft is allowed unless told otherwise."""
+        """A transaction of `amount` cents; internal balances may be overdrawn unless told otherwise."""
         body = {
             "precise_amount": amount,
             "precision": 100,
@@ -106,28 +93,25 @@ class Client:
         return await self.post("/transactions", body | more)
 
     async def outcome(self, reference: str) -> Answer:
+        """What became of a queued transaction."""
         return await self.get(f"/transactions/reference/{reference}_q")
 
 
+@pytest.fixture(scope="module")
+def server_url(cluster: Embedded, template: str) -> Iterator[str]:
+    """The address of a server that the tests of one file share."""
+    name = f"blnk_{os.getpid()}_{next(_numbers)}"
+    cluster.make_database(name, template)
+    with served(addresses(cluster, name)) as url:
+        yield url
+    drop_database(cluster, name)
+
+
 @pytest.fixture
-async def blnk(database: Database) -> AsyncIterator[Client]:
-    settings = Settings(database_url=database.app_dsn, admin_key=ADMIN_KEY)
-    installation = Installation(database.owner_dsn, database.app_dsn, ADMIN_KEY, b"pepper of the tests")
-    application = Application(settings, installation)
-    async with running(application):
-        yield Client(application)
-
-
-@asynccontextmanager
-async def running(application: Application) -> AsyncIterator[None]:
-    """The application between its start and its end, by the ASGI lifespan protocol."""
-    told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    said: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
-    life = asyncio.create_task(application(scope, told.get, said.put))
-    await told.put({"type": "lifespan.startup"})
-    started = await said.get()
-    assert started["type"] == "lifespan.startup.complete", started
-    yield
-    await told.put({"type": "lifespan.shutdown"})
-    await life
+async def blnk(server_url: str) -> AsyncIterator[Client]:
+    async with httpx2.AsyncClient(base_url=server_url, timeout=20) as http:
+        code = f"org-{next(_numbers)}"
+        body = {"code": code, "name": "Test"}
+        made = await http.post("/v1/organisations", json=body, headers={"authorization": f"Bearer {ADMIN_KEY}"})
+        assert made.status_code == 201, made.text
+        yield Client(http, code)

@@ -320,7 +320,9 @@ async def test_a_held_batch_ends_by_its_id(blnk: Client) -> None:
 
 
 async def test_a_bulk_item_that_is_not_valid_is_named_by_its_index(blnk: Client) -> None:
-    answer = await blnk.post("/transactions/bulk", {"transactions": [item("a", 1, "@A", "@B"), item("", 1, "@A", "@B")]})
+    answer = await blnk.post(
+        "/transactions/bulk", {"transactions": [item("a", 1, "@A", "@B"), item("", 1, "@A", "@B")]}
+    )
     assert (answer.status, answer["errors"]) == (400, "transactions[1]: reference: cannot be blank.")
     assert answer["error_detail"]["details"] == {"index": 1}
     assert (await blnk.post("/transactions/bulk", {"transactions": []})).code == "TXN_BULK_EMPTY"
