@@ -24,6 +24,7 @@ import random
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any, NamedTuple, Protocol
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import errors
@@ -108,6 +109,7 @@ class Batches:
         self._steps = steps
         self._announce = announce
         self._configs: dict[int, Any] = {}
+        self._batches_on: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
     async def run(self, org_id: int, batch: list[Waiting]) -> list[Waiting]:
         """See each command answered, but those returned: they go to the front of the next batch."""
@@ -151,6 +153,7 @@ class Batches:
         deciding = True
         try:
             async with self._pool.connection() as conn:
+                await self._renew_plans(conn)
                 state = await self._steps.load(conn, org_id, keys, now=now, configs=self._configs)
                 answers = await self._decide(part, state)
                 left = part[len(answers) :]
@@ -165,6 +168,16 @@ class Batches:
         if len(left) > 1:
             await self._look_ahead(left, state)
         return left
+
+    async def _renew_plans(self, conn: Any) -> None:
+        """Drop a connection's plans after its 1st, 2nd, 4th, 8th ... batch.
+
+        A plan is kept with its statement, and one made while a table was empty may read all of it, until autovacuum
+        has analysed the table a minute later. This bounds how much it can grow meanwhile, at next to no cost.
+        """
+        batches = self._batches_on[conn] = self._batches_on.get(conn, -1) + 1
+        if batches & (batches - 1) == 0 and batches:
+            await conn.execute("discard plans")
 
     async def _decide(self, part: list[Waiting], state: State) -> list[Answer]:
         """Outcomes in order; fewer than commands when one of them asked for a row that was not loaded."""

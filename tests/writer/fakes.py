@@ -57,7 +57,7 @@ class FakeState:
         del self.journal[mark:]
 
 
-@dataclass
+@dataclass(eq=False)
 class FakeDatabase:
     """What was committed, per organisation, and how each of the batches looked that were saved.
 
@@ -88,6 +88,9 @@ class FakeDatabase:
 
     async def check(self) -> None:
         self.checks += 1
+
+    async def execute(self, statement: str) -> None:
+        assert statement == "discard plans"
 
     # the steps
 

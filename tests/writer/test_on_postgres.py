@@ -4,6 +4,7 @@ each other."""
 from __future__ import annotations
 
 import asyncio
+import random
 import sys
 from typing import Any
 
@@ -109,6 +110,7 @@ async def test_a_backend_killed_around_the_commit_does_nothing_twice(database: D
 
 async def test_backends_killed_all_the_time_lose_nothing_and_double_nothing(database: Database) -> None:
     done = 0
+    chance = random.Random(1)
 
     async with world(database.app_dsn, database.superuser_dsn, retry_total_s=60.0) as w:
 
@@ -120,20 +122,25 @@ async def test_backends_killed_all_the_time_lose_nothing_and_double_nothing(data
                 done += 1
 
         async def kill() -> None:
+            """Whenever a batch went through, at some moment of one of the next."""
             killer = await psycopg.AsyncConnection.connect(database.superuser_dsn, autocommit=True)
             async with killer:
                 while True:
+                    batches = w.writer.stats.batches
+                    while w.writer.stats.batches == batches:
+                        await asyncio.sleep(0.001)
+                    await asyncio.sleep(chance.uniform(0, 0.03))
                     await killer.execute(
                         "select pg_terminate_backend(pid) from pg_stat_activity"
                         " where application_name = 'writer' and datname = current_database()"
                     )
-                    await asyncio.sleep(0.1)
 
         killing = asyncio.create_task(kill())
         await asyncio.gather(*(post(w.members[n % 3]) for n in range(12)))
         killing.cancel()
         assert done == 720
         assert w.writer.stats.retries > 0
+        assert w.writer.stats.doubts > 0
         assert w.one(AWARDS) == 720
         assert w.points() == 720
         w.assert_whole()

@@ -2,9 +2,9 @@
 -- them back goes by the keys, so order matters only where it is written. An account brings its figures along, and in
 -- one JSON text those of its lots that are asked for: all open ones, or only those whose time is over.
 --
--- A plan is made once for each connection, often while the tables are still empty, and then every way to read a table
--- looks equally cheap. So each statement leaves only one way: a list of keys is `= any(array(...))`, which goes into an
--- index, and a join is lateral with `offset 0`, which looks up row by row. `tests/store/test_plans.py` reads the plans.
+-- Plans are kept, also those made while a table was empty and every way to read it looked equally cheap. So that none
+-- of them reads a whole table once for each key, joins are lateral with `offset 0`, which looks up row by row; lists of
+-- keys are `= any(array(...))`, which goes into an index. `tests/store/test_plans.py` reads the plans.
 
 -- enter --
 -- says whose rows this transaction may see, and that arrays of keys are for indexes: a plan made once, without guesses
@@ -74,11 +74,13 @@ where a.org_id = %(org)s::bigint and a.role <> ''
 -- include account_columns
 where a.org_id = %(org)s::bigint and a.no = any(array(
     select unnest(array[t.source, t.destination])
-    from events e
+    from unnest(%(seqs)s::bigint[]) as asked (seq)
+    cross join lateral (
+        select x.transfers from events x where x.org_id = %(org)s::bigint and x.seq = asked.seq offset 0) e
+    cross join lateral generate_series(asked.seq + 1, asked.seq + e.transfers) as made (seq)
     cross join lateral (
         select x.source, x.destination from transfers x
-        where x.org_id = %(org)s::bigint and x.seq > e.seq and x.seq <= e.seq + e.transfers offset 0) t
-    where e.org_id = %(org)s::bigint and e.seq = any(%(seqs)s::bigint[])))
+        where x.org_id = %(org)s::bigint and x.seq = made.seq offset 0) t))
 
 -- accounts_of_members --
 -- all accounts of the members asked for, wallets too
@@ -130,8 +132,10 @@ where l.org_id = %(org)s::bigint and l.account = any(%(nos)s::bigint[]) and l.re
 -- include lot_columns
 where l.org_id = %(org)s::bigint and l.no = any(array(
     select (move ->> 0)::bigint
-    from events e, jsonb_array_elements(e.lot_moves::jsonb) as move
-    where e.org_id = %(org)s::bigint and e.seq = any(%(seqs)s::bigint[]) and e.lot_moves <> ''))
+    from unnest(%(seqs)s::bigint[]) as asked (seq)
+    cross join lateral (
+        select x.lot_moves from events x where x.org_id = %(org)s::bigint and x.seq = asked.seq offset 0) e
+    cross join lateral jsonb_array_elements(nullif(e.lot_moves, '')::jsonb) as move))
 
 -- ledgers --
 -- ledgers by id
@@ -148,19 +152,24 @@ from transfers t
 -- transfers of an id, of a request, or under a parent, in order
 -- include transfer_columns
 where t.org_id = %(org)s::bigint and t.seq = any(array(
-    select seq from transfers where org_id = %(org)s::bigint and id = any(%(ids)s::uuid[])
-    union all
-    select seq from transfers where org_id = %(org)s::bigint and request_id = any(%(ids)s::uuid[])
-    union all
-    select seq from transfers where org_id = %(org)s::bigint and parent = any(%(ids)s::uuid[])))
+    select named.seq
+    from unnest(%(ids)s::uuid[]) as asked (id)
+    cross join lateral (
+        (select x.seq from transfers x where x.org_id = %(org)s::bigint and x.id = asked.id offset 0)
+        union all
+        (select x.seq from transfers x where x.org_id = %(org)s::bigint and x.request_id = asked.id offset 0)
+        union all
+        (select x.seq from transfers x where x.org_id = %(org)s::bigint and x.parent = asked.id offset 0)) named))
 order by t.seq
 
 -- transfers_of_events --
 -- all transfers of some events, in order
 -- include transfer_columns
 where t.org_id = %(org)s::bigint and t.seq = any(array(
-    select generate_series(e.seq + 1, e.seq + e.transfers)
-    from events e where e.org_id = %(org)s::bigint and e.seq = any(%(seqs)s::bigint[])))
+    select generate_series(asked.seq + 1, asked.seq + e.transfers)
+    from unnest(%(seqs)s::bigint[]) as asked (seq)
+    cross join lateral (
+        select x.transfers from events x where x.org_id = %(org)s::bigint and x.seq = asked.seq offset 0) e))
 order by t.seq
 
 -- references --
@@ -184,9 +193,10 @@ from scheduled where org_id = %(org)s::bigint and seq = any(%(seqs)s::bigint[])
 
 -- events --
 -- events by sequence number
-select seq, id::text, name, member_no, event_at, recorded_at, transfers, points, mirrors, source, store_no, till_no,
-       program_no, purchase_no, reference, actor, reason, entries, body, lot_moves
-from events where org_id = %(org)s::bigint and seq = any(%(seqs)s::bigint[])
+select e.seq, e.id::text, e.name, e.member_no, e.event_at, e.recorded_at, e.transfers, e.points, e.mirrors, e.source,
+       e.store_no, e.till_no, e.program_no, e.purchase_no, e.reference, e.actor, e.reason, e.entries, e.body, e.lot_moves
+from unnest(%(seqs)s::bigint[]) as asked (seq)
+cross join lateral (select * from events x where x.org_id = %(org)s::bigint and x.seq = asked.seq offset 0) e
 
 -- purchases --
 -- purchases by id, number or bill number, each with the redemption that paid for a part of it
@@ -199,9 +209,13 @@ from purchases p
 left join lateral (
     select * from redemptions x where x.org_id = %(org)s::bigint and x.id = p.redemption_id offset 0) r on true
 where p.org_id = %(org)s::bigint and p.no = any(array(
-    select no from purchases where org_id = %(org)s::bigint and number = any(%(texts)s::text[])
+    select p.no from unnest(%(texts)s::text[]) as asked (number)
+    cross join lateral (
+        select x.no from purchases x where x.org_id = %(org)s::bigint and x.number = asked.number offset 0) p
     union all
-    select no from purchases where org_id = %(org)s::bigint and id = any(%(ids)s::uuid[])
+    select p.no from unnest(%(ids)s::uuid[]) as asked (id)
+    cross join lateral (
+        select x.no from purchases x where x.org_id = %(org)s::bigint and x.id = asked.id offset 0) p
     union all
     select unnest(%(nos)s::bigint[])))
 
@@ -251,8 +265,9 @@ cross join lateral (
 
 -- api_keys --
 -- keys of this organisation; the table itself is open to look-ups that do not know whose key they hold
-select id::text, name, owner, scopes, hash, created_at, expires_at, revoked_at
-from api_keys where org_id = %(org)s::bigint and id = any(%(ids)s::uuid[])
+select k.id::text, k.name, k.owner, k.scopes, k.hash, k.created_at, k.expires_at, k.revoked_at
+from unnest(%(ids)s::uuid[]) as asked (id)
+cross join lateral (select * from api_keys x where x.org_id = %(org)s::bigint and x.id = asked.id offset 0) k
 
 -- config_assets --
 -- every asset
