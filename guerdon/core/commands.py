@@ -142,6 +142,15 @@ class Refund(Command, frozen=True, kw_only=True):
     meta: str = ""
 
 
+class Preview(Command, frozen=True, kw_only=True):
+    """Say what commands of the raw ledger would do, and do nothing. With `cumulative` each sees what those before it
+    would have done.
+    """
+
+    of: tuple[Post | Settle | Release | Refund, ...]
+    cumulative: bool = False
+
+
 class RunScheduled(Command, frozen=True, kw_only=True):
     """Decide a scheduled posting, or settle a hold that asked to be settled, now that it is due. Running it twice
     does nothing.

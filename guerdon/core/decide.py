@@ -9,8 +9,22 @@ from typing import Any
 
 import msgspec
 
-from guerdon.core import access, holds, ledger, members, metadata, points, postings, purchases, refunds, returns, setup
+from guerdon.core import (
+    access,
+    holds,
+    ledger,
+    members,
+    metadata,
+    points,
+    postings,
+    previews,
+    purchases,
+    refunds,
+    returns,
+    setup,
+)
 from guerdon.core import commands as c
+from guerdon.core.assets import AMOUNT_MAX
 from guerdon.core.content import fingerprint
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.results import AnyResult
@@ -25,10 +39,9 @@ def decide(command: c.Command, state: State) -> Outcome:
     """
     mark = state.begin(command.id, command.at, command.actor)
     try:
-        if not command.key:
-            outcome = DECISIONS[type(command)](state, command)
-        else:
+        if command.key:
             return _once(command, state, mark)
+        outcome = _first(command, state)
     except BaseException:
         state.rollback(mark)
         raise
@@ -39,6 +52,13 @@ def decide(command: c.Command, state: State) -> Outcome:
     return outcome
 
 
+def _first(command: c.Command, state: State) -> Outcome:
+    try:
+        return DECISIONS[type(command)](state, command)
+    except ledger.AmountOutOfRange:
+        return Rejected(Rejection.AMOUNT_OUT_OF_RANGE, "", {"maximum": str(AMOUNT_MAX)})
+
+
 def _once(command: c.Command, state: State, mark: int) -> Outcome:
     """Decide under an idempotency key."""
     said = command.fingerprint or fingerprint(command)
@@ -47,7 +67,7 @@ def _once(command: c.Command, state: State, mark: int) -> Outcome:
         if stored[0] != said:
             return Rejected(Rejection.IDEMPOTENCY_KEY_REUSED, "Idempotency-Key", {"key": command.key})
         return replayed(stored[1])
-    outcome = DECISIONS[type(command)](state, command)
+    outcome = _first(command, state)
     if isinstance(outcome, Rejected):
         state.rollback(mark)
     answer = _answers.encode(outcome).decode()
@@ -85,6 +105,7 @@ DECISIONS: dict[type[c.Command], Callable[[State, Any], Outcome]] = {
     c.Settle: holds.settle,
     c.Release: holds.release,
     c.Refund: refunds.refund,
+    c.Preview: previews.preview,
     c.RunScheduled: postings.run_scheduled,
     c.Annotate: metadata.annotate,
     c.IssueKey: access.issue,

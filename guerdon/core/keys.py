@@ -41,6 +41,8 @@ def weight(command: c.Command) -> int:
     """About how many rows the command writes; at least 1."""
     if isinstance(command, c.Post):
         return sum(max(1, len(p.sources) + len(p.destinations)) for p in command.postings)
+    if isinstance(command, c.Preview):
+        return sum(weight(each) for each in command.of)
     return _WEIGHTS.get(type(command), 2)
 
 
@@ -112,6 +114,7 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
     c.Settle: lambda x: [("transfer", x.target)],
     c.Release: lambda x: [("transfer", x.target)],
     c.Refund: lambda x: [("transfer", x.target), ("reference", f"txn_{x.target}_refund")],
+    c.Preview: lambda x: [key for each in x.of for key in keys(each)],
     c.RunScheduled: lambda x: [("transfer", x.target)],
     c.Annotate: _annotate,
     c.RevokeKey: lambda x: [("key", x.target)],

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from guerdon.core.state import State
 
 
+class AmountOutOfRange(Exception):
+    """A figure would grow larger than the ledger stores. `decide` answers it with the refusal of that name."""
+
+
 # -- booking: the only place where figures change ---------------------------------------------------------------------
 
 
@@ -44,7 +48,8 @@ def book(
     detail: str | None = None,
     lower_floor: bool = False,
 ) -> Transfer:
-    """Make one transfer and change both accounts' figures; everything was checked before.
+    """Make one transfer and change both accounts' figures; everything was checked before, but that no figure grows too
+    large: only absurd histories lead there, so that is checked for all of them here.
 
     `lower_floor` lets the source's floor follow its balance down (a return that the program lets go below zero).
     """
@@ -66,6 +71,8 @@ def book(
     else:
         sid -= amount
         dic -= amount
+    if sd > AMOUNT_MAX or dc > AMOUNT_MAX or sid > AMOUNT_MAX or dic > AMOUNT_MAX:
+        raise AmountOutOfRange
     source_floor, destination_floor = s.floor, d.floor
     if lower_floor and source_floor is not None:
         source_floor = min(source_floor, sc - sd - sid)

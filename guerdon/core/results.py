@@ -5,8 +5,12 @@ answer.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from msgspec import Struct
+
+from guerdon.core.accounts import Figures, Transfer
+from guerdon.core.outcomes import Rejected
 
 
 class Result(Struct, frozen=True, kw_only=True, tag=True):
@@ -43,6 +47,31 @@ class Posted(Result, frozen=True, kw_only=True, gc=False):
 
     transfers: tuple[tuple[int, ...], ...]
     refused: tuple[str | None, ...]
+
+
+class Side(Struct, frozen=True, kw_only=True):
+    """An account as a preview leaves it. `virtual` is true for an internal account that does not exist yet."""
+
+    account_id: str
+    asset: str
+    role: Literal["source", "destination"]
+    virtual: bool
+    before: Figures
+    after: Figures
+
+
+class Projection(Struct, frozen=True, kw_only=True):
+    """What one command would do: the transfers it would make and both sides of them, or why it would be refused."""
+
+    refused: Rejected | None = None
+    transfers: tuple[Transfer, ...] = ()
+    sides: tuple[Side, ...] = ()
+
+
+class Previewed(Result, frozen=True, kw_only=True):
+    """One projection per command. Never stored."""
+
+    items: tuple[Projection, ...]
 
 
 class Earned(Result, frozen=True, kw_only=True):

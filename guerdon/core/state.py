@@ -194,8 +194,18 @@ class State:
             else:
                 table[key] = old
 
+    def changed_since(self, mark: int, table: Table[K, V]) -> dict[K, V | None]:
+        """What rows of a table were before they changed since the mark, None for new ones; in the order of change."""
+        before: dict[K, V | None] = {}
+        for changed, key, old in self._journal[mark:]:
+            if changed is table and key not in before:
+                before[key] = None if old is _MISSING else old
+        return before
+
     def accept(self) -> None:
-        """End an accepted command: time cannot go back behind it."""
+        """End an accepted command: time cannot go back behind what it recorded, if it recorded anything."""
+        if len(self._journal) == (self._accepted[-1][0] if self._accepted else 0):
+            return
         self.last_recorded_at = self.now
         self._accepted.append((len(self._journal), self.now, self._actor))
 

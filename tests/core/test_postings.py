@@ -70,3 +70,26 @@ def test_a_scheduled_posting_of_a_rejected_batch_is_rejected_too() -> None:
     result = world.ok(c.Post, postings=items, atomic=True, batch=True)
     assert [t.status for t in transfers(world, result)] == ["REJECTED", "REJECTED"]
     assert not world.state.scheduled
+
+
+def test_a_preview_says_what_would_happen_and_changes_nothing() -> None:
+    world = World()
+    world.ok(c.Post, postings=(posting("fund", source="@World", destination="@Rich", allow_overdraft=True),))
+    before = (dict(world.state.counters), dict(world.state.figures), dict(world.state.found))
+    spend = world.make(
+        c.Post, postings=(posting("spend", source="@Rich", destination="@Shop", queued=False),), atomic=True
+    )
+    too_much = world.make(
+        c.Post,
+        postings=(posting("more", amount=1, source="@Rich", destination="@Shop", queued=False),),
+        atomic=True,
+    )
+    alone = world.ok(c.Preview, of=(spend, too_much))
+    assert [item.refused for item in alone.items] == [None, None]
+    first, second = world.ok(c.Preview, of=(spend, too_much), cumulative=True).items
+    assert [(side.role, side.virtual, side.after.balance) for side in first.sides] == [
+        ("source", False, 0),
+        ("destination", True, 100),
+    ]
+    assert second.refused.code is Rejection.INSUFFICIENT_FUNDS
+    assert (dict(world.state.counters), dict(world.state.figures), dict(world.state.found)) == before

@@ -10,15 +10,16 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
-from guerdon.api.blnk import filters, postings, rendering, wire
+from guerdon.api.blnk import filters, postings, previews, rendering, wire
 from guerdon.api.blnk.errors import BlnkError, refusal, refused
 from guerdon.api.blnk.filters import FilterBody
 from guerdon.api.blnk.postings import BulkIn, TransactionIn, meta_text
 from guerdon.api.blnk.routing import Answer, Call, Routes
 from guerdon.api.blnk.wire import Number
-from guerdon.core.commands import Command, Post, Posting, Refund, Release, Settle
+from guerdon.core.commands import Post, Posting, Refund, Release, Settle
 from guerdon.core.outcomes import Rejected, Rejection
 
 routes = Routes("transactions")
@@ -26,6 +27,7 @@ routes = Routes("transactions")
 INFLIGHT_MAX = 100
 _UPGRADE = {"BAL_NOT_FOUND": "TXN_NOT_FOUND", "GEN_NOT_FOUND": "TXN_NOT_FOUND"}
 _ROLLED_BACK = ". All transactions in this batch have been rolled back."
+_INDEPENDENT = "each item is projected against the balances as they stand, whatever the others would do"
 _INFLIGHT_CODES = {
     "TXN_NOT_FOUND": "NOT_FOUND",
     "TXN_ALREADY_VOIDED": "ALREADY_VOIDED",
@@ -74,7 +76,9 @@ class CommitsIn(Struct):
 
 @routes.post("/transactions")
 async def create_transaction(call: Call, body: TransactionIn) -> Any:
-    posting = postings.posting(body, queued=not body.skip_queue)
+    posting = postings.posting(body, queued=not (body.skip_queue or body.dry_run))
+    if body.dry_run:
+        return Answer(200, (await _projected(call, [posting], cumulative=False))[0])
     command = Post(postings=(posting,), atomic=True, **call.common())
     posted = await call.submit(command, upgrade=_UPGRADE)
     rows = await call.reader.transactions_by_seq(call.org_id, posted.transfers[0])
@@ -85,6 +89,12 @@ async def create_transaction(call: Call, body: TransactionIn) -> Any:
 async def create_bulk(call: Call, body: BulkIn) -> Answer:
     """One database transaction. With `atomic` its items stand or fall together; without, each on its own."""
     items = tuple(postings.bulk(body))
+    if body.dry_run:
+        cumulative = bool(body.skip_queue)
+        results = await _projected(call, items, cumulative=cumulative)
+        notes = () if cumulative else (_INDEPENDENT,)
+        shown = previews.many(results, cumulative=cumulative, atomic=bool(body.atomic), notes=notes)
+        return Answer(200, shown)
     command = Post(postings=items, atomic=bool(body.atomic), batch=True, **call.common())
     batch = {"batch_id": f"bulk_{command.id}"}
     outcome = await call.outcome(command)
@@ -102,6 +112,14 @@ async def create_bulk(call: Call, body: BulkIn) -> Answer:
     return Answer(201, {**batch, "status": status, "transaction_count": len(items)})
 
 
+async def _projected(call: Call, items: Iterable[Posting], *, cumulative: bool) -> list[dict[str, Any]]:
+    """What each posting would do if it were decided at once."""
+    asked = [msgspec.structs.replace(item, queued=False) for item in items]
+    commands = tuple(Post(postings=(item,), atomic=True, **call.common()) for item in asked)
+    found = await previews.projections(call, commands, cumulative=cumulative)
+    return [previews.posting(item, posting) for item, posting in zip(found, asked, strict=True)]
+
+
 def _first_failure(items: tuple[Posting, ...], codes: Iterable[str | None]) -> tuple[str, str] | None:
     for posting, code in zip(items, codes, strict=True):
         if code is not None:
@@ -112,14 +130,18 @@ def _first_failure(items: tuple[Posting, ...], codes: Iterable[str | None]) -> t
 
 
 @routes.post("/refund-transaction/{transaction_id}", optional=True)
-async def refund_transaction(call: Call, transaction_id: str, body: RefundIn) -> dict[str, Any]:
+async def refund_transaction(call: Call, transaction_id: str, body: RefundIn) -> Any:
+    target = plain_target(transaction_id)
     command = Refund(
-        target=plain_target(transaction_id),
-        queued=not body.skip_queue,
+        target=target,
+        queued=not (body.skip_queue or body.dry_run),
         description=body.description or "",
         meta=meta_text(body.meta_data),
         **call.common(),
     )
+    if body.dry_run:
+        (item,) = await previews.projections(call, (command,))
+        return Answer(200, previews.ending(item, "", await call.reader.precision(call.org_id, target)))
     posted = await call.submit(command, upgrade=_UPGRADE)
     rows = await call.reader.transactions_by_seq(call.org_id, posted.transfers[0][:1])
     return rendering.transaction(rendering.requests(rows)[0])
@@ -135,6 +157,9 @@ async def update_inflight(call: Call, transaction_id: str, body: InflightIn) -> 
         raise BlnkError("TXN_INVALID_STATUS_ACTION", "status not supported. use either commit or void")
     target = plain_target(transaction_id)
     command = await _ending(call, target, body.status, body.amount, body.precise_amount)
+    if body.dry_run:
+        (item,) = await previews.projections(call, (command,))
+        return previews.ending(item, body.status, await call.reader.precision(call.org_id, target))
     posted = await call.submit(command, upgrade=_UPGRADE, action=body.status)
     if body.skip_queue:
         rows = await call.reader.transactions_by_seq(call.org_id, posted.transfers[0][:1])
@@ -150,6 +175,8 @@ async def void_many(call: Call, body: VoidsIn) -> dict[str, Any]:
     ids = body.transaction_ids or []
     _check_count(len(ids), "transaction_ids")
     items = [CommitIn(transaction_id=each) for each in ids]
+    if body.dry_run:
+        return await _project_many(call, "void", items)
     return await _end_many(call, "void", items, bool(body.skip_queue))
 
 
@@ -157,7 +184,23 @@ async def void_many(call: Call, body: VoidsIn) -> dict[str, Any]:
 async def commit_many(call: Call, body: CommitsIn) -> dict[str, Any]:
     items = body.transactions or []
     _check_count(len(items), "transactions")
+    if body.dry_run:
+        return await _project_many(call, "commit", items)
     return await _end_many(call, "commit", items, bool(body.skip_queue))
+
+
+async def _project_many(call: Call, action: str, items: list[CommitIn]) -> dict[str, Any]:
+    targets = [plain_target(item.transaction_id or "") for item in items]
+    commands = [
+        await _ending(call, target, action, item.amount, item.precise_amount)
+        for target, item in zip(targets, items, strict=True)
+    ]
+    found = await previews.projections(call, tuple(commands))
+    results = [
+        previews.ending(item, action, await call.reader.precision(call.org_id, target))
+        for item, target in zip(found, targets, strict=True)
+    ]
+    return previews.many(results, cumulative=False, atomic=False, notes=(_INDEPENDENT,))
 
 
 def _check_count(count: int, name: str) -> None:
@@ -188,7 +231,7 @@ async def _end_one(call: Call, action: str, item: CommitIn, skip_queue: bool) ->
     return answer | ({"status": "succeeded"} if skip_queue else {"status": "queued", "code": "QUEUED"})
 
 
-async def _ending(call: Call, target: str, action: str, amount: Number, precise_amount: Number) -> Command:
+async def _ending(call: Call, target: str, action: str, amount: Number, precise_amount: Number) -> Settle | Release:
     """The command that ends a hold. A void lets go of all that is left, whatever amount is sent with it."""
     if action == "void":
         return Release(target=target, **call.common())
