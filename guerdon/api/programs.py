@@ -27,7 +27,7 @@ Category = Literal["regular", "promised", "trigger_based"]
 Words = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...], Meta(max_length=1000)]
 
 
-class ExpiryIn(Body, frozen=True, kw_only=True):
+class ExpiryPolicyIn(Body, frozen=True, kw_only=True):
     """Never, after a number of days, or after a number of months. Points end at the end of their last day."""
 
     kind: Literal["never", "days", "months"] = "never"
@@ -93,7 +93,7 @@ class ProgramIn(Body, frozen=True, kw_only=True):
     currency: Code
     timezone: Annotated[str, Meta(max_length=64)] = "UTC"
     rounding: Rounding = Rounding.HALF_UP
-    expiry: ExpiryIn = ExpiryIn()
+    expiry: ExpiryPolicyIn = ExpiryPolicyIn()
     earning_rules: Rules = ()
     redemption_rate: RateIn | None = None
     minimum_redemption: Points = Decimal(0)
@@ -107,7 +107,7 @@ class ProgramChange(Body, frozen=True, kw_only=True):
     currency: Code | UnsetType = UNSET
     timezone: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
     rounding: Rounding | UnsetType = UNSET
-    expiry: ExpiryIn | UnsetType = UNSET
+    expiry: ExpiryPolicyIn | UnsetType = UNSET
     earning_rules: Rules | UnsetType = UNSET
     redemption_rate: RateIn | UnsetType | None = UNSET
     minimum_redemption: Points | UnsetType = UNSET
@@ -119,7 +119,7 @@ class RateOut(Shown, frozen=True, kw_only=True):
     money_minor: int
 
 
-class ExpiryOut(Shown, frozen=True, kw_only=True):
+class ExpiryPolicy(Shown, frozen=True, kw_only=True):
     kind: str
     count: int
 
@@ -155,7 +155,7 @@ class ProgramOut(Shown, frozen=True, kw_only=True):
     version: int
     timezone: str
     rounding: str
-    expiry: ExpiryOut
+    expiry: ExpiryPolicy
     earning_rules: tuple[RuleOut, ...]
     redemption_rate: RateOut | None
     minimum_redemption: str
@@ -280,7 +280,7 @@ def _scale(directory: Directory, asset: str) -> int:
     return found.scale
 
 
-def _expiry(given: ExpiryIn) -> Expiry:
+def _expiry(given: ExpiryPolicyIn) -> Expiry:
     return Expiry(kind=given.kind, count=given.count)
 
 
@@ -333,7 +333,7 @@ def _shown(directory: Directory, row: ProgramRow) -> ProgramOut:
         version=row.version,
         timezone=policies.timezone,
         rounding=policies.rounding.value,
-        expiry=ExpiryOut(kind=policies.expiry.kind, count=policies.expiry.count),
+        expiry=ExpiryPolicy(kind=policies.expiry.kind, count=policies.expiry.count),
         earning_rules=tuple(_rule_shown(rule, scale) for rule in policies.rules),
         redemption_rate=None if rate is None else RateOut(points=points(rate.points, scale), money_minor=rate.money),
         minimum_redemption=points(policies.minimum_redemption, scale),
