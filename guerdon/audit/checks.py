@@ -77,6 +77,24 @@ def _requests(connection: Connection[Any], org_id: int) -> Iterator[Row]:
                 yield Row(f"scheduled {seq}", f"its request is not that of its transfer: {', '.join(wrong)}")
 
 
+def unreadable(connection: Connection[Any], org_id: int, problem: str) -> Iterator[Row]:
+    """The rows whose texts are not JSON, after the database stumbled over one."""
+    named = False
+    with connection.cursor(name="texts") as cursor:
+        cursor.itersize = _FETCH
+        for row, texts in cursor.execute(_SQL["texts"], {"org": org_id}):
+            for text in filter(None, texts):
+                try:
+                    msgspec.json.decode(text)
+                except msgspec.DecodeError as stumbled:
+                    named = True
+                    yield Row(row, f"cannot be read: {stumbled}")
+    if named:
+        yield Row("other rows", "not looked at by this check, since these cannot be read")
+    else:
+        yield Row("some row", f"cannot be read: {problem}")
+
+
 def _posting(
     found: Posting, asset: str, amount: int, reference: str, effective: Any, recorded: Any, text: str, source: str,
     destination: str,

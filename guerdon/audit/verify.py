@@ -12,7 +12,7 @@ import msgspec
 from psycopg import Connection, errors
 
 from guerdon.audit import anchors, chain
-from guerdon.audit.checks import CHECKS, run
+from guerdon.audit.checks import CHECKS, run, unreadable
 from guerdon.audit.report import SHOWN_MAX, Book, Finding, Progress, Report, Row, Tell
 from guerdon.store.pool import connect
 from guerdon.store.statements import statements
@@ -96,8 +96,8 @@ def _audit_one(
             with connection.transaction():
                 report.findings += _found(code, check.name, run(check, connection, org_id, since))
         except errors.DataError as problem:  # what cannot even be read as what it is was not written by us
-            text = f"cannot be read: {problem.diag.message_primary}"
-            report.findings.append(Finding(code, check.name, "some row", text))
+            rows = unreadable(connection, org_id, str(problem.diag.message_primary))
+            report.findings += _found(code, check.name, rows)
     seconds = monotonic() - started
     rows = max(0, last - since)
     report.books.append(Book(organisation=code, id=id_, rows=rows, seq=seq, hash=last_hash.hex(), seconds=seconds))

@@ -108,45 +108,14 @@ where f.account_no is null or f.credit <> coalesce(r.credit, 0) or f.debit <> co
 order by coalesce(f.account_no, r.account_no) limit %(limit)s
 
 -- floors --
--- An account that tracks lots has a floor: 0, or what it could be spent down to since its last incoming row when that
--- was less. Others have none. Only where something was held or below zero can the floor be another than 0.
-with tracking as (
-    select f.account_no, f.floor from figures f join accounts a on a.org_id = %(org)s and a.no = f.account_no
-    where f.org_id = %(org)s and a.tracks_lots
-), moved as (
-    select account_no from tracking where floor <> 0
-    union
-    select source from transfers where org_id = %(org)s and (action = 'hold' or source_balance < 0)
-    union
-    select destination from transfers where org_id = %(org)s and destination_balance < 0
-), sides as (
-    select t.source as account_no, t.source_version as version, false as incoming,
-           case action when 'release' then t.amount when 'settle' then 0 else -t.amount end as change
-    from moved m join transfers t on t.org_id = %(org)s and t.source = m.account_no
-    where t.action not in ('reject', 'schedule') and m.account_no in (select account_no from tracking)
-    union all
-    select t.destination, t.destination_version, true,
-           case when action in ('apply', 'settle') then t.amount else 0 end
-    from moved m join transfers t on t.org_id = %(org)s and t.destination = m.account_no
-    where t.action not in ('reject', 'schedule') and m.account_no in (select account_no from tracking)
-), running as (
-    select account_no, version, sum(change) over (partition by account_no order by version) as available,
-           max(version) filter (where incoming) over (partition by account_no) as last_incoming
-    from sides
-), rebuilt as (
-    select account_no, least(0, min(available) filter (where version >= coalesce(last_incoming, 0))) as floor
-    from running group by account_no
-)
-(select 'figures of account ' || t.account_no,
-        'floor is ' || coalesce(t.floor::text, 'missing') || ', should be ' || coalesce(r.floor, 0)
- from tracking t left join rebuilt r on r.account_no = t.account_no
- where t.floor is distinct from coalesce(r.floor, 0)
- order by t.account_no limit %(limit)s)
-union all
-(select 'figures of account ' || f.account_no, 'floor is ' || f.floor || ', should be none'
- from figures f join accounts a on a.org_id = %(org)s and a.no = f.account_no
- where f.org_id = %(org)s and not a.tracks_lots and f.floor is not null
- order by f.account_no limit %(limit)s)
+-- an account that tracks lots may go no lower than 0, or than where a return has taken it; others have no floor
+select 'figures of account ' || f.account_no,
+       'floor is ' || coalesce(f.floor::text, 'none') || ', should be '
+       || case when a.tracks_lots then least(0, f.credit - f.debit - f.inflight_debit)::text else 'none' end
+from figures f join accounts a on a.org_id = %(org)s and a.no = f.account_no
+where f.org_id = %(org)s
+  and f.floor is distinct from case when a.tracks_lots then least(0, f.credit - f.debit - f.inflight_debit) end
+order by f.account_no limit %(limit)s
 
 -- balances --
 -- Nothing is made and nothing is lost: the balances of an asset add up to zero. Assets that nobody registered may be
@@ -400,7 +369,7 @@ with given_back as (
                           else r.id = (nullif(e.body, '')::jsonb ->> 'redemption_id')::uuid end)
     cross join lateral jsonb_array_elements(nullif(e.lot_moves, '')::jsonb) as m (move)
     where e.org_id = %(org)s and e.name in ('PointsRedemptionReversal', 'TransactionReturn') and e.lot_moves <> ''
-      and m.move ->> 1 = 'refill'
+      and m.move ->> 1 in ('refill', 'open')  -- opened again where a return had moved the spending to other lots
     group by r.id
 ), said as (
     select seq, (nullif(body, '')::jsonb ->> 'redemption_id')::uuid as id, member_no, (nullif(body, '')::jsonb ->> 'program_no')::bigint as program_no,
@@ -418,10 +387,11 @@ with given_back as (
            case when r.reference <> e.reference then 'reference is ' || r.reference || ', should be ' || e.reference end,
            case when r.event_at <> e.event_at then 'event time is ' || r.event_at || ', should be ' || e.event_at end,
            case when r.reversed <> coalesce(g.points, 0) then 'reversed is ' || r.reversed || ', should be ' || coalesce(g.points, 0) end,
+           case when r.no <> r.place then 'number is ' || r.no || ', should be ' || r.place end,
            case when r.result::jsonb ->> 'id' <> r.id::text or (r.result::jsonb ->> 'points')::numeric <> r.points
                      or (r.result::jsonb ->> 'event_no')::bigint <> r.event_seq then 'the answer kept says something else' end
            ) as problem
-    from (select * from redemptions where org_id = %(org)s) r
+    from (select *, row_number() over (order by event_seq) as place from redemptions where org_id = %(org)s) r
     full join said e on e.id = r.id
     left join given_back g on g.id = r.id
 )
@@ -651,3 +621,17 @@ join transfers t on t.org_id = %(org)s and t.seq = s.seq
 join accounts f on f.org_id = %(org)s and f.no = t.source
 join accounts d on d.org_id = %(org)s and d.no = t.destination
 where s.org_id = %(org)s order by s.seq
+
+-- texts --
+-- the JSON texts of facts, for when one of them cannot be read
+select 'purchase ' || no, array[lines, shares, tenders, result] from purchases where org_id = %(org)s
+union all
+select 'return ' || no, array[result] from purchase_returns where org_id = %(org)s
+union all
+select 'redemption ' || id, array[result] from redemptions where org_id = %(org)s
+union all
+select 'event ' || seq, array[body, lot_moves] from events where org_id = %(org)s
+union all
+select 'transfer ' || seq, array[detail] from transfers where org_id = %(org)s and detail is not null
+union all
+select 'metadata of ' || kind || ' ' || object, array[meta] from metadata where org_id = %(org)s
