@@ -24,14 +24,14 @@ from guerdon.importing.mapping import Mapping
 from guerdon.importing.reader import Article, LineRow, Purchase, Purchases
 from guerdon.importing.results import ResultFile, Tally
 from guerdon.store.read import Directory, ProgramRow
-from guerdon.writer import QueueFull, Writer, WriterFault
+from guerdon.writer import Writer, WriterFault
 
 ACTOR = "import"
 MARK_EVERY = 2_000
 """Purchases between two bookmarks."""
 NO_ARTICLE = Article((), "")
 
-Waiting = deque[tuple[Purchase, asyncio.Task[Outcome] | None]]
+Waiting = deque[tuple[Purchase, asyncio.Future[Outcome] | None]]
 
 
 class Watch(Protocol):
@@ -48,7 +48,7 @@ class Watch(Protocol):
 
 
 class Job:
-    """One import into one organisation and program."""
+    """One import into one organisation and program, with at most `window` commands under way."""
 
     def __init__(
         self,
@@ -59,8 +59,10 @@ class Job:
         articles: dict[str, Article],
         *,
         create_missing: bool,
+        window: int,
     ) -> None:
         self._create_missing = create_missing
+        self._window = window
         self._mapping = mapping
         self._org_id = org_id
         self._program = program
@@ -87,14 +89,15 @@ class Job:
             missing.append(CreateAsset(**envelope(), code=amounts.currency, scale=amounts.scale))
         known = {store.code for store in directory.stores.values()}
         missing += [CreateStore(**envelope(), code=code, name=code) for code in sorted(set(stores) - known)]
-        for outcome in await asyncio.gather(*(self._submit(command) for command in missing)):
-            if isinstance(outcome, Rejected) and outcome.code is not Rejection.CODE_TAKEN:
-                raise FileRefused(f"a store or the currency could not be made: {outcome.code}")
+        while missing:
+            together = [self._writer.enqueue(self._org_id, command, "bulk") for command in missing[: self._window]]
+            del missing[: self._window]
+            for outcome in await asyncio.gather(*together):
+                if isinstance(outcome, Rejected) and outcome.code is not Rejection.CODE_TAKEN:
+                    raise FileRefused(f"a store or the currency could not be made: {outcome.code}")
 
-    async def book(
-        self, purchases: Purchases, results: ResultFile, window: int, watch: Watch, stopping: asyncio.Event
-    ) -> bool:
-        """Book what the result file does not have yet, `window` at a time. False when told to stop before."""
+    async def book(self, purchases: Purchases, results: ResultFile, watch: Watch, stopping: asyncio.Event) -> bool:
+        """Book what the result file does not have yet. False when told to stop before the end."""
         waiting: Waiting = deque()
         skip = results.tally.purchases
         try:
@@ -103,15 +106,15 @@ class Job:
                     skip -= 1
                     continue
                 waiting.append((purchase, self._begin(purchase)))
-                if len(waiting) >= window:
-                    await self._settle(waiting, window // 2, results, watch)
+                if len(waiting) >= self._window:
+                    await self._settle(waiting, self._window // 2, results, watch)
                     if stopping.is_set():
                         break
             await self._settle(waiting, 0, results, watch)
         except BaseException:
-            for _, task in waiting:
-                if task is not None:
-                    task.cancel()
+            for _, future in waiting:
+                if future is not None and not future.cancel():
+                    future.exception()  # seen, or asyncio complains that nobody looked
             results.close()
             raise
         if stopping.is_set() and results.tally.purchases < purchases.purchases:
@@ -120,18 +123,11 @@ class Job:
         results.finish()
         return True
 
-    def _begin(self, purchase: Purchase) -> asyncio.Task[Outcome] | None:
-        """Submit a purchase that is sound; a task starts in the order in which it was made."""
+    def _begin(self, purchase: Purchase) -> asyncio.Future[Outcome] | None:
+        """Hand in a purchase that is sound."""
         if purchase.fault is not None:
             return None
-        return asyncio.get_running_loop().create_task(self._submit(self._command(purchase)))
-
-    async def _submit(self, command: Command) -> Outcome:
-        while True:
-            try:
-                return await self._writer.submit(self._org_id, command, "bulk")
-            except QueueFull as full:
-                await asyncio.sleep(full.retry_after_s)
+        return self._writer.enqueue(self._org_id, self._command(purchase), "bulk")
 
     async def _settle(
         self,
@@ -142,11 +138,11 @@ class Job:
     ) -> None:
         """Wait for the first ones until only `leave` are under way, and write down what became of them."""
         while len(waiting) > leave:
-            purchase, task = waiting[0]
+            purchase, future = waiting[0]
             outcome: Outcome | WriterFault | None = None
-            if task is not None:
+            if future is not None:
                 try:
-                    outcome = await task
+                    outcome = await future
                 except WriterFault as fault:
                     outcome = fault
             waiting.popleft()

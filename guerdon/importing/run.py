@@ -9,11 +9,13 @@ Leaves to others: what a purchase earns (`core`), and that what was accepted is 
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import msgspec
+import uvloop
 from msgspec import Struct
 
 from guerdon.importing.faults import FileRefused
@@ -68,7 +70,12 @@ def import_purchases(order: Order, settings: Settings, dsn: str, watch: Watch) -
     files = [path, catalogue] if catalogue else [path]
     source = content_of(*files, msgspec.json.encode(mapping))
     target = order.results or Path(f"{path.stem}-{order.organisation}.results.csv")
-    return asyncio.run(_import(order, mapping, purchases, articles, source, target, settings, dsn, watch))
+    gc.freeze()  # what is read stays to the end, and need not be looked through again and again
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_import(order, mapping, purchases, articles, source, target, settings, dsn, watch))
+    finally:
+        gc.unfreeze()
 
 
 async def _import(
@@ -94,7 +101,11 @@ async def _import(
             raise FileRefused(f"there is no organisation {order.organisation}")
         directory = await reader.directory(organisation.org_id)
         program = _program(directory, order.program)
-        job = Job(writer, mapping, organisation.org_id, program, articles, create_missing=order.create_missing)
+        window = max(2, settings.queue_weight_max // PURCHASE_WEIGHT // 2)
+        job = Job(
+            writer, mapping, organisation.org_id, program, articles,
+            create_missing=order.create_missing, window=window,
+        )  # fmt: skip
         await job.prepare(purchases.stores, directory)
         results = ResultFile(target, source, f"{organisation.id} {program.id}")
         last = ("number", results.tally.last_number)
@@ -104,8 +115,7 @@ async def _import(
         stopping = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-        window = max(2, settings.queue_weight_max // PURCHASE_WEIGHT // 2)
-        finished = await job.book(purchases, results, window, watch, stopping)
+        finished = await job.book(purchases, results, watch, stopping)
         return Report(
             tally=results.tally,
             rows=purchases.rows,

@@ -481,7 +481,8 @@ def test_of_several_programs_one_must_be_named(shop: Shop) -> None:
     named = shop.query(
         "select p.code, sum(f.credit) from programs p"
         " join accounts a on a.org_id = p.org_id and a.program_no = p.no"
-        " join figures f on f.org_id = a.org_id and f.account_no = a.no where a.member_no > 0 and f.credit > 0 group by 1"
+        " join figures f on f.org_id = a.org_id and f.account_no = a.no"
+        " where a.member_no > 0 and f.credit > 0 group by 1"
     )
     assert named == [("gold", 5)]
 
