@@ -149,8 +149,10 @@ def record(state: State, command: RecordPurchase) -> Outcome:
             "earned": [{"rule": e.rule, "version": e.version, "points": e.points, "basis": e.basis} for e in earned],
         },
     )
-    for category in {"regular", *(earning.category for earning in earned)}:
-        expire_overdue(state, account_in(state, member, program, category), state.now)
+    credited = {"regular", *(earning.category for earning in earned)}
+    for category in CATEGORIES:
+        if category in credited:
+            expire_overdue(state, account_in(state, member, program, category), state.now)
     ends = points_end(program.policies, place.event_at)
     result = Purchased(
         id=command.id,

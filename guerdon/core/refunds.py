@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def refund(state: State, command: Refund) -> Outcome:
     """Reverse what an id names, once each: applied transfers by applying, released holds by holding again in reverse.
 
-    Overdraft is allowed, but an account's floor is not broken.
+    Overdraft is allowed, but an account's floor is not broken: that is refused at once, queued or not, so that the refund
+    may be tried again when there are funds.
     """
     transfers = targets(state, command.target)
     if not transfers:
@@ -56,7 +57,6 @@ def _refund_one(state: State, command: Refund, original: Transfer) -> int | Reje
         description=command.description or kept.get("description", ""),
         allow_overdraft=True,
         inflight=original.action == "release",
-        queued=command.queued,
     )
     write_first(state, "txn", main_id, command.meta)
     for no in (original.source, original.destination):
