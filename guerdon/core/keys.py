@@ -43,6 +43,8 @@ def weight(command: c.Command) -> int:
         return sum(max(1, len(p.sources) + len(p.destinations)) for p in command.postings)
     if isinstance(command, c.Preview):
         return sum(weight(each) for each in command.of)
+    if isinstance(command, c.ExpireLots):
+        return 4 * max(1, len(command.accounts))
     return _WEIGHTS.get(type(command), 2)
 
 

@@ -436,7 +436,7 @@ def expire(state: State, command: ExpireLots) -> Outcome:
         no = state.find(("account_no", account_no))
         if no is None:
             return Rejected(Rejection.ACCOUNT_NOT_FOUND, "accounts", {"account_no": account_no})
-        lots_expired, points_expired = expire_overdue(state, no, state.now)
+        lots_expired, points_expired = expire_overdue(state, no, min(command.ended_by or state.now, state.now))
         count += lots_expired
         points += points_expired
     return Accepted(Expired(lots=count, points=points))
