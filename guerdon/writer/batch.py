@@ -22,6 +22,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from time import monotonic
 from typing import Any, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
@@ -43,6 +44,8 @@ LOOKUPS_MAX = 16
 """So often may one command ask for yet another row; more is a bug in the core."""
 SLICE_S = 0.004
 """After so long in the core, others on the event loop get a turn."""
+STREAMED_MIN = 200
+"""From so many commands on, rows are sent while others are still decided."""
 PAUSE_FIRST_S, PAUSE_MAX_S = 0.01, 1.0
 
 Answer = Outcome | WriterFault
@@ -67,6 +70,7 @@ class Steps(NamedTuple):
 
     load: Callable[..., Awaitable[State]]
     decide: Callable[[Command, State], Outcome]
+    append: Callable[[Any, int, State], Awaitable[None]]
     save: Callable[[Any, int, State], Awaitable[None]]
     committed: Callable[[Any, int, str], Awaitable[bool]]
 
@@ -155,11 +159,12 @@ class Batches:
             async with self._pool.connection() as conn:
                 await self._renew_plans(conn)
                 state = await self._steps.load(conn, org_id, keys, now=now, configs=self._configs)
-                answers = await self._decide(part, state)
-                left = part[len(answers) :]
-                changed = state.mark() > 0
-                deciding = False
-                await self._steps.save(conn, org_id, state)
+                async with conn.pipeline() if len(part) >= STREAMED_MIN else nullcontext():
+                    answers = await self._decide(conn, org_id, part, state)
+                    left = part[len(answers) :]
+                    changed = state.mark() > 0
+                    deciding = False
+                    await self._steps.save(conn, org_id, state)
         except Exception as problem:
             if not deciding and is_transient(problem):
                 raise CommitUnknown(state.transaction, answers, left) from problem
@@ -179,9 +184,13 @@ class Batches:
         if batches & (batches - 1) == 0 and batches:
             await conn.execute("discard plans")
 
-    async def _decide(self, part: list[Waiting], state: State) -> list[Answer]:
-        """Outcomes in order; fewer than commands when one of them asked for a row that was not loaded."""
-        decide = self._steps.decide
+    async def _decide(self, conn: Any, org_id: int, part: list[Waiting], state: State) -> list[Answer]:
+        """Outcomes in order; fewer than commands when one of them asked for a row that was not loaded.
+
+        In a large batch the database gets to work on the first rows while the rest is decided.
+        """
+        decide, append = self._steps.decide, self._steps.append
+        streamed = len(part) >= STREAMED_MIN
         answers: list[Answer] = []
         since = monotonic()
         for waiting in part:
@@ -200,6 +209,8 @@ class Batches:
                 log.exception("command %s (%s) cannot be decided", waiting.command.id, type(waiting.command).__name__)
                 answers.append(WriterFault(waiting.command.id))
             if monotonic() - since > SLICE_S:
+                if streamed:
+                    await append(conn, org_id, state)
                 await asyncio.sleep(0)
                 since = monotonic()
         return answers

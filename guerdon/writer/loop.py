@@ -25,7 +25,7 @@ from guerdon.core.outcomes import Outcome
 from guerdon.store.commits import committed
 from guerdon.store.load import load
 from guerdon.store.pool import Pool
-from guerdon.store.save import save
+from guerdon.store.save import append, save
 from guerdon.writer.batch import Batches, Settings, Steps, refuse
 from guerdon.writer.faults import QueueFull, Unavailable
 from guerdon.writer.queue import Queue, Waiting
@@ -34,7 +34,7 @@ from guerdon.writer.stats import Stats
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_MAX_S = 30
-STEPS = Steps(load, decide, save, committed)
+STEPS = Steps(load, decide, append, save, committed)
 
 
 class Writer:

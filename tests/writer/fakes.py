@@ -89,6 +89,10 @@ class FakeDatabase:
     async def check(self) -> None:
         self.checks += 1
 
+    @asynccontextmanager
+    async def pipeline(self) -> AsyncIterator[None]:
+        yield
+
     async def execute(self, statement: str) -> None:
         assert statement == "discard plans"
 
@@ -96,7 +100,7 @@ class FakeDatabase:
 
     @property
     def steps(self) -> Steps:
-        return Steps(self.load, self.decide, self.save, self.committed)  # type: ignore[arg-type]
+        return Steps(self.load, self.decide, self.append, self.save, self.committed)  # type: ignore[arg-type]
 
     async def load(self, conn: Any, org_id: int, keys: Sequence[Key], **_: Any) -> FakeState:
         self.loads += 1
@@ -124,6 +128,9 @@ class FakeDatabase:
             state.rollback(len(state.journal) - 1)
             return Rejected(Rejection.CODE_TAKEN)
         return Accepted(result=code)
+
+    async def append(self, conn: Any, org_id: int, state: Any) -> None:
+        """Nothing early: what counts here is what was committed."""
 
     async def save(self, conn: Any, org_id: int, state: Any) -> None:
         self.active.add(org_id)

@@ -127,7 +127,7 @@ async def test_backends_killed_all_the_time_lose_nothing_and_double_nothing(data
             async with killer:
                 while True:
                     batches = w.writer.stats.batches
-                    while w.writer.stats.batches == batches:
+                    while w.writer.stats.batches == batches:  # noqa: ASYNC110  # there is nothing to wait on
                         await asyncio.sleep(0.001)
                     await asyncio.sleep(chance.uniform(0, 0.03))
                     await killer.execute(
