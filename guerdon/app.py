@@ -1,18 +1,17 @@
 """Composition root: the pools, the writer, the APIs and the jobs are joined here and nowhere else.
 
-`/v1` is dispatched before the framework, which costs it nothing; everything else goes through Litestar.
+`/v1` and the ledger API are plain ASGI, dispatched before the framework; the pages around them go through Litestar
+(`docs/decisions/0006-plain-asgi-on-the-hot-path.md`).
 """
 
 from __future__ import annotations
 
-import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-import structlog
 import uvicorn
 from litestar import Litestar
 
@@ -22,19 +21,18 @@ from guerdon.api.metrics import Metrics
 from guerdon.api.routes import ROUTES
 from guerdon.api.routing import Endpoint
 from guerdon.api.services import Services
-from guerdon.installation import Installation, opened
+from guerdon.installation import Installation, ready
 from guerdon.settings import Settings
 from guerdon.store import organisations
-from guerdon.store.migrate import migrate
 from guerdon.store.pool import Pool, make_pool
 from guerdon.store.read import OrganisationRow, Reader
+from guerdon.store.read_blnk import BlnkReader
 from guerdon.writer import Writer
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-
-log = structlog.get_logger("guerdon")
+App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 class Application:
@@ -44,20 +42,21 @@ class Application:
         self._settings = settings
         self._installation = installation
         self._endpoint: Endpoint | None = None
-        path = settings.blnk_path
-        self._litestar = Litestar(
-            [*system.handlers(ROUTES, health=path != "/"), blnk.router(path)],
-            lifespan=[self._running],
-            openapi_config=None,
-            request_max_body_size=settings.body_bytes_max,
-            logging_config=None,
-        )
+        self._ledger: App | None = None
+        self._ledger_path = settings.blnk_path.rstrip("/")
+        pages = system.handlers(ROUTES, health=bool(self._ledger_path))
+        self._pages = {path for page in pages for path in page.paths}
+        self._litestar = Litestar(pages, lifespan=[self._running], openapi_config=None, logging_config=None)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if self._endpoint is not None and scope["type"] == "http" and scope["path"].startswith("/v1/"):
-            await self._endpoint(scope, receive, send)
-        else:
-            await self._litestar(scope, receive, send)  # type: ignore[arg-type]
+        serve_: App = self._litestar  # type: ignore[assignment]
+        if scope["type"] == "http" and self._endpoint is not None and self._ledger is not None:
+            path: str = scope["path"]
+            if path.startswith("/v1/"):
+                serve_ = self._endpoint
+            elif path not in self._pages and f"{path}/".startswith(f"{self._ledger_path}/"):
+                serve_ = self._ledger
+        await serve_(scope, receive, send)
 
     @asynccontextmanager
     async def _running(self, app: Litestar) -> AsyncIterator[None]:
@@ -70,12 +69,23 @@ class Application:
             services = _services(settings, self._installation, reading, writer)
             async with writing.connection() as connection:
                 await organisations.create(connection, organisations.DEFAULT, "Default")
-            app.state.services, app.state.pool = services, reading
+            app.state.services = services
             self._endpoint = Endpoint(ROUTES, services)
+            self._ledger = _ledger(self._settings.blnk_path, services, reading)
             try:
                 yield
             finally:
                 await writer.stop()
+
+
+def _ledger(path: str, services: Services, pool: Pool) -> App:
+    """The ledger API below a path."""
+    endpoint, reader = blnk.endpoint(path), BlnkReader(pool)
+
+    async def serve_ledger(scope: Message, receive: Receive, send: Send) -> None:
+        await endpoint(scope, receive, send, services, reader)
+
+    return serve_ledger
 
 
 class _Organisations:
@@ -146,41 +156,16 @@ class Server(uvicorn.Server):
             self._started(f"http://{f'[{host}]' if ':' in host else host}:{port}")
 
 
-def serve(settings: Settings, started: Callable[[str, Installation], None] = lambda *_: None) -> None:
-    """Bring the database up to date and serve until told to stop. `started` gets the address once it listens."""
-    configure_logs(settings)
-    with opened(settings) as installation:
-        migrate(installation.owner_dsn)
-        Server(settings, installation, lambda url: started(url, installation)).run()
+def serve(settings: Settings, started: Callable[[str, Installation], None] | None = None) -> None:
+    """Serve until told to stop, on a database that is up to date. `started` gets the address once it listens."""
+    with ready(settings) as installation:
 
+        def listening(url: str) -> None:
+            if installation.admin_key_is_new:
+                print(f"Platform key, shown this once: {installation.admin_key}", flush=True)
+            if started is not None:
+                started(url, installation)
+            else:
+                print(f"Guerdon listens at {url}, its documentation is at {url}/docs", flush=True)
 
-def configure_logs(settings: Settings) -> None:
-    """Structured lines on standard error: one JSON object each, or text for people."""
-    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    # Plain tracebacks: the pretty ones print local variables, personal data and keys among them.
-    people = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
-    last = structlog.processors.JSONRenderer() if settings.log_json else people
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        cache_logger_on_first_use=True,
-    )
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *([structlog.processors.format_exc_info] if settings.log_json else []),
-                last,
-            ],
-        )
-    )
-    logging.basicConfig(handlers=[handler], level=level, force=True)
+        Server(settings, installation, listening).run()
