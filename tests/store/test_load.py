@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from guerdon.core.accounts import GENERAL_LEDGER, Figures
@@ -35,6 +37,17 @@ async def test_a_pinned_lot_is_not_overdue(stocked: Shop) -> None:
     state.accept()
     await stocked.save(state)
     assert set((await stocked.look(("account", r.REGULAR.id))).lots) == {2}
+
+
+async def test_lots_are_overdue_by_the_heads_time_where_this_clock_runs_behind_it(stocked: Shop) -> None:
+    state = await stocked.load()
+    state.begin(r.uuid(0), r.NOON + timedelta(hours=2))
+    ends = r.NOON + timedelta(hours=1)
+    lot = Lot(no=9, account=2, event_seq=1, amount=5, remaining=5, earned_at=r.NOON, expires_at=ends)
+    state.put(state.lots, lot.no, lot)
+    state.accept()
+    await stocked.save(state)
+    assert set((await stocked.look(("account", r.REGULAR.id))).lots) == {2, 9}
 
 
 async def test_an_account_without_figures_has_none(stocked: Shop) -> None:

@@ -76,6 +76,6 @@ def test_a_batch_reads_only_what_its_keys_name(database: Database) -> None:
         for name in sorted(set(LOAD) - PARTS - WHOLE):
             for node in plan(connection, name):
                 assert node["Node Type"] != "Seq Scan", (name, node)
-                if "Index Name" in node:
+                if "Index Name" in node and node["Index Name"] != "heads_pkey":  # one row each
                     columns = set(re.findall(r"\((?:\w+\.)?(\w+) (?:=|>|<)", node["Index Cond"]))
                     assert not columns <= {"org_id"}, (name, node["Index Name"], node["Index Cond"], node.get("Filter"))

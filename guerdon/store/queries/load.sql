@@ -37,7 +37,9 @@ select a.no, a.id::text, a.ledger_no, a.asset, a.indicator, a.member_no, a.progr
                     l.expires_at, l.rule, l.version, l.line, l.purchase_no))::text
                 from lots l
                 where l.org_id = %(org)s::bigint and l.account = a.no and l.remaining > l.held and l.remaining > 0
-                      and (l.expires_at <= %(now)s::timestamptz) is true)  -- not by the index of what is due everywhere
+                      and (l.expires_at <= greatest(%(now)s::timestamptz, (
+                          select h.last_recorded_at from heads h where h.org_id = %(org)s::bigint
+                      ))) is true)  -- time never goes back behind the head's; and not by the index of what is due everywhere
        end as lots
 from accounts a
 left join lateral (
