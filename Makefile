@@ -38,7 +38,7 @@ run: $(VENV)/.run  ## Set up, start the server with a demo organisation, print i
 	GUERDON_DATA_DIR="$${GUERDON_DATA_DIR:-$(CURDIR)/.local/demo}" $(BIN)/guerdon demo
 
 test: $(VENV)/.dev  ## Run the tests (WORKERS=2)
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: $(VENV)/.dev  ## Style, types, layers
 	$(BIN)/ruff check .
