@@ -94,7 +94,7 @@ class Shop:
             "GUERDON_DATABASE_OWNER_URL": self.database.owner_dsn,
             "GUERDON_DATA_DIR": str(self.folder / "data"),
             "GUERDON_UNSAFE": "true",  # the test server does not sync to disk
-            "GUERDON_BATCH_WEIGHT_MAX": "60",
+            "GUERDON_BATCH_WEIGHT_MAX": "1",  # a commit for each purchase, so that there is a middle
             "GUERDON_QUEUE_WEIGHT_MAX": "120",
         }
         command = [sys.executable, "-m", "guerdon", "import", "purchases", str(file), "--create-missing"]
@@ -110,6 +110,17 @@ class Shop:
     def booked(self) -> int:
         ((count,),) = self.query("select count(*) from purchases")
         return int(count)
+
+    def wait_for(self, purchases: int, process: subprocess.Popen[bytes]) -> None:
+        """Until so many are booked, by a process that still runs."""
+        with psycopg.connect(self.database.superuser_dsn, autocommit=True) as connection:
+            while True:
+                ((count,),) = connection.execute("select count(*) from purchases").fetchall()
+                if count >= purchases:
+                    return
+                if process.poll() is not None:
+                    pytest.fail(f"the import ended before it was killed: {process.communicate()}")
+                time.sleep(0.002)
 
     def points(self) -> dict[str, int]:
         """What each member holds, by external id."""
@@ -268,11 +279,10 @@ def test_the_catalogue_lets_a_rule_look_at_categories(empty_shop: Shop, real: Sl
 @pytest.mark.parametrize("at_least", [1, 150])
 def test_killed_in_the_middle_and_started_again_it_ends_the_same(shop: Shop, real: Slice, at_least: int) -> None:
     process = shop.start(real.path)
-    while process.poll() is None and shop.booked() < at_least:
-        time.sleep(0.01)
+    shop.wait_for(at_least, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert at_least <= shop.booked() < real.purchases, process.stderr and process.stderr.read()
+    assert at_least <= shop.booked() < real.purchases
     assert shop.run(real.path).finished
     assert shop.points() == real.points
     assert shop.booked() == real.purchases
@@ -283,8 +293,7 @@ def test_killed_in_the_middle_and_started_again_it_ends_the_same(shop: Shop, rea
 
 def test_told_to_stop_it_ends_tidily_and_goes_on_where_it_was(shop: Shop, real: Slice) -> None:
     process = shop.start(real.path)
-    while process.poll() is None and not shop.booked():
-        time.sleep(0.01)
+    shop.wait_for(1, process)
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 1, errors
