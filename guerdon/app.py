@@ -71,21 +71,11 @@ class Application:
                 await organisations.create(connection, organisations.DEFAULT, "Default")
             app.state.services = services
             self._endpoint = Endpoint(ROUTES, services)
-            self._ledger = _ledger(self._settings.blnk_path, services, reading)
+            self._ledger = blnk.endpoint(settings.blnk_path, services, BlnkReader(reading))
             try:
                 yield
             finally:
                 await writer.stop()
-
-
-def _ledger(path: str, services: Services, pool: Pool) -> App:
-    """The ledger API below a path."""
-    endpoint, reader = blnk.endpoint(path), BlnkReader(pool)
-
-    async def serve_ledger(scope: Message, receive: Receive, send: Send) -> None:
-        await endpoint(scope, receive, send, services, reader)
-
-    return serve_ledger
 
 
 class _Organisations:

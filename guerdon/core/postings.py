@@ -205,7 +205,7 @@ def place(state: State, order: Order, reason: Rejection | None = None) -> int | 
     With a `reason` the outcome is a rejection in any case.
     """
     posting, source, destination, amount = order.posting, order.source, order.destination, order.amount
-    if out_of_range(state, source, destination, amount):
+    if reason is None and out_of_range(state, source, destination, amount):
         return Rejected(Rejection.AMOUNT_OUT_OF_RANGE, "amount", {"maximum": str(AMOUNT_MAX)})
     if reason is None and posting.scheduled_for is not None and posting.scheduled_for > state.now:
         return _schedule(state, order)
@@ -362,25 +362,30 @@ def run_scheduled(state: State, command: RunScheduled) -> Outcome:
         waiting = state.scheduled.get(transfer.seq)
         if waiting is not None and not waiting.done and waiting.due_at <= state.now:
             state.put(state.scheduled, transfer.seq, msgspec.structs.replace(waiting, done=True))
-            outcome = _run(state, msgspec.json.decode(waiting.request, type=Posting), transfer)
-            if isinstance(outcome, Rejected):
-                return outcome
-            made.append(outcome)
+            made.append(_run(state, msgspec.json.decode(waiting.request, type=Posting), transfer))
         hold = state.holds.get(transfer.seq)
         if hold is not None and hold.remaining and hold.commits_at is not None and hold.commits_at <= state.now:
             made.append(settle_rest(state, transfer, hold))
     return Accepted(Posted(transfers=(tuple(made),), refused=(None,)))
 
 
-def _run(state: State, posting: Posting, waiting: Transfer) -> int | Rejected:
+def _run(state: State, posting: Posting, waiting: Transfer) -> int:
+    """Decide a scheduled posting. Whatever stands in its way by now, its outcome is a rejected transfer: it was
+    accepted, and is never tried again.
+    """
     reference = posting.reference + "_q"
     if state.find(("reference", reference)) is not None:
         reference = f"ref_{state.new_id()}"
-    source = _resolve(state, posting.source, posting.asset, "source")
-    if isinstance(source, Rejected):
-        return source
-    destination = _resolve(state, posting.destination, posting.asset, "destination")
-    if isinstance(destination, Rejected):
-        return destination
     naming = Naming(state.new_id(), reference, None, None)
-    return place(state, Order(posting, source, destination, posting.amount, naming, waiting.id, None))
+    order = Order(posting, waiting.source, waiting.destination, posting.amount, naming, waiting.id, None)
+    mark = state.mark()
+    outcome = _resolve(state, posting.source, posting.asset, "source")
+    if not isinstance(outcome, Rejected):
+        outcome = _resolve(state, posting.destination, posting.asset, "destination")
+    if not isinstance(outcome, Rejected):
+        outcome = place(state, order)
+    if isinstance(outcome, Rejected):
+        state.rollback(mark)
+        outcome = place(state, order, outcome.code)
+    assert not isinstance(outcome, Rejected)
+    return outcome

@@ -6,6 +6,7 @@ from typing import Any
 
 from guerdon.core import commands as c
 from guerdon.core.accounts import Transfer
+from guerdon.core.assets import AMOUNT_MAX
 from guerdon.core.commands import Leg, Posting
 from guerdon.core.outcomes import Rejection
 
@@ -93,3 +94,30 @@ def test_a_preview_says_what_would_happen_and_changes_nothing() -> None:
     ]
     assert second.refused.code is Rejection.INSUFFICIENT_FUNDS
     assert (dict(world.state.counters), dict(world.state.figures), dict(world.state.found)) == before
+
+
+def test_a_scheduled_posting_is_decided_when_it_is_due_and_only_once() -> None:
+    world = World()
+    due = world.now.replace(year=world.now.year + 1)
+    waiting = posting("later", source="@World", destination="@Shop", allow_overdraft=True, scheduled_for=due)
+    (waits,) = transfers(world, world.ok(c.Post, postings=(waiting,)))
+    assert waits.status == "SCHEDULED"
+    assert not transfers(world, world.ok(c.RunScheduled, target=waits.id))
+    world.now = due
+    (done,) = transfers(world, world.ok(c.RunScheduled, target=waits.id))
+    assert (done.status, done.reference, done.parent) == ("APPLIED", "later_q", waits.id)
+    assert not transfers(world, world.ok(c.RunScheduled, target=waits.id))
+
+
+def test_a_scheduled_posting_that_has_become_impossible_ends_as_rejected() -> None:
+    world = World()
+    due = world.now.replace(year=world.now.year + 1)
+    waiting = posting("later", source="@World", destination="@Shop", allow_overdraft=True, scheduled_for=due)
+    (waits,) = transfers(world, world.ok(c.Post, postings=(waiting,)))
+    most = posting("most", amount=AMOUNT_MAX, source="@World", destination="@Shop", allow_overdraft=True)
+    world.ok(c.Post, postings=(most,))
+    world.now = due
+    (done,) = transfers(world, world.ok(c.RunScheduled, target=waits.id))
+    assert done.status == "REJECTED"
+    assert '"reason":"amount_out_of_range"' in (done.detail or "")
+    assert all(scheduled.done for scheduled in world.state.scheduled.values())

@@ -7,20 +7,15 @@ Nothing here decides: that is the core's work.
 
 from __future__ import annotations
 
-from litestar import Router
-
 from guerdon.api.blnk import balances, health, identities, keys, ledgers, metadata, transactions
-from guerdon.api.blnk.routing import Endpoint, mounted
+from guerdon.api.blnk.routing import Endpoint
+from guerdon.api.services import Services
+from guerdon.store.read_blnk import BlnkReader
 
 _NOUNS = (health, ledgers, balances, transactions, identities, metadata, keys)
 ROUTES = tuple(route for noun in _NOUNS for route in noun.routes.found)
 
 
-def router(path: str) -> Router:
-    """The API under a path of the application, `/` allowed."""
-    return mounted(ROUTES, path)
-
-
-def endpoint(path: str) -> Endpoint:
-    """The same as a plain ASGI endpoint."""
-    return Endpoint(ROUTES, path)
+def endpoint(path: str, services: Services, reader: BlnkReader) -> Endpoint:
+    """The API as an ASGI application below a path, `/` allowed."""
+    return Endpoint(ROUTES, path, services, reader)

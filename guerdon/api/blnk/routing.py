@@ -14,7 +14,6 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 import structlog
-from litestar import Router, asgi
 from msgspec import Struct
 
 from guerdon.api.auth import Principal
@@ -178,7 +177,9 @@ class _Node:
 class Endpoint:
     """Serves the routes over ASGI. Answers every request, whatever it holds, and never raises."""
 
-    def __init__(self, routes: Iterable[Route], prefix: str) -> None:
+    def __init__(self, routes: Iterable[Route], prefix: str, services: Services, reader: BlnkReader) -> None:
+        self._services = services
+        self._reader = reader
         self._root = _Node()
         self._prefix = prefix.strip("/")
         for route in routes:
@@ -210,9 +211,8 @@ class Endpoint:
             raise _no_such_page()
         return route, dict(zip(route.names, values, strict=True))
 
-    async def __call__(
-        self, scope: Message, receive: Receive, send: Send, services: Services, reader: BlnkReader
-    ) -> None:
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        services = self._services
         started = time.perf_counter()
         method: str = scope["method"]
         headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -223,7 +223,7 @@ class Endpoint:
             route, given = self.match(method, raw_path.partition(b"?")[0].decode("ascii", "replace"))
             label = f"/blnk{route.path}"
             principal = await _principal(services, route, method, headers)
-            call = Call(services, reader, principal, scope.get("query_string", b""))
+            call = Call(services, self._reader, principal, scope.get("query_string", b""))
             if route.decoder is not None:
                 body = await _body(headers, receive, services.settings.body_bytes_max)
                 given["body"] = wire.decode(
@@ -243,19 +243,6 @@ class Endpoint:
             status, payload = broken.status, wire.encode(broken.body())
         await _answer(send, status, payload, extra, method != "HEAD")
         services.metrics.observe(method, label, status, time.perf_counter() - started)
-
-
-def mounted(routes: Iterable[Route], path: str) -> Router:
-    """The routes as a Litestar router under a path of the application; its services stand in
-    `app.state.services`, the readers' pool in `app.state.pool`."""
-    endpoint = Endpoint(routes, path)
-
-    @asgi(path="/", is_mount=True, copy_scope=True, opt={"exclude_from_auth": True})
-    async def blnk(scope: Any, receive: Any, send: Any) -> None:
-        state = scope["litestar_app"].state
-        await endpoint(scope, receive, send, state.services, BlnkReader(state.pool))
-
-    return Router(path=path, route_handlers=[blnk], include_in_schema=False)
 
 
 def _parts(path: str) -> list[str]:
