@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     retry_total_s: float = Field(default=20.0, ge=0)
     shutdown_s: float = Field(default=20.0, ge=0)
 
+    # Work on a schedule. Everybody is looked at so often; whoever has something due, when it is due.
+    job_interval_s: float = Field(default=60.0, gt=0)
+    job_accounts_max: int = Field(default=100, ge=1)
+
     @classmethod
     def settings_customise_sources(
         cls,

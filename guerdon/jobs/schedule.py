@@ -1,0 +1,202 @@
+"""What comes due by itself: lots that end, holds that are to be settled or let go, postings that wait for their time.
+
+Promises: nothing is done twice, however often or in however many processes this runs, since the core looks again under
+the lock; and nothing that anybody may spend depends on when it runs, since the core reckons with what has ended whether
+or not it was posted. Lots are posted once no late fact may spend them any more (`places.LATE_MAX` after their end).
+Leaves to others: deciding. Jobs only ask.
+
+An organisation is looked at when something of it comes due, soon after something of it was committed here, and in any
+case once in a while, since other processes commit too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+import psycopg
+import uuid_utils
+from psycopg_pool import PoolTimeout
+
+from guerdon.core import commands as c
+from guerdon.core.outcomes import Outcome, Rejected
+from guerdon.core.places import LATE_MAX
+from guerdon.store.due import Due, due, organisations
+from guerdon.store.pool import Pool
+from guerdon.writer import QueueFull, Unavailable, Writer, WriterFault
+
+log = logging.getLogger(__name__)
+
+ACTOR = "guerdon"
+LOOK_EVERY_S = 1.0
+"""After commits an organisation is looked at no more often than this."""
+DUE_MAX = 2_000
+"""So much is taken of each kind at a time; what is left is taken at once after it."""
+READERS = 2
+"""So many organisations are looked at at the same time; the pool is for others too."""
+AT_ONCE = 16
+"""So many commands wait in the writer's queue for each organisation."""
+
+_T = TypeVar("_T")
+
+
+class Settings(Protocol):
+    """What the jobs read of `guerdon.settings.Settings`."""
+
+    @property
+    def job_interval_s(self) -> float: ...
+    @property
+    def job_accounts_max(self) -> int: ...
+
+
+class Jobs:
+    """One per process. `start` and `stop` once, on the writer's event loop."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        writer: Writer,
+        settings: Settings,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._pool = pool
+        self._writer = writer
+        self._settings = settings
+        self._now = now
+        self._next: dict[int, datetime] = {}
+        self._touched: set[int] = set()
+        self._wake = asyncio.Event()
+        self._reading = asyncio.Semaphore(READERS)
+        self._looking: dict[int, asyncio.Task[int]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._writer.listen(self._committed)
+        self._task = asyncio.create_task(self._run(), name="guerdon-jobs")
+
+    async def stop(self) -> None:
+        """What was handed to the writer is still decided; nothing more is asked."""
+        if self._task is not None:
+            tasks = [self._task, *self._looking.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._task = None
+
+    async def run_once(self) -> int:
+        """Do all that is due by now, in every organisation. Returns how many commands that took."""
+        async with self._pool.connection() as connection:
+            found = await organisations(connection)
+        return sum(await asyncio.gather(*[self._look(org_id) for org_id in found]))
+
+    # -- when to look
+
+    def _committed(self, org_id: int) -> None:
+        self._touched.add(org_id)
+        self._wake.set()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        sweep_at = loop.time()
+        while True:
+            ready = self._touched | {org_id for org_id, at in self._next.items() if at <= self._now()}
+            self._touched = set()
+            if loop.time() >= sweep_at:
+                sweep_at = loop.time() + self._settings.job_interval_s
+                ready |= await self._everybody()
+            for org_id in ready:
+                if org_id in self._looking:
+                    self._touched.add(org_id)  # once more when that is over
+                else:
+                    self._looking[org_id] = asyncio.create_task(self._try(org_id))
+            await asyncio.sleep(LOOK_EVERY_S)
+            await self._idle(sweep_at - loop.time())
+
+    async def _everybody(self) -> set[int]:
+        try:
+            async with self._pool.connection() as connection:
+                return set(await organisations(connection))
+        except (psycopg.OperationalError, PoolTimeout) as problem:
+            log.warning("jobs wait for the database: %r", problem)
+            return set()
+
+    async def _try(self, org_id: int) -> int:
+        try:
+            return await self._look(org_id)
+        except (psycopg.OperationalError, PoolTimeout, Unavailable) as problem:
+            log.warning("jobs wait for the database: %r", problem)
+        except Exception:
+            log.exception("jobs of organisation %s go on after a failure", org_id)
+        finally:
+            del self._looking[org_id]
+        return 0
+
+    async def _idle(self, at_most_s: float) -> None:
+        """Wait for a commit, for what comes due next, or for the time to look at everybody."""
+        now = self._now()
+        left = [(at - now).total_seconds() for org_id, at in self._next.items() if org_id not in self._looking]
+        self._wake.clear()
+        if self._touched:
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), max(0.0, min([at_most_s, *left])))
+
+    # -- what to do
+
+    async def _look(self, org_id: int) -> int:
+        """Do all that is due in one organisation, and remember when more will be."""
+        done = 0
+        tried: set[str] = set()
+        while True:
+            now = self._now()
+            async with self._reading, self._pool.connection() as connection:
+                found = await due(connection, org_id, now, LATE_MAX, DUE_MAX)
+            if found.next_at is None:
+                self._next.pop(org_id, None)
+            else:
+                self._next[org_id] = found.next_at
+            named = dict(self._commands(found, now))
+            commands = [command for name, command in named.items() if name not in tried]
+            tried.update(named)
+            if not commands:
+                return done
+            for some in _slices(commands, AT_ONCE):
+                await asyncio.gather(*[self._ask(org_id, command) for command in some])
+            done += len(commands)
+
+    def _commands(self, found: Due, now: datetime) -> Iterator[tuple[str, c.Command]]:
+        """What to ask for, each with a name: what was asked for once and is still due will not be asked for in vain."""
+        for target in found.postings + found.settles:
+            yield f"run {target}", c.RunScheduled(**_envelope(now), target=target)
+        for target in found.releases:
+            yield f"release {target}", c.Release(**_envelope(now), target=target, due=True)
+        for accounts in _slices(found.accounts, self._settings.job_accounts_max):
+            name = f"expire {accounts}"
+            yield name, c.ExpireLots(**_envelope(now), accounts=tuple(accounts), ended_by=now - LATE_MAX)
+
+    async def _ask(self, org_id: int, command: c.Command) -> None:
+        while True:
+            try:
+                outcome: Outcome = await self._writer.submit(org_id, command, "bulk")
+            except QueueFull as full:
+                await asyncio.sleep(full.retry_after_s)
+                continue
+            except WriterFault:
+                log.error("a job of organisation %s failed: %s", org_id, type(command).__name__)  # noqa: TRY400
+                return
+            if isinstance(outcome, Rejected):
+                log.warning("a job of organisation %s was refused: %s %s", org_id, outcome.code, outcome.detail)
+            return
+
+
+def _envelope(now: datetime) -> dict[str, Any]:
+    return {"id": f"{str(uuid_utils.uuid7())[:30]}000000", "at": now, "actor": ACTOR}
+
+
+def _slices(things: Sequence[_T], size: int) -> Iterable[Sequence[_T]]:
+    return (things[i : i + size] for i in range(0, len(things), size))

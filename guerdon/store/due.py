@@ -1,0 +1,53 @@
+"""What is due in an organisation: reads for the jobs."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from psycopg import AsyncConnection
+
+from guerdon.store.statements import statements
+
+_SQL = statements("jobs")
+
+
+class Due(NamedTuple):
+    """Accounts (numbers) with ended lots; ids of holds to settle, of holds to let go, of postings to decide; and when
+    something will be due next, None if nothing is known of.
+
+    A list as long as the limit may not be all there is.
+    """
+
+    accounts: list[int]
+    settles: list[str]
+    releases: list[str]
+    postings: list[str]
+    next_at: datetime | None
+
+    def __bool__(self) -> bool:
+        return bool(self.accounts or self.settles or self.releases or self.postings)
+
+
+async def organisations(connection: AsyncConnection[Any]) -> list[int]:
+    cursor = await connection.execute(_SQL["organisations"])
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def due(connection: AsyncConnection[Any], org_id: int, now: datetime, grace: timedelta, limit: int) -> Due:
+    """What is due by now, and of lots what ended `grace` ago. One round trip."""
+    asked = {"org": org_id, "now": now, "ended_by": now - grace, "grace": grace, "limit": limit}
+    async with connection.transaction(), connection.pipeline():
+        await connection.execute("select set_config('guerdon.org', %s, true)", [str(org_id)])
+        lots, holds, scheduled, next_due = [
+            await connection.execute(_SQL[name], asked) for name in ("lots_due", "holds_due", "scheduled_due", "next_due")
+        ]
+        held = await holds.fetchall()
+        row = await next_due.fetchone()
+        return Due(
+            accounts=list(dict.fromkeys(row[0] for row in await lots.fetchall())),
+            settles=[id_ for id_, settles in held if settles],
+            releases=[id_ for id_, settles in held if not settles],
+            postings=[row[0] for row in await scheduled.fetchall()],
+            next_at=row[0] if row else None,
+        )

@@ -1,0 +1,35 @@
+-- What is due in one organisation, by partial indexes that hold nothing but what is still to be done.
+
+-- organisations --
+-- everybody who may have something due
+select org_id from organisations order by org_id
+
+-- lots_due --
+-- accounts with lots that ended by a moment and are not posted yet, those that ended first first
+select account from lots
+where org_id = %(org)s and remaining > 0 and remaining > held and expires_at is not null and expires_at <= %(ended_by)s
+order by expires_at limit %(limit)s
+
+-- holds_due --
+-- holds that ask to be settled or let go by now, and which of both comes first
+select transfer_id::text, commits_at is not null and commits_at <= coalesce(expires_at, commits_at) as settles from holds
+where org_id = %(org)s and remaining > 0 and least(expires_at, commits_at) <= %(now)s
+order by least(expires_at, commits_at) limit %(limit)s
+
+-- scheduled_due --
+-- postings whose time has come
+select transfer_id::text from scheduled
+where org_id = %(org)s and not done and due_at <= %(now)s
+order by due_at limit %(limit)s
+
+-- next_due --
+-- when something will be due after now, null if nothing is known of; what ends is looked at `grace` later
+select least(
+    (select expires_at from lots
+     where org_id = %(org)s and remaining > 0 and expires_at is not null and expires_at > %(ended_by)s
+     order by expires_at limit 1) + %(grace)s::interval,
+    (select least(expires_at, commits_at) from holds
+     where org_id = %(org)s and remaining > 0 and least(expires_at, commits_at) > %(now)s
+     order by least(expires_at, commits_at) limit 1),
+    (select due_at from scheduled where org_id = %(org)s and not done and due_at > %(now)s order by due_at limit 1)
+) as at
