@@ -284,13 +284,19 @@ def read_catalogue(path: Path, mapping: Mapping, catalogue: Catalogue) -> dict[s
     """Categories and brand by sku; of several rows for one sku the last counts."""
     columns = (catalogue.sku, catalogue.brand, *catalogue.categories)
     articles: dict[str, Article] = {}
-    shared: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for sku, brand, *categories in rows(path, columns, None, mapping.csv):
+    alike: dict[Cells, Article] = {}
+    for sku, *named in rows(path, columns, None, mapping.csv):
         try:
-            key = identifier_text(sku)
-            found = tuple(identifier_text(cell) for cell in categories if cell is not None and cell != "")
-            name = "" if brand is None else identifier_text(brand, blank=True)
+            key, said = identifier_text(sku), tuple(named)
+            article = alike.get(said)
+            if article is None:
+                article = alike[said] = _article(*said)
         except Fault:
             continue
-        articles[key] = Article(shared.setdefault(found, found), name)
+        articles[key] = article
     return articles
+
+
+def _article(brand: Any, *categories: Any) -> Article:
+    found = [identifier_text(cell) for cell in categories if cell is not None and cell != ""]
+    return Article(tuple(found), "" if brand is None else identifier_text(brand, blank=True))
