@@ -256,6 +256,7 @@ def test_a_truncated_parquet_file_is_refused(tmp_path: Path) -> None:
         read(path)
 
 
+@pytest.mark.timeout(600)
 def test_the_complete_journey_year_holds_the_figures_that_the_import_must_reach() -> None:
     pytest.importorskip("pyarrow")
     mapping = load_mapping("complete-journey")
