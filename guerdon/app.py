@@ -22,6 +22,7 @@ from guerdon.api.routes import ROUTES
 from guerdon.api.routing import Endpoint
 from guerdon.api.services import Services
 from guerdon.installation import Installation, ready
+from guerdon.jobs import Jobs
 from guerdon.settings import Settings
 from guerdon.store import organisations
 from guerdon.store.pool import Pool, make_pool
@@ -72,9 +73,12 @@ class Application:
             app.state.services = services
             self._endpoint = Endpoint(ROUTES, services)
             self._ledger = blnk.endpoint(settings.blnk_path, services, BlnkReader(reading))
+            jobs = Jobs(reading, writer, settings)
+            await jobs.start()
             try:
                 yield
             finally:
+                await jobs.stop()
                 await writer.stop()
 
 

@@ -7,6 +7,7 @@ keys open `/v1` (`Authorization: Bearer`) and `/blnk` (`X-Blnk-Key`).
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import secrets
@@ -81,23 +82,37 @@ class Authenticator:
     ) -> None:
         self._reader = reader
         self._pepper = pepper
+        self._salt = secrets.token_bytes(32)
         self._admin = fingerprint(pepper, admin_key)
         self._open = open_to_all
         self._now = now
         self._fresh: dict[tuple[bytes, str | None], tuple[float, Principal]] = {}
+        self._looking: dict[tuple[bytes, str | None], asyncio.Future[Principal]] = {}
 
     async def principal(self, token: str, organisation: str | None = None) -> Principal | None:
         """The principal of a token, None without one; raises `Problem` for one that is not (or no longer) valid."""
         if not token and not self._open:
             return None
-        digest = fingerprint(self._pepper, token)
-        remembered = self._fresh.get((digest, organisation))
+        asked = (hashlib.sha256(self._salt + token.encode("utf-8", "replace")).digest(), organisation)
+        remembered = self._fresh.get(asked)
         if remembered is not None and remembered[0] > time.monotonic():
             return remembered[1]
-        found = await self._look_up(token, digest, organisation)
+        looking = self._looking.get(asked)
+        if looking is None:
+            looking = asyncio.ensure_future(self._remember(asked, token, organisation))
+            self._looking[asked] = looking
+        return await asyncio.shield(looking)
+
+    async def _remember(self, asked: tuple[bytes, str | None], token: str, organisation: str | None) -> Principal:
+        """Look up once for all that ask at the same time; what was true when we began is trusted from then on."""
+        fresh_until = time.monotonic() + FRESH_S
+        try:
+            found = await self._look_up(token, organisation)
+        finally:
+            del self._looking[asked]
         if len(self._fresh) >= _REMEMBERED_MAX:
             self._fresh.clear()
-        self._fresh[digest, organisation] = (time.monotonic() + FRESH_S, found)
+        self._fresh[asked] = (fresh_until, found)
         return found
 
     def fingerprint(self, token: str) -> bytes:
@@ -108,9 +123,10 @@ class Authenticator:
         """Look every key up again; called where one was revoked in this process."""
         self._fresh.clear()
 
-    async def _look_up(self, token: str, digest: bytes, organisation: str | None) -> Principal:
+    async def _look_up(self, token: str, organisation: str | None) -> Principal:
         if not token:
             return Principal(await self._named(organisation or "default"), "open", frozenset({"*"}))
+        digest = fingerprint(self._pepper, token)
         if hmac.compare_digest(digest, self._admin):
             org_id = 0 if organisation is None else await self._named(organisation)
             return Principal(org_id, _PLATFORM, platform=True)
