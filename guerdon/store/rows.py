@@ -43,7 +43,10 @@ def take_accounts(state: State, rows: Iterable[Row], all_lots: bool = False) -> 
             options=options,
         )  # fmt: skip
         if version is not None:
-            figures[no] = Figures(credit, debit, inflight_credit, inflight_debit, version, floor)
+            figures[no] = Figures(
+                int(credit), int(debit), int(inflight_credit), int(inflight_debit), version,
+                None if floor is None else int(floor),
+            )  # fmt: skip
         if in_account:
             for lot in _lots_in_account(in_account):
                 lots[lot[0]] = _lot(lot[0], no, *lot[1:])

@@ -1,0 +1,410 @@
+"""Kinds of keys: which statement finds what a key names, and what its rows mean to the state.
+
+Each kind sends its statements and gives back what is to be done with their rows; `load.py` sees to it that all of them
+travel together. Rows may name what else is needed (a purchase its events, an event its transfers): that is remembered
+in the `Lookup`, and `ask_more` asks for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+from psycopg import AsyncConnection, AsyncCursor
+
+from guerdon.core.purchases import Purchase
+from guerdon.core.redemptions import Redemption
+from guerdon.core.state import Key, State
+from guerdon.store import rows
+from guerdon.store.arrays import array
+from guerdon.store.statements import statements
+
+Take = Callable[[State], Awaitable[None]]
+"""Puts the rows of a statement that was sent into the state."""
+
+_SQL = statements("load")
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
+_NO = re.compile(r"[1-9][0-9]{0,17}").fullmatch
+_MEMBER_BY = frozenset({"id", "number"})
+
+_Keys = list[Key]
+
+
+class Lookup:
+    """The statements of one batch, and what the rows so far say must be read next."""
+
+    def __init__(self, connection: AsyncConnection[Any], org_id: int, now: datetime) -> None:
+        self._connection = connection
+        self.org_id = org_id
+        self._always = {"org": str(org_id), "now": now.isoformat()}
+        self.transfers: set[int] = set()
+        self.accounts: set[int] = set()
+        self.events: set[int] = set()
+        self.whole_events: set[int] = set()
+        self.members: set[int] = set()
+        self.purchases: set[int] = set()
+
+    def follows(self) -> bool:
+        """Whether anything must be read next."""
+        return bool(self.transfers or self.whole_events or self.members or self.purchases)
+
+    async def run(self, statement: str, /, **arrays: str) -> AsyncCursor[Any]:
+        """Send a statement; its rows are there after the next sync."""
+        return await self._connection.execute(_SQL[statement], {**self._always, **arrays}, prepare=True)
+
+
+async def _accounts(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = await lookup.run("accounts_by_id", ids=_uuids(keys), all_lots="f")
+
+    async def take(state: State) -> None:
+        found = await cursor.fetchall()
+        rows.take_accounts(state, found)
+        for row in found:
+            state.found[("account", row[1])] = row[0]
+
+    return take
+
+
+async def _internal(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = await lookup.run(
+        "accounts_by_indicator", indicators=array([k[1] for k in keys]), assets=array([k[2] for k in keys]),
+        all_lots="f",
+    )  # fmt: skip
+
+    async def take(state: State) -> None:
+        found = await cursor.fetchall()
+        rows.take_accounts(state, found)
+        for row in found:
+            state.found[("internal", row[4], row[3])] = row[0]
+
+    return take
+
+
+async def _account_nos(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = await lookup.run("accounts_by_no", nos=array([key[1] for key in keys]), all_lots="f")
+
+    async def take(state: State) -> None:
+        found = await cursor.fetchall()
+        rows.take_accounts(state, found)
+        for row in found:
+            state.found[("account_no", row[0])] = row[0]
+
+    return take
+
+
+async def _programs(lookup: Lookup, _: _Keys) -> Take:
+    cursor = await lookup.run("accounts_of_programs", all_lots="f")
+
+    async def take(state: State) -> None:
+        found = await cursor.fetchall()
+        rows.take_accounts(state, found)
+        for row in found:
+            state.program_accounts[(row[6], row[8])] = row[0]
+        state.found[("programs",)] = True
+
+    return take
+
+
+async def _lots(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = await lookup.run("lots_open", nos=array([key[1] for key in keys]))
+
+    async def take(state: State) -> None:
+        rows.take_lots(state, await cursor.fetchall())
+        for key in keys:
+            state.found[key] = True
+
+    return take
+
+
+async def _ledgers(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = await lookup.run("ledgers", ids=_uuids(keys))
+
+    async def take(state: State) -> None:
+        rows.take_ledgers(state, await cursor.fetchall())
+
+    return take
+
+
+async def _members(lookup: Lookup, keys: _Keys) -> Take:
+    return await _ask_members(lookup, keys, all_lots=False)
+
+
+async def _spenders(lookup: Lookup, keys: _Keys) -> Take:
+    take_members = await _ask_members(lookup, keys, all_lots=True)
+
+    async def take(state: State) -> None:
+        await take_members(state)
+        for key in keys:
+            member_key = ("member", *key[1:])
+            state.asked.add(member_key)
+            if member_key in state.found:
+                state.found[key] = state.found[member_key]
+
+    return take
+
+
+async def _ask_members(lookup: Lookup, keys: _Keys, all_lots: bool) -> Take:
+    named = [key for key in keys if key[1] not in _MEMBER_BY]
+    asked = {
+        "ids": array([key[2] for key in keys if key[1] == "id" and _UUID(key[2])]),
+        "nos": array([key[2] for key in keys if key[1] == "number" and _NO(str(key[2]))]),
+        "kinds": array([key[1] for key in named]),
+        "texts": array([key[2] for key in named]),
+    }
+    members = await lookup.run("members", **asked)
+    accounts = await lookup.run("accounts_of_members", **asked, all_lots="t" if all_lots else "f")
+
+    async def take(state: State) -> None:
+        rows.take_members(state, await members.fetchall())
+        rows.take_member_accounts(state, await accounts.fetchall(), all_lots)
+
+    return take
+
+
+async def _transfers(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = await lookup.run("transfers", ids=_uuids(keys))
+
+    async def take(state: State) -> None:
+        found = await cursor.fetchall()
+        rows.take_transfers(state, found)
+        seqs: dict[str, list[int]] = defaultdict(list)
+        for row in found:
+            seq, id_, request_id, parent = row[0], row[1], row[15], row[17]
+            for name in {id_, request_id, parent}:
+                seqs[name].append(seq)
+            lookup.transfers.add(seq)
+            lookup.accounts.update((row[4], row[5]))
+            lookup.events.add(row[2])
+        for key in keys:
+            if key[1] in seqs:
+                state.found[key] = tuple(seqs[key[1]])
+
+    return take
+
+
+async def _references(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = await lookup.run("references", texts=array([key[1] for key in keys]))
+
+    async def take(state: State) -> None:
+        for reference, seq in await cursor.fetchall():
+            state.found[("reference", reference)] = seq
+
+    return take
+
+
+async def _outcomes(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = await lookup.run("outcomes", actors=array([key[1] for key in keys]), keys=array([key[2] for key in keys]))
+
+    async def take(state: State) -> None:
+        for actor, key, fingerprint, answer in await cursor.fetchall():
+            state.found[("outcome", actor, key)] = (fingerprint, answer)
+
+    return take
+
+
+async def _events(lookup: Lookup, keys: _Keys) -> Take:
+    lookup.whole_events.update(key[1] for key in keys)
+
+    async def take(state: State) -> None:
+        pass  # the second round trip has them
+
+    return take
+
+
+async def _purchases(lookup: Lookup, keys: _Keys) -> Take:
+    by = {name: [key[2] for key in keys if key[1] == name] for name in ("id", "number", "no")}
+    cursor = await lookup.run(
+        "purchases", ids=array([id_ for id_ in by["id"] if _UUID(id_)]), texts=array(by["number"]),
+        nos=array([no for no in by["no"] if _NO(str(no))]),
+    )  # fmt: skip
+
+    async def take(state: State) -> None:
+        for row in await cursor.fetchall():
+            purchase = rows.take_purchase(state, row)
+            _follow(lookup, state, purchase)
+            for name, value in (("id", purchase.id), ("number", purchase.number), ("no", str(purchase.no))):
+                if ("purchase", name, value) in wanted:
+                    state.found[("purchase", name, value)] = purchase.no
+
+    wanted = set(keys)
+    return take
+
+
+async def _purchase_numbers(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = await lookup.run("purchases", ids="{}", nos="{}", texts=array([key[1] for key in keys]))
+
+    async def take(state: State) -> None:
+        for row in await cursor.fetchall():
+            state.found[("purchase_number", row[2])] = rows.take_purchase(state, row).no
+
+    return take
+
+
+async def _returns(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = await lookup.run("returns", texts=array([key[1] for key in keys]))
+
+    async def take(state: State) -> None:
+        for row in await cursor.fetchall():
+            state.found[("return", row[2])] = rows.take_return(state, row).no
+
+    return take
+
+
+async def _returns_of(lookup: Lookup, keys: _Keys) -> Take:
+    lookup.purchases.update(key[1] for key in keys)
+
+    async def take(state: State) -> None:
+        pass  # the second round trip has them
+
+    return take
+
+
+async def _redemptions(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = await lookup.run("redemptions", ids=_uuids(keys), texts="{}")
+
+    async def take(state: State) -> None:
+        for row in await cursor.fetchall():
+            redemption = rows.take_redemption(state, row)
+            _follow(lookup, state, redemption)
+            state.found[("redemption", redemption.id)] = redemption.id
+
+    return take
+
+
+async def _redemption_references(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = await lookup.run("redemptions", ids="{}", texts=array([key[1] for key in keys]))
+
+    async def take(state: State) -> None:
+        for row in await cursor.fetchall():
+            redemption = rows.take_redemption(state, row)
+            state.found[("redemption_reference", redemption.reference)] = redemption.id
+
+    return take
+
+
+async def _metadata(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = await lookup.run("metadata", kinds=array([key[1] for key in keys]), texts=array([key[2] for key in keys]))
+
+    async def take(state: State) -> None:
+        for kind, object_, version, meta in await cursor.fetchall():
+            state.metadata[(kind, object_)] = (version, meta)
+            state.found[("metadata", kind, object_)] = (version, meta)
+
+    return take
+
+
+async def _api_keys(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = await lookup.run("api_keys", ids=_uuids(keys))
+
+    async def take(state: State) -> None:
+        for row in await cursor.fetchall():
+            state.api_keys[row[0]] = rows.api_key(row)
+            state.found[("key", row[0])] = row[0]
+
+    return take
+
+
+KINDS: dict[str, Callable[[Lookup, _Keys], Awaitable[Take]]] = {
+    "account": _accounts,
+    "internal": _internal,
+    "account_no": _account_nos,
+    "programs": _programs,
+    "lots": _lots,
+    "ledger": _ledgers,
+    "member": _members,
+    "spend": _spenders,
+    "transfer": _transfers,
+    "reference": _references,
+    "outcome": _outcomes,
+    "event": _events,
+    "purchase": _purchases,
+    "purchase_number": _purchase_numbers,
+    "purchase_return_of": _returns_of,
+    "return": _returns,
+    "redemption": _redemptions,
+    "redemption_reference": _redemption_references,
+    "metadata": _metadata,
+    "key": _api_keys,
+}
+
+
+def _uuids(keys: _Keys) -> str:
+    """The ids of keys that have one; what is no uuid names nothing."""
+    return array([key[1] for key in keys if _UUID(key[1])])
+
+
+# -- the second round trip --------------------------------------------------------------------------------------------
+
+
+def _follow(lookup: Lookup, state: State, fact: Purchase | Redemption) -> None:
+    """Read on from a purchase or redemption: its events with their transfers and lots, its member, its returns."""
+    lookup.whole_events.add(fact.event_seq)
+    if fact.member_no:
+        lookup.members.add(fact.member_no)
+    if isinstance(fact, Purchase):
+        lookup.purchases.add(fact.no)
+        if fact.redemption_id is not None:
+            lookup.whole_events.add(state.redemptions[fact.redemption_id].event_seq)
+
+
+async def ask_more(lookup: Lookup) -> list[Take]:
+    takers: list[Take] = []
+    if lookup.whole_events or lookup.events:
+        takers.append(await _ask_events(lookup))
+    if lookup.transfers:
+        takers.append(await _ask_transfers(lookup))
+    if lookup.members:
+        keys: _Keys = [("spend", "number", str(no)) for no in lookup.members]
+        takers.append(await _ask_members(lookup, keys, all_lots=True))
+    if lookup.purchases:
+        takers.append(await _ask_returns(lookup))
+    return takers
+
+
+async def _ask_events(lookup: Lookup) -> Take:
+    seqs, whole = array(lookup.events | lookup.whole_events), array(lookup.whole_events)
+    events = await lookup.run("events", seqs=seqs)
+    lots = await lookup.run("lots_of_events", seqs=seqs)
+    transfers = await lookup.run("transfers_of_events", seqs=whole)
+    accounts = await lookup.run("accounts_of_events", seqs=whole, all_lots="t")
+
+    async def take(state: State) -> None:
+        rows.take_events(state, await events.fetchall())
+        rows.take_lots(state, await lots.fetchall())
+        rows.take_transfers(state, await transfers.fetchall())
+        rows.take_accounts(state, await accounts.fetchall(), all_lots=True)
+        for seq in lookup.whole_events & state.events.keys():
+            state.found[("event", seq)] = seq
+
+    return take
+
+
+async def _ask_transfers(lookup: Lookup) -> Take:
+    seqs = array(lookup.transfers)
+    holds = await lookup.run("holds", seqs=seqs)
+    scheduled = await lookup.run("scheduled", seqs=seqs)
+    accounts = await lookup.run("accounts_by_no", nos=array(lookup.accounts), all_lots="t")
+
+    async def take(state: State) -> None:
+        rows.take_holds(state, await holds.fetchall())
+        rows.take_scheduled(state, await scheduled.fetchall())
+        rows.take_accounts(state, await accounts.fetchall(), all_lots=True)
+
+    return take
+
+
+async def _ask_returns(lookup: Lookup) -> Take:
+    cursor = await lookup.run("returns_of_purchases", nos=array(lookup.purchases))
+
+    async def take(state: State) -> None:
+        returns_of: dict[int, list[int]] = {no: [] for no in lookup.purchases}
+        for row in await cursor.fetchall():
+            returned = rows.take_return(state, row)
+            returns_of[returned.purchase_no].append(returned.no)
+        for purchase_no, nos in returns_of.items():
+            state.found[("purchase_return_of", purchase_no)] = tuple(nos)
+
+    return take
