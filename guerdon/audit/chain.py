@@ -24,7 +24,7 @@ _SQL = statements("audit_chain")
 def walk(
     connection: Connection[Any], org_id: int, after: int, head: tuple[int, bytes], last: int, progress: Progress
 ) -> Iterator[Row]:
-    """What is wrong with the rows after a sequence number. `head` is where the organisation says that the chain ends."""
+    """What is wrong with the rows after a sequence number. `head` is where the chain is said to end."""
     seq, before = after, START if after == 0 else hash_at(connection, org_id, after)
     if before is None:
         yield Row(f"row {after}", "missing: there is nothing to go on from")

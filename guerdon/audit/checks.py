@@ -99,7 +99,7 @@ def _posting(
     found: Posting, asset: str, amount: int, reference: str, effective: Any, recorded: Any, text: str, source: str,
     destination: str,
 ) -> Posting:  # fmt: skip
-    """The posting as the transfer's row tells it. An effective time of None says that it was the recorded one, or none."""
+    """The posting as the transfer's row tells it. No effective time means the recorded one, or none."""
     detail = msgspec.json.decode(text)
     limit = detail.get("overdraft_limit")
     same = effective is None and found.effective_at in (None, recorded)

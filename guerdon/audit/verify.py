@@ -41,7 +41,9 @@ def verify(
         books = [anchors.Head(id=b.id, organisation=b.organisation, seq=b.seq, hash=b.hash) for b in report.books]
         anchors.publish(Path(publish), books)
     if as_json:
-        tell(msgspec.json.format(msgspec.json.encode({"holds": report.holds, **msgspec.structs.asdict(report)})).decode())
+        tell(
+            msgspec.json.format(msgspec.json.encode({"holds": report.holds, **msgspec.structs.asdict(report)})).decode()
+        )
     else:
         _tell_end(report, publish, tell)
     return report.holds
@@ -118,7 +120,10 @@ def _found(code: str, check: str, rows: Iterator[Row]) -> Iterable[Finding]:
 def _orphans(heads: tuple[anchors.Head, ...], known: set[str]) -> list[Finding]:
     """Organisations that a head was published of and that are gone."""
     gone = {head.id: head.organisation for head in heads if head.id and head.id not in known}
-    return [Finding(code, "anchor", f"organisation {id_}", "a head of it was published, and it is gone") for id_, code in gone.items()]
+    return [
+        Finding(code, "anchor", f"organisation {id_}", "a head of it was published, and it is gone")
+        for id_, code in gone.items()
+    ]
 
 
 def _tell_end(report: Report, publish: str, tell: Tell) -> None:

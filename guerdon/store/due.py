@@ -40,7 +40,8 @@ async def due(connection: AsyncConnection[Any], org_id: int, now: datetime, grac
     async with connection.transaction(), connection.pipeline():
         await connection.execute("select set_config('guerdon.org', %s, true)", [str(org_id)])
         lots, holds, scheduled, next_due = [
-            await connection.execute(_SQL[name], asked) for name in ("lots_due", "holds_due", "scheduled_due", "next_due")
+            await connection.execute(_SQL[name], asked)
+            for name in ("lots_due", "holds_due", "scheduled_due", "next_due")
         ]
         held = await holds.fetchall()
         row = await next_due.fetchone()

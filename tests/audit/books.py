@@ -112,7 +112,7 @@ class Books:
         async with self.pool.connection() as connection:
             await connection.execute("select set_config('guerdon.org', %s, true)", [str(self.org_id)])
             cursor = connection.cursor(row_factory=tuple_row)
-            return await (await cursor.execute(query, values)).fetchall()  # type: ignore[arg-type]
+            return await (await cursor.execute(query, values)).fetchall()
 
     async def value(self, query: str, *values: Any) -> Any:
         return (await self.rows(query, *values))[0][0]
@@ -236,4 +236,4 @@ def change(superuser_dsn: str, *statements: str) -> None:
     with psycopg.connect(superuser_dsn) as connection:
         connection.execute("set session_replication_role = replica")
         for statement in statements:
-            connection.execute(statement)  # type: ignore[call-overload]
+            connection.execute(statement)

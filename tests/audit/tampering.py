@@ -69,7 +69,9 @@ _OTHER = {
 
 def columns(connection: Connection[Any], table: str) -> dict[str, str]:
     """The columns of a table with their types."""
-    query = "select column_name, data_type from information_schema.columns where table_name = %s order by ordinal_position"
+    query = (
+        "select column_name, data_type from information_schema.columns where table_name = %s order by ordinal_position"
+    )
     return dict(connection.execute(query, [table]).fetchall())
 
 
@@ -78,12 +80,12 @@ def spoil(
 ) -> tuple[str, tuple[Any, ...]]:
     """Change one column of a row chosen at random, but for some; its address, and the row as it was."""
     statement = sql.SQL("update {} set {} = {} where ctid = %s::tid returning ctid::text")
-    rows = connection.execute(f"select ctid::text, * from {table} where {where} order by ctid").fetchall()  # type: ignore[call-overload]
+    rows = connection.execute(f"select ctid::text, * from {table} where {where} order by ctid").fetchall()
     rows = [row for row in rows if row[0] not in but]
     type_ = columns(connection, table)[column]
     for step in (1, 1000):  # the next value may be taken
         for ctid, *row in random.sample(rows, len(rows)):
-            other = sql.SQL(_OTHER[type_]).format(sql.Identifier(column), step)  # type: ignore[arg-type]
+            other = sql.SQL(_OTHER[type_]).format(sql.Identifier(column), step)
             change = statement.format(sql.Identifier(table), sql.Identifier(column), other)
             try:
                 with connection.transaction():

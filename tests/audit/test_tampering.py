@@ -61,7 +61,9 @@ def test_verify_names_the_row_of_which_any_column_was_changed(copied_books: Data
     missed = []
     with tampering(copied_books.superuser_dsn) as connection:
         left = rebuilt(connection, table)
-        together = 4 if table in ("transfers", "events", "figures", "lots", "purchases") else 1  # each in a row of its own
+        together = (
+            4 if table in ("transfers", "events", "figures", "lots", "purchases") else 1
+        )  # each in a row of its own
         while left:
             now, left = left[:together], left[together:]
             with undone(connection, table):
@@ -72,7 +74,9 @@ def test_verify_names_the_row_of_which_any_column_was_changed(copied_books: Data
                     spoilt.append(address)
                     wanted.append((column, names(table, connection, row)))
                 found = findings(copied_books)
-                missed += [(*each, [(f.check, f.row) for f in found]) for each in wanted if not is_named(found, each[1])]
+                missed += [
+                    (*each, [(f.check, f.row) for f in found]) for each in wanted if not is_named(found, each[1])
+                ]
         assert missed == []
         assert findings(copied_books) == []
 
@@ -97,8 +101,8 @@ def rebuilt(connection: Connection[Any], table: str) -> list[str]:
 @pytest.mark.parametrize("table", [name for name in NAMES if name != "heads"])
 def test_verify_names_the_row_that_was_deleted(copied_books: Database, table: str) -> None:
     with tampering(copied_books.superuser_dsn) as connection:
-        ctid, *row = RANDOM.choice(connection.execute(f"select ctid::text, * from {table}").fetchall())  # type: ignore[call-overload]
-        connection.execute(f"delete from {table} where ctid = %s::tid", [ctid])  # type: ignore[call-overload]
+        ctid, *row = RANDOM.choice(connection.execute(f"select ctid::text, * from {table}").fetchall())
+        connection.execute(f"delete from {table} where ctid = %s::tid", [ctid])
         connection.commit()
         assert is_named(findings(copied_books), names(table, connection, tuple(row)))
 
@@ -107,8 +111,8 @@ def test_verify_names_a_transfer_that_was_slipped_in(copied_books: Database) -> 
     with tampering(copied_books.superuser_dsn) as connection:
         (seq,) = connection.execute("select seq from heads").fetchone() or (0,)
         connection.execute(
-            "insert into transfers select org_id, %s, gen_random_uuid(), 0, 'apply', source, destination, asset, amount,"
-            " 900, 900, source_balance, destination_balance, recorded_at, null, null, null, null, null, null, hash"
+            "insert into transfers select org_id, %s, gen_random_uuid(), 0, 'apply', source, destination, asset,"
+            " amount, 900, 900, source_balance, destination_balance, recorded_at, null, null, null, null, null, null, hash"
             " from transfers where action = 'apply' order by seq limit 1",
             [seq + 1],
         )

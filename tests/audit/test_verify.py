@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from guerdon.audit.verify import audit, verify
+from guerdon.audit.verify import verify
 from tests.audit.books import books, everything
 from tests.conftest import Database
 

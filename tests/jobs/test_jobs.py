@@ -32,7 +32,9 @@ def jobs(shop: Books) -> Jobs:
 
 
 async def names(shop: Books) -> list[str]:
-    return [row[0] for row in await shop.rows("select name from events where name <> 'CustomerRegistration' order by seq")]
+    return [
+        row[0] for row in await shop.rows("select name from events where name <> 'CustomerRegistration' order by seq")
+    ]
 
 
 async def test_lots_are_posted_as_expired_when_no_late_fact_may_spend_them_any_more(shop: Books) -> None:
@@ -74,7 +76,8 @@ async def test_a_hold_is_settled_or_let_go_by_what_comes_first(shop: Books) -> N
     shop.later(hours=1)
     await jobs(shop).run_once()
     made = await shop.rows(
-        "select h.reference, t.action from transfers h join transfers t on t.parent = h.id where h.action = 'hold' order by h.seq"
+        "select h.reference, t.action from transfers h join transfers t on t.parent = h.id"
+        " where h.action = 'hold' order by h.seq"
     )
     assert made == [("settled", "settle"), ("let go", "release"), ("both at once", "settle")]
 
@@ -132,7 +135,7 @@ async def test_what_comes_due_is_done_at_its_time_without_being_asked(
         await shop.post("waits", "@World", "@Shop", 5, allow_overdraft=True, scheduled_for=in_a_moment)
         assert not await shop.value("select done from scheduled")
         async with asyncio.timeout(10):
-            while not await shop.value("select done from scheduled"):
+            while not await shop.value("select done from scheduled"):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         (decided,) = (await shop.rows("select recorded_at from transfers where reference = 'waits_q'"))[0]
         assert decided >= in_a_moment

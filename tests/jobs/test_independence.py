@@ -1,0 +1,142 @@
+"""No figure depends on when a job ran, how often, or whether it ran at all."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from guerdon.core import commands as c
+from guerdon.core.outcomes import Accepted, Outcome
+from guerdon.core.places import LATE_MAX
+from tests.core.world import THIRTY_DAYS, World, purchase
+
+MEMBERS = ("ada", "bea")
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(("buy", "spend", "redeem", "reverse", "return", "award", "hold", "settle", "release", "send")),
+        st.sampled_from(MEMBERS),
+        st.integers(1, 60),  # how much
+        st.integers(0, 20),  # days that pass before
+        st.integers(0, 71),  # how many hours late it is told
+    ),
+    max_size=25,
+)
+
+
+class Story:
+    """The same commands with or without a job that runs after each."""
+
+    def __init__(self, jobs: list[bool], grace: timedelta = LATE_MAX) -> None:
+        self.grace = grace
+        self.world = World().with_program(expiry=THIRTY_DAYS)
+        self.jobs = iter(jobs)
+        self.said: list[Any] = []
+        for name in MEMBERS:
+            self.world.member(name)
+        self.bills: list[str] = []
+        self.redemptions: list[str] = []
+        self.holds: list[str] = []
+
+    def run(self, steps: list[tuple[str, str, int, int, int]]) -> Story:
+        for step in steps:
+            self.step(*step)
+        self.expire(None)
+        return self
+
+    def expire(self, grace: timedelta | None) -> None:
+        world = self.world
+        accounts = tuple(no for no, account in world.state.accounts.items() if account.tracks_lots)
+        ended_by = None if grace is None else world.now - grace
+        world.ok(c.ExpireLots, accounts=accounts, ended_by=ended_by)
+
+    def step(self, what: str, name: str, much: int, days: int, late: int) -> None:
+        world = self.world
+        world.later(days=days)
+        if next(self.jobs, False):
+            self.expire(self.grace)
+        number = f"{what}-{len(self.said)}"
+        member = ("external_id", name)
+        where = c.Where(event_at=world.now - timedelta(hours=late))
+        points = f"{world.state.accounts[world.account(member)].id}"
+        outcome: Outcome | None = None
+        if what == "buy" or what == "spend":
+            spend = much if what == "spend" else 0
+            outcome = world.do(c.RecordPurchase, **purchase(number, much * 100, member), where=where, spend=spend)
+            if isinstance(outcome, Accepted):
+                self.bills.append(number)
+        elif what == "redeem":
+            outcome = world.do(c.Redeem, member=member, points=much, where=where)
+            if isinstance(outcome, Accepted):
+                self.redemptions.append(outcome.result.id)
+        elif what == "award":
+            outcome = world.do(c.Award, member=member, points=much, reason="x", where=where)
+        elif what == "reverse" and self.redemptions:
+            outcome = world.do(
+                c.ReverseRedemption, redemption=self.redemptions[much % len(self.redemptions)], points=much
+            )
+        elif what == "return" and self.bills:
+            bill = self.bills[much % len(self.bills)]
+            outcome = world.do(c.ReturnPurchase, purchase=("number", bill), number=f"R-{number}")
+        elif what == "hold" or what == "send":
+            posting = c.Posting(
+                asset="POINTS", amount=much, precision=1, reference=number, source=points, inflight=what == "hold",
+                destination="@PointsAdjusted",
+            )  # fmt: skip
+            outcome = world.do(c.Post, postings=(posting,))
+            if isinstance(outcome, Accepted) and what == "hold":
+                self.holds.append(world.state.transfers[outcome.result.transfers[0][0]].id)
+        elif self.holds:
+            kind = c.Settle if what == "settle" else c.Release
+            outcome = world.do(kind, target=self.holds[much % len(self.holds)])
+        self.said.append(without_numbers(outcome))
+
+    def books(self) -> dict[str, Any]:
+        state = self.world.state
+        figures = {no: (f.credit, f.debit, f.inflight_debit, f.floor) for no, f in state.figures.items()}
+        lots = {
+            no: (x.account, x.amount, x.remaining, x.redeemed, x.returned, x.expired, x.held, x.earned_at, x.expires_at)
+            for no, x in state.lots.items()
+        }
+        given_back = sorted((r.no, r.reversed) for r in state.redemptions.values())
+        expired: dict[Any, int] = defaultdict(int)  # by member and end, in however many events
+        for event in state.events.values():
+            if event.name == "PointsExpiry":
+                expired[event.member_no, event.event_at] += event.points
+        return {"figures": figures, "lots": lots, "given back": given_back, "expired": expired}
+
+
+def without_numbers(outcome: Outcome | None) -> Any:
+    """An outcome without the sequence numbers and ids in it, which tell in what order things were written."""
+    if not isinstance(outcome, Accepted):
+        return outcome and (outcome.code, {k: v for k, v in outcome.detail.items() if not k.endswith("_id")})
+    skipped = {"event_no", "id", "transfers", "redemption_id", "purchase_id"}
+    return {name: getattr(outcome.result, name) for name in outcome.result.__struct_fields__ if name not in skipped}
+
+
+@settings(max_examples=60, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@given(STEPS, st.lists(st.booleans(), max_size=25))
+def test_answers_lots_and_figures_are_the_same_with_and_without_jobs(
+    steps: list[tuple[str, str, int, int, int]], jobs: list[bool]
+) -> None:
+    without, with_jobs = Story([]).run(steps), Story(jobs).run(steps)
+    assert with_jobs.said == without.said
+    assert with_jobs.books() == without.books()
+
+
+def test_a_job_that_did_not_wait_would_take_what_a_late_fact_may_spend() -> None:
+    """The negative control: points end at midnight, and the till tells of yesterday's spending in the morning."""
+    steps = [("buy", "ada", 50, 0, 0), ("award", "bea", 1, 20, 0), ("spend", "ada", 10, 11, 20)]
+    hasty, patient, without = [Story(jobs, grace).run(steps) for jobs, grace in HASTY_PATIENT_WITHOUT]
+    assert patient.said == without.said
+    assert hasty.said != without.said
+
+
+HASTY_PATIENT_WITHOUT: tuple[tuple[list[bool], timedelta], ...] = (
+    ([True] * 3, timedelta(0)),
+    ([True] * 3, LATE_MAX),
+    ([], LATE_MAX),
+)
