@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Database
+from guerdon.store.embedded import Embedded
+from tests.conftest import Database, addresses, drop_database
 
 HERE = Path(__file__).parent
 START_S = 60
@@ -47,6 +48,7 @@ def serving(database: Database, port: int, blnk_path: str, data_dir: Path) -> It
         "GUERDON_DATABASE_OWNER_URL": database.owner_dsn,
         "GUERDON_DATA_DIR": str(data_dir),
         "GUERDON_ADMIN_KEY": KEY,
+        "GUERDON_UNSAFE": "true",  # the tests' database does without fsync
     }
     command = [sys.executable, "-m", "guerdon", "serve", "--port", str(port), "--blnk-path", blnk_path]
     log = data_dir / "server.txt"
@@ -57,6 +59,7 @@ def serving(database: Database, port: int, blnk_path: str, data_dir: Path) -> It
         finally:
             process.terminate()
             process.wait(START_S)
+            print(log.read_text())
 
 
 def _await_health(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -79,15 +82,18 @@ def free_port() -> int:
         return port
 
 
-@pytest.fixture
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
-    """A server of the test's own, or the one that the environment names."""
+@pytest.fixture(scope="session")
+def server(cluster: Embedded, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server for all tutorials, or the one that the environment names."""
     url = os.environ.get("GUERDON_BLNK_URL")
     if url:
         yield Server(url, os.environ.get("GUERDON_KEY", ""))
         return
-    with serving(request.getfixturevalue("database"), free_port(), "/blnk", tmp_path) as found:
+    name = f"acceptance_{os.getpid()}"
+    cluster.make_database(name, template)
+    with serving(addresses(cluster, name), free_port(), "/blnk", tmp_path_factory.mktemp("server")) as found:
         yield found
+    drop_database(cluster, name)
 
 
 @pytest.fixture(scope="session")
