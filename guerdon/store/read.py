@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from guerdon.core.programs import Policies
+from guerdon.store import history
 from guerdon.store.statements import statements
 
 NO_ORGANISATION = 0
@@ -416,15 +417,13 @@ class Reader:
 
     async def balances_effective(self, org_id: int, accounts: list[int], at: datetime) -> dict[int, int]:
         """Balances by account number of everything that counts before an instant, whenever it was recorded."""
-        values = {"accounts": accounts, "at": at}
-        rows = await self._rows(org_id, "points", "balances_effective", values, _BalanceAt)
-        return {row.account_no: row.balance for row in rows}
+        async with self._pool.connection() as connection:
+            return await history.balances_at_effective(connection, org_id, accounts, at)
 
     async def balances_at(self, org_id: int, accounts: list[int], seq: int) -> dict[int, int]:
         """Balances by account number after everything up to a sequence number."""
-        values = {"accounts": accounts, "seq": seq}
-        rows = await self._rows(org_id, "points", "balances_at", values, _BalanceAt)
-        return {row.account_no: row.balance for row in rows}
+        async with self._pool.connection() as connection:
+            return await history.balances_at_seq(connection, org_id, accounts, seq)
 
 
 class _Version(Struct):
@@ -437,11 +436,6 @@ class _Total(Struct):
 
 class _Place(Struct):
     seq: int
-
-
-class _BalanceAt(Struct):
-    account_no: int
-    balance: int
 
 
 _LISTS: dict[str, tuple[str, str, dict[str, Any]]] = {

@@ -112,7 +112,8 @@ def test_verify_names_a_transfer_that_was_slipped_in(copied_books: Database) -> 
         (seq,) = connection.execute("select seq from heads").fetchone() or (0,)
         connection.execute(
             "insert into transfers select org_id, %s, gen_random_uuid(), 0, 'apply', source, destination, asset,"
-            " amount, 900, 900, source_balance, destination_balance, recorded_at, null, null, null, null, null, null, hash"
+            " amount, 900, 900, source_balance, destination_balance, recorded_at,"
+            " null, null, null, null, null, null, hash"
             " from transfers where action = 'apply' order by seq limit 1",
             [seq + 1],
         )

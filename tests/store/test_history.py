@@ -1,0 +1,98 @@
+"""R16: a balance as it was is the balance that a replay of what was recorded arrives at, whoever asks and when."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections import defaultdict
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+import pytest
+
+from guerdon.store import history
+from tests.audit.books import Books, books, everything
+from tests.conftest import Database
+
+RANDOM = Random(os.environ.get("GUERDON_SEED") or 16)
+
+
+class Replay:
+    """All that was recorded, in plain lists."""
+
+    def __init__(self, rows: list[tuple[Any, ...]], times: list[tuple[Any, ...]]) -> None:
+        self.times = [at for _, at in times]
+        self.moves: list[tuple[int, Any, int, int]] = []
+        for seq, effective_at, source, destination, amount in rows:
+            self.moves += [(seq, effective_at, source, -amount), (seq, effective_at, destination, amount)]
+
+    @classmethod
+    async def of(cls, b: Books) -> Replay:
+        moves = await b.rows(
+            "select seq, coalesce(effective_at, recorded_at), source, destination, amount from transfers"
+            " where action in ('apply', 'settle') order by seq"
+        )
+        times = await b.rows(
+            "select seq, recorded_at from transfers union select seq, recorded_at from events order by seq"
+        )
+        return cls(moves, times)
+
+    def seq_at(self, at: Any) -> int:
+        return bisect_left(self.times, at)
+
+    def balances(self, *, seq: int | None = None, effective: Any = None) -> dict[int, int]:
+        found: dict[int, int] = defaultdict(int)
+        for number, effective_at, account, amount in self.moves:
+            if (seq is None or number <= seq) and (effective is None or effective_at < effective):
+                found[account] += amount
+        return found
+
+
+async def test_balances_at_any_place_and_any_time_are_those_of_a_replay(database: Database) -> None:
+    async with books(database.app_dsn) as b, b.pool.connection() as connection:
+        await everything(b)
+        replay = await Replay.of(b)
+        accounts = [row[0] for row in await b.rows("select no from accounts")]
+
+        def whole(balances: dict[int, int]) -> dict[int, int]:
+            return {no: balances[no] for no in accounts}
+
+        for seq in range(len(replay.times) + 2):
+            assert await history.balances_at_seq(connection, b.org_id, accounts, seq) == whole(replay.balances(seq=seq))
+        for at in {t + timedelta(microseconds=d) for t in replay.times for d in (-1, 0, 1)}:
+            seq = replay.seq_at(at)
+            assert await history.seq_at(connection, b.org_id, at) == seq
+            assert await history.balances_at_time(connection, b.org_id, accounts, at) == whole(replay.balances(seq=seq))
+        for at in {t + timedelta(microseconds=d) for _, t, _, _ in replay.moves for d in (0, 1)}:
+            found = await history.balances_at_effective(connection, b.org_id, accounts, at)
+            assert found == whole(replay.balances(effective=at))
+
+
+async def test_an_answer_stays_the_same_while_others_post_and_post_back_in_time(database: Database) -> None:
+    async with books(database.app_dsn) as b, b.pool.connection() as connection:
+        for i in range(30):
+            b.later(minutes=1)
+            await b.post(f"first {i}", "@World", f"@{i % 3}", RANDOM.randint(1, 99), allow_overdraft=True)
+        accounts = [row[0] for row in await b.rows("select no from accounts")]
+        asked = [RANDOM.randint(0, 30) for _ in range(10)]
+        before = [await history.balances_at_seq(connection, b.org_id, accounts, seq) for seq in asked]
+        at = b.now - timedelta(minutes=10)
+        then = await history.balances_at_time(connection, b.org_id, accounts, at)
+        for i in range(30):
+            b.later(minutes=1)
+            earlier = b.now - timedelta(days=RANDOM.randint(0, 99))
+            await b.post(f"late {i}", "@World", f"@{i % 3}", 5, allow_overdraft=True, effective_at=earlier)
+        assert [await history.balances_at_seq(connection, b.org_id, accounts, seq) for seq in asked] == before
+        assert await history.balances_at_time(connection, b.org_id, accounts, at) == then
+        replay = await Replay.of(b)
+        effective = await history.balances_at_effective(connection, b.org_id, accounts, at)
+        assert effective == {no: replay.balances(effective=at)[no] for no in accounts}
+        assert effective != then
+
+
+@pytest.mark.parametrize("seq", [0, 1, 2**62])
+async def test_an_organisation_without_a_past_has_balances_of_nothing(database: Database, seq: int) -> None:
+    async with books(database.app_dsn) as b, b.pool.connection() as connection:
+        assert await history.balances_at_seq(connection, b.org_id, [1, 2], seq) == {}
+        assert await history.seq_at(connection, b.org_id, b.now) == 0
