@@ -102,7 +102,8 @@ def expire_overdue(state: State, account_no: int, as_of: datetime) -> tuple[int,
         for lot in group:
             points += lot.free
             lots.change(state, booking.moves, lot, "expire", lot.free)
-        booking.move(account_no, internal(state, program, "expired"), points)
+        # Points that a return restored too late may stand beside what the account owes: then the debt comes to light.
+        booking.move(account_no, internal(state, program, "expired"), points, lower_floor=True)
         booking.close(actor="guerdon")
         total += points
     return len(due), total

@@ -1,4 +1,4 @@
-"""Scenarios on the core: one command at a time in memory, or in any groups through a store that loads only what keys name."""
+"""Scenarios on the core: one command at a time in memory, or in groups through a store that loads what keys name."""
 
 from __future__ import annotations
 
@@ -124,9 +124,7 @@ class Translator:
         )
 
     def _return(self, step: Step) -> c.Command:
-        return c.ReturnPurchase(
-            **self._envelope(step.at), purchase=("number", step["purchase"]), number=step["number"]
-        )
+        return c.ReturnPurchase(**self._envelope(step.at), purchase=("number", step["purchase"]), number=step["number"])
 
     def _redeem(self, step: Step) -> c.Command:
         return c.Redeem(
@@ -168,9 +166,7 @@ class Translator:
         )
 
     def _pay(self, step: Step) -> c.Command:
-        posting = self._posting(
-            step, destination=self.account(step["destination"]), inflight=step["kind"] == "pledges"
-        )
+        posting = self._posting(step, destination=self.account(step["destination"]), inflight=step["kind"] == "pledges")
         return c.Post(**self._envelope(step.at, step["reference"]), postings=(posting,))
 
     def _split(self, step: Step) -> c.Command:
@@ -194,9 +190,7 @@ class Translator:
         return c.Release(**self._envelope(step.at), target=self.ids[step["reference"]])
 
     def _refund(self, step: Step) -> c.Command:
-        return c.Refund(
-            **self._envelope(step.at), target=self.ids[step["reference"]], queued=bool(step["queued"])
-        )
+        return c.Refund(**self._envelope(step.at), target=self.ids[step["reference"]], queued=bool(step["queued"]))
 
 
 class CoreDriver:
@@ -264,7 +258,7 @@ def commands(step: Step, translator: Translator, rows: Rows) -> list[c.Command]:
     return [c.ExpireLots(**translator._envelope(step.at), accounts=numbers)]
 
 
-# -- what is expected, and what is there --------------------------------------------------------------------------------
+# -- what is expected, and what is there ---------------------------------------------------------------------
 
 
 def check(step: Step, outcome: Outcome, rows: Rows, translator: Translator) -> None:
@@ -336,7 +330,7 @@ def _observe_points(step: Step, rows: Rows, translator: Translator) -> None:
         for lot in rows("lots").values()
         if lot.account == account.no and lot.expires_at is not None and lot.expires_at <= step.at
     )
-    found = {
+    found: int = {
         "has": max(0, figures.available - overdue),
         "holds": figures.inflight_debit,
         "owes": max(0, -figures.available),
@@ -347,7 +341,8 @@ def _observe_points(step: Step, rows: Rows, translator: Translator) -> None:
 
 def _member(rows: Rows, step: Step) -> int:
     identifier = ("external_id", step["member"])
-    return next(no for no, member in rows("members").items() if identifier in member.identifiers)
+    no: int = next(member.no for member in rows("members").values() if identifier in member.identifiers)
+    return no
 
 
 def _internal(rows: Rows, name: str, asset: str) -> Figures:

@@ -8,8 +8,8 @@
     amy has 500 points
     pool has debit 500 credit 200
 
-What follows `->` is expected of the step: a refusal's code, `rejected`, `replayed`, or figures of its result. Without it
-the step must be accepted. A line that nothing understands is an error, so a typing mistake is never a passing test.
+What follows `->` is expected of the step: a refusal's code, `rejected`, `replayed`, or figures of its result. Without
+it the step must be accepted. A line that nothing understands is an error, so a typing mistake is never a passing test.
 """
 
 from __future__ import annotations
@@ -65,9 +65,11 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("join", rf"(?P<member>{_NAME}) joins"),
     (
         "buy",
-        rf"(?P<member>a guest|{_NAME}) buys (?P<number>{_REF}) for (?P<lines>{_NUMBER}(?: of {_NAME})?"
-        rf"(?: and {_NUMBER}(?: of {_NAME})?)*)(?: in (?P<program>{_NAME}))?(?: spending (?P<spend>{_NUMBER}))?"
-        rf"(?: from (?P<wallet>{_NAME}))?(?: on (?P<event_at>[\d-]+(?: [\d:]+)?))?(?P<imported> by import)?",
+        (
+            rf"(?P<member>a guest|{_NAME}) buys (?P<number>{_REF}) for (?P<lines>{_NUMBER}(?: of {_NAME})?"
+            rf"(?: and {_NUMBER}(?: of {_NAME})?)*)(?: in (?P<program>{_NAME}))?(?: spending (?P<spend>{_NUMBER}))?"
+            rf"(?: from (?P<wallet>{_NAME}))?(?: on (?P<event_at>[\d-]+(?: [\d:]+)?))?(?P<imported> by import)?"
+        ),
     ),
     ("return", rf"(?P<purchase>{_REF}) is returned as (?P<number>{_REF})"),
     ("redeem", rf"(?P<member>{_NAME}) redeems (?P<points>{_NUMBER})(?: as (?P<reference>{_REF}))?"),
@@ -77,13 +79,17 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("status", rf"(?P<member>{_NAME}) is (?P<status>blocked|active)"),
     (
         "pay",
-        rf"(?P<source>{_WHO}) (?P<kind>pays|pledges) (?P<destination>{_WHO}) (?P<amount>{_NUMBER}) (?P<asset>[A-Z]+)"
-        rf" as (?P<reference>{_REF})(?P<overdraft> with overdraft)?(?P<queued> queued)?",
+        (
+            rf"(?P<source>{_WHO}) (?P<kind>pays|pledges) (?P<destination>{_WHO}) (?P<amount>{_NUMBER})"
+            rf" (?P<asset>[A-Z]+) as (?P<reference>{_REF})(?P<overdraft> with overdraft)?(?P<queued> queued)?"
+        ),
     ),
     (
         "split",
-        rf"(?P<source>{_WHO}) pays (?P<amount>{_NUMBER}) (?P<asset>[A-Z]+) as (?P<reference>{_REF})"
-        rf"(?P<overdraft> with overdraft)?(?P<queued> queued)?: (?P<legs>.+)",
+        (
+            rf"(?P<source>{_WHO}) pays (?P<amount>{_NUMBER}) (?P<asset>[A-Z]+) as (?P<reference>{_REF})"
+            rf"(?P<overdraft> with overdraft)?(?P<queued> queued)?: (?P<legs>.+)"
+        ),
     ),
     ("settle", rf"(?P<reference>{_REF}) is settled(?: for (?P<amount>{_NUMBER}))?"),
     ("release", rf"(?P<reference>{_REF}) is released"),
@@ -95,8 +101,10 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("ledger", rf"the ledger of (?P<member>{_NAME}) reads (?P<events>.+)"),
     (
         "figures",
-        rf"(?P<name>@[\w:]+|pool|returned|reversed|expired)(?: in (?P<asset>[A-Z]+))? has debit (?P<debit>{_NUMBER})"
-        rf" credit (?P<credit>{_NUMBER})",
+        (
+            rf"(?P<name>@[\w:]+|pool|returned|reversed|expired)(?: in (?P<asset>[A-Z]+))? has debit"
+            rf" (?P<debit>{_NUMBER}) credit (?P<credit>{_NUMBER})"
+        ),
     ),
     ("account", rf"account (?P<name>{_NAME}) has (?P<amount>{_NUMBER})"),
 )
