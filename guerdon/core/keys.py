@@ -80,6 +80,11 @@ def references(posting: c.Posting, legs: int) -> list[str]:
     return [own] + [f"{own}-{i}" for i in range(1, legs + 1)]
 
 
+def refund_reference(id: str) -> str:
+    """The reference of a transfer's one refund."""
+    return f"txn_{id}_refund"
+
+
 def _purchase(command: c.RecordPurchase) -> list[Key]:
     found: list[Key] = [("purchase_number", command.number), ("programs",)]
     if command.member:
@@ -115,7 +120,7 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
     c.Post: _post,
     c.Settle: lambda x: [("transfer", x.target)],
     c.Release: lambda x: [("transfer", x.target)],
-    c.Refund: lambda x: [("transfer", x.target), ("reference", f"txn_{x.target}_refund")],
+    c.Refund: lambda x: [("transfer", x.target), ("reference", refund_reference(x.target))],
     c.Preview: lambda x: [key for each in x.of for key in keys(each)],
     c.RunScheduled: lambda x: [("transfer", x.target)],
     c.Annotate: _annotate,

@@ -6,6 +6,7 @@ answer) that lacks funds is accepted with a rejected transfer as its outcome; an
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,6 +23,7 @@ from guerdon.core.metadata import write_first
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.results import Posted
 from guerdon.core.splits import split
+from guerdon.core.state import Key, NotLoaded
 
 if TYPE_CHECKING:
     from guerdon.core.state import State
@@ -47,13 +49,28 @@ def post(state: State, command: Post) -> Outcome:
     transfer as its outcome; with `atomic` every other posting of the command is then rejected alike.
     """
     start = state.mark()
-    outcome = _post_all(state, command, None)
+    try:
+        outcome = _post_all(state, command, None)
+    except NotLoaded as missing:
+        raise NotLoaded(*missing.keys, *_wanted(state, command)) from None
     if command.atomic and isinstance(outcome, Accepted):
         reason = _rejected_among(state, [seq for made in outcome.result.transfers for seq in made])
         if reason is not None:
             state.rollback(start)
             return _post_all(state, command, reason)
     return outcome
+
+
+def _wanted(state: State, command: Post) -> Iterator[Key]:
+    """All that postings of points will ask for, so that a bulk request costs one more look-up, not many."""
+    for posting in command.postings:
+        paying = (posting.source, *(leg.account for leg in posting.sources))
+        paid = (posting.destination, *(leg.account for leg in posting.destinations))
+        for names, pays in ((paying, True), (paid, False)):
+            for name in names:
+                no = state.found.get(account_key(name, posting.asset))
+                if no is not None:
+                    yield from raw_points.wanted(state, no, pays)
 
 
 def _post_all(state: State, command: Post, reason: Rejection | None) -> Outcome:

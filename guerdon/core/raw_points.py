@@ -7,6 +7,7 @@ expire; what is overdue when it is let go expires at once.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from guerdon.core import ledger, lots
@@ -18,10 +19,20 @@ from guerdon.core.ledger import Naming, funds_refusal
 from guerdon.core.outcomes import Rejected, Rejection
 from guerdon.core.places import Place
 from guerdon.core.points import expire_overdue, expires_at, owed, program_of
-from guerdon.core.state import NotLoaded
+from guerdon.core.state import Key, NotLoaded
 
 if TYPE_CHECKING:
     from guerdon.core.state import State
+
+
+def wanted(state: State, account_no: int, pays: bool) -> Iterator[Key]:
+    """What a raw transfer on an account will ask for and is not loaded: the member, and the lots of who pays."""
+    account = state.accounts[account_no]
+    if account.tracks_lots:
+        if account.member_no not in state.members:
+            yield ("member", "number", str(account.member_no))
+        if pays and ("lots", account_no) not in state.found:
+            yield ("lots", account_no)
 
 
 def refusal(state: State, source: int, destination: int, amount: int) -> Rejected | Rejection | None:

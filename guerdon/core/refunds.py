@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from guerdon.core import raw_points
 from guerdon.core.accounts import Transfer
 from guerdon.core.commands import Posting, Refund
 from guerdon.core.holds import tracks_lots
+from guerdon.core.keys import refund_reference
 from guerdon.core.ledger import Naming, targets
 from guerdon.core.metadata import write_first
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.postings import Order, place
 from guerdon.core.results import Posted
+from guerdon.core.state import Key, NotLoaded
 
 if TYPE_CHECKING:
     from guerdon.core.state import State
@@ -22,8 +26,8 @@ if TYPE_CHECKING:
 def refund(state: State, command: Refund) -> Outcome:
     """Reverse what an id names, once each: applied transfers by applying, released holds by holding again in reverse.
 
-    Overdraft is allowed, but an account's floor is not broken: that is refused at once, queued or not, so that the refund
-    may be tried again when there are funds.
+    Overdraft is allowed, but an account's floor is not broken: that is refused at once, queued or not, so that the
+    refund may be tried again when there are funds.
     """
     transfers = targets(state, command.target)
     if not transfers:
@@ -31,17 +35,39 @@ def refund(state: State, command: Refund) -> Outcome:
     eligible = [t for t in transfers if t.action in ("apply", "settle", "release")]
     if not eligible:
         return Rejected(Rejection.NOT_REFUNDABLE, "transaction_id", {"status": transfers[0].status})
+    try:
+        made = _refund_each(state, command, eligible)
+    except NotLoaded as missing:
+        raise NotLoaded(*missing.keys, *_wanted(state, eligible)) from None
+    if isinstance(made, Rejected):
+        return made
+    return Accepted(Posted(transfers=(tuple(made),), refused=(None,)))
+
+
+def _wanted(state: State, originals: list[Transfer]) -> Iterator[Key]:
+    """All that the refunds will ask for, so that those of a bulk request cost one more look-up, not many."""
+    for original in originals:
+        yield ("reference", refund_reference(original.id))
+        if original.event_seq:
+            yield ("transfer", original.id)
+            yield ("event", original.event_seq)
+        for no, pays in ((original.source, False), (original.destination, True)):
+            if no in state.accounts:
+                yield from raw_points.wanted(state, no, pays)
+
+
+def _refund_each(state: State, command: Refund, originals: list[Transfer]) -> list[int] | Rejected:
     made: list[int] = []
-    for original in eligible:
+    for original in originals:
         outcome = _refund_one(state, command, original)
         if isinstance(outcome, Rejected):
             return outcome
         made.append(outcome)
-    return Accepted(Posted(transfers=(tuple(made),), refused=(None,)))
+    return made
 
 
 def _refund_one(state: State, command: Refund, original: Transfer) -> int | Rejected:
-    reference = f"txn_{original.id}_refund"
+    reference = refund_reference(original.id)
     if state.find(("reference", reference)) is not None:
         return Rejected(Rejection.ALREADY_REFUNDED, "transaction_id", {"transaction_id": original.id})
     main_id = state.new_id()

@@ -37,11 +37,13 @@ _MISSING: Any = object()
 
 
 class NotLoaded(Exception):
-    """The state was asked for something the batch has not loaded. Carries the key; only the writer catches it."""
+    """The state was asked for something the batch has not loaded. Carries the key, and any others that the command is
+    known to ask for next; only the writer acts on it.
+    """
 
-    def __init__(self, key: Key) -> None:
-        super().__init__(key)
-        self.key = key
+    def __init__(self, *keys: Key) -> None:
+        super().__init__(*keys)
+        self.keys = keys
 
 
 class Table(dict[K, V], Generic[K, V]):

@@ -199,10 +199,10 @@ class Batches:
                 answers.append(decide(waiting.command, state))
             except NotLoaded as missing:
                 state.rollback(mark)
-                if _learns(waiting, missing.key, first=not answers):
+                if _learns(waiting, missing.keys, first=not answers):
                     self._stats.cuts += 1
                     return answers
-                log.exception("command %s asks again for %s, which was loaded", waiting.command.id, missing.key)
+                log.exception("command %s asks again for %s, which was loaded", waiting.command.id, missing.keys)
                 answers.append(WriterFault(waiting.command.id))
             except Exception:
                 state.rollback(mark)
@@ -224,7 +224,7 @@ class Batches:
             try:
                 self._steps.decide(waiting.command, state)
             except NotLoaded as missing:
-                waiting.keys.append(missing.key)
+                waiting.keys.extend(missing.keys)
             except Exception:  # noqa: BLE001  # it will be said when it is decided in earnest
                 log.debug("command %s cannot be decided ahead of its turn", waiting.command.id)
             state.rollback(mark)
@@ -322,13 +322,13 @@ def refuse(waitings: list[Waiting], stats: Stats) -> None:
             waiting.future.set_exception(Unavailable())
 
 
-def _learns(waiting: Waiting, key: Key, *, first: bool) -> bool:
+def _learns(waiting: Waiting, keys: tuple[Key, ...], *, first: bool) -> bool:
     """Remember what a command asks for. False for the first of a batch when that was loaded already, or goes
     on for ever; later ones may ask for what was loaded, since a command before them may have made it
     stale."""
     if first:
         waiting.lookups += 1
-        if key in waiting.keys or waiting.lookups > LOOKUPS_MAX:
+        if set(keys) <= set(waiting.keys) or waiting.lookups > LOOKUPS_MAX:
             return False
-    waiting.keys.append(key)
+    waiting.keys.extend(keys)
     return True

@@ -59,7 +59,7 @@ def _points_on(rows: Rows, event: Any, own: list[Any]) -> int:
 
 
 def _figures(rows: Rows) -> None:
-    """Figures are the sums of transfers; versions count without gaps; the last entry is the balance; assets sum to zero."""
+    """Figures are sums of transfers; versions count without gaps; the last entry is the balance; assets sum to zero."""
     sums: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0, 0])  # credit, debit, held in, held out
     versions: dict[int, int] = defaultdict(int)
     balances: dict[int, int] = defaultdict(int)
@@ -187,6 +187,7 @@ def _purchases(rows: Rows) -> None:
     for purchase in rows("purchases").values():
         assert purchase.amount == sum(line.amount for line in purchase.lines), purchase
         assert purchase.amount - purchase.paid == sum(purchase.shares), purchase
-        assert all(0 <= share <= max(0, line.amount) for share, line in zip(purchase.shares, purchase.lines, strict=True))
+        for share, line in zip(purchase.shares, purchase.lines, strict=True):
+            assert 0 <= share <= max(0, line.amount), purchase
     returned = [each.purchase_no for each in rows("returns").values()]
     assert len(returned) == len(set(returned))

@@ -1,5 +1,7 @@
-"""A database in memory, as faithful as it needs to be: it holds every row, hands out only those that keys name, keeps only
-what the real save writes, and refuses what the real constraints refuse.
+"""A database in memory, as faithful as it needs to be.
+
+It holds every row, hands out only those that keys name, keeps only what the real save writes, and refuses what the real
+constraints refuse.
 
 Its `steps` run under the writer's own `Batches`, so cutting a batch, looking ahead and asking again are the real thing.
 """
@@ -65,7 +67,7 @@ IMMUTABLE = ("events", "transfers", "purchases", "returns", "outcomes", "assets"
 
 
 class Refused(BaseException):
-    """The database would not have taken this row. No `Exception`, so that the writer does not try the halves of the batch."""
+    """The database would not have taken this row. No `Exception`, so that the writer does not try its halves."""
 
 
 class MemoryStore:
@@ -87,7 +89,7 @@ class MemoryStore:
 
     @property
     def steps(self) -> Steps:
-        return Steps(self.load, decide, self.save, self._committed)
+        return Steps(self.load, decide, self.append, self.save, self._committed)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[MemoryStore]:
@@ -108,13 +110,17 @@ class MemoryStore:
         """The slice that the keys name, and nothing else (`store/load.py` is what this repeats)."""
         return _Slice(self, now).read(set(asked))
 
+    async def append(self, connection: Any, org_id: int, state: State) -> None:
+        """Take events and transfers, which are final as soon as their command is decided."""
+        for record in state.appended():
+            self._write("transfers" if isinstance(record, Transfer) else "events", record.seq, True, record)
+            self.last_hash = link(self.last_hash, record)
+
     async def save(self, connection: Any, org_id: int, state: State) -> None:
         """Take what changed (`store/save.py`)."""
         if not state.mark():
             return
-        for record in state.appended():
-            self._write("transfers" if isinstance(record, Transfer) else "events", record.seq, True, record)
-            self.last_hash = link(self.last_hash, record)
+        await self.append(connection, org_id, state)
         changes = state.changes()
         for name, rows in changes.items():
             if name in ("counters", "metadata", "removed_members"):
@@ -313,7 +319,7 @@ class _Slice:
             state.transfers[seq] = transfer
             for name, table in (("holds", state.holds), ("scheduled", state.scheduled)):
                 if seq in self.store.rows(name):
-                    table[seq] = self.store.rows(name)[seq]  # type: ignore[index]
+                    table[seq] = self.store.rows(name)[seq]
             sides = {transfer.source, transfer.destination}
             self._accounts_where(lambda account, sides=sides: account.no in sides, all_lots=True)  # type: ignore[misc]
             if transfer.event_seq:
@@ -394,7 +400,7 @@ class _Slice:
             self.state.found[key] = key[1]
 
 
-# -- running commands ---------------------------------------------------------------------------------------------------
+# -- running commands ----------------------------------------------------------------------------------------
 
 
 class Limits:

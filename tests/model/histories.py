@@ -1,0 +1,222 @@
+"""Random histories of commands: sensible ones, repeated ones, late ones, and nonsense, over a few members, bills and
+transfers, so that they keep running into one another.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from guerdon.core import commands as c
+from guerdon.core.ids import sub_id
+from guerdon.core.programs import Expiry, Policies, RedemptionRate, Rule
+from tests.core.world import START
+
+MEMBERS = ("amy", "bob", "cat")
+UNKNOWN = "01900000-0000-7000-8000-ffffff000000"
+BASE = Rule(code="base", kind="per_amount", points=1, amount=100)
+PROMISE = Rule(code="promise", kind="fixed", points=7, category="promised")
+RATE = RedemptionRate(10, 100)
+
+POLICIES = (
+    Policies(rules=(BASE,), redemption_rate=RATE, currency="USD"),
+    Policies(rules=(BASE, PROMISE), redemption_rate=RATE, currency="USD", expiry=Expiry(kind="days", count=30)),
+    Policies(rules=(BASE,), redemption_rate=RATE, currency="USD", on_shortfall="write_off"),
+    Policies(rules=(BASE,), redemption_rate=RATE, expiry=Expiry(kind="months", count=1), timezone="Europe/Berlin"),
+)
+
+
+class History:
+    """A history in the making. Everything random comes from one generator, so a seed tells a history again."""
+
+    def __init__(self, seed: int, length: int) -> None:
+        self.random = random.Random(seed)
+        self.commands: list[c.Command] = []
+        self.now = START
+        self.names: dict[str, str] = {}
+        self._prologue()
+        kinds = [kind for kind, often in self._kinds().items() for _ in range(often)]
+        while len(self.commands) < length:
+            self._later()
+            self.random.choice(kinds)()
+
+    def _kinds(self) -> dict[Callable[[], None], int]:
+        return {
+            self._join: 2, self._buy: 8, self._return: 4, self._redeem: 6, self._reverse: 5, self._award: 4,
+            self._pay: 8, self._pay_many: 2, self._end_hold: 5, self._refund: 4, self._run_scheduled: 1,
+            self._expire: 2, self._change_member: 2, self._change_program: 1, self._again: 4, self._annotate: 1,
+            self._raw_identity: 1,
+        }  # fmt: skip
+
+    # -- envelopes, time, names
+
+    def _add(self, kind: type[c.Command], called: str = "", /, **fields: Any) -> str:
+        id = f"01900000-0000-7000-8000-{len(self.commands) + 1:06x}000000"
+        if called:
+            self.names.setdefault(called, id)
+        key = f"K-{self.random.randrange(6)}" if self.random.random() < 0.08 else ""
+        skew = timedelta(seconds=self.random.choice((0, 0, 0, -2, -90)))
+        self.commands.append(kind(id=id, at=self.now + skew, actor="till", key=key, **fields))
+        return id
+
+    def _later(self) -> None:
+        self.now += self.random.choice(
+            (timedelta(), timedelta(seconds=1), timedelta(minutes=20), timedelta(days=2), timedelta(days=12))
+        )
+
+    def _prologue(self) -> None:
+        self._add(c.CreateAsset, code="USD", scale=2)
+        self._add(c.CreateAsset, code="POINTS", scale=0)
+        for code in ("club", "bistro"):
+            self._add(c.CreateProgram, code=code, name=code, asset="POINTS", policies=self.random.choice(POLICIES))
+        ledger = self._add(c.OpenLedger, name="Books")
+        for name in ("main", "side"):
+            self._add(c.OpenAccount, f"account {name}", ledger=ledger, asset="USD")
+        for member in MEMBERS[:2]:
+            self._join(member)
+
+    def _member(self) -> tuple[str, str]:
+        name = self.random.choice(MEMBERS)
+        if self.random.random() < 0.2:
+            return ("id", self.names.get(f"member {name}", UNKNOWN))
+        return ("external_id", name)
+
+    def _points(self) -> int:
+        return self.random.choice((1, 3, 10, 40, 75, 150, 0, -1))
+
+    def _where(self) -> c.Where:
+        """Mostly now; sometimes hours ago, or long ago by import."""
+        draw = self.random.random()
+        if draw < 0.1:
+            return c.Where(event_at=self.now - timedelta(hours=self.random.randrange(60)))
+        if draw < 0.15:
+            return c.Where(event_at=self.now - timedelta(days=45), imported=True)
+        return c.Where()
+
+    # -- kinds of commands
+
+    def _join(self, name: str = "") -> None:
+        name = name or self.random.choice(MEMBERS)
+        id = self._add(c.RegisterMember, f"member {name}", identifiers=(("external_id", name),))
+        for ordinal, account in enumerate(("regular", "promised", "trigger_based", "bistro"), 2):
+            self.names.setdefault(f"{account} of {name}", sub_id(id, ordinal))
+
+    def _raw_identity(self) -> None:
+        if self.random.random() < 0.5:
+            self._add(c.RegisterMember, "member raw", identifiers=(("email", "raw@example.org"),), enrol=False)
+        else:
+            member = ("id", self.names.get("member raw", UNKNOWN))
+            self._add(self.random.choice((c.RemoveMember, c.ChangeMember)), member=member)
+
+    def _buy(self) -> None:
+        number = f"B-{self.random.randrange(12)}"
+        amounts = [self.random.choice((0, 99, 100, 1_000, 7_550, -100)) for _ in range(self.random.randint(1, 3))]
+        self._add(
+            c.RecordPurchase,
+            number=number,
+            currency="USD",
+            member=self._member() if self.random.random() < 0.95 else None,
+            lines=tuple(c.Line(sku="A", quantity=1000, amount=amount) for amount in amounts),
+            spend=self.random.choice((0, 0, 0, 10, 33, 100)),
+            program=self.random.choice((None, None, ("code", "bistro"))),
+            wallet=self.names["account main"] if self.random.random() < 0.2 else "",
+            where=self._where(),
+            register=self.random.random() < 0.2,
+        )
+
+    def _return(self) -> None:
+        purchase = ("number", f"B-{self.random.randrange(12)}")
+        self._add(c.ReturnPurchase, purchase=purchase, number=f"R-{self.random.randrange(8)}", where=self._where())
+
+    def _redeem(self) -> None:
+        reference = self.random.choice(("", f"X-{self.random.randrange(6)}"))
+        name = f"redemption {self.random.randrange(6)}"
+        self._add(
+            c.Redeem, name, member=self._member(), points=self._points(), reference=reference, where=self._where()
+        )
+
+    def _reverse(self) -> None:
+        redemption = self.names.get(f"redemption {self.random.randrange(6)}", UNKNOWN)
+        points = self.random.choice((None, None, 1, 5, 30, 0))
+        self._add(c.ReverseRedemption, redemption=redemption, points=points)
+
+    def _award(self) -> None:
+        self._add(c.Award, member=self._member(), points=self._points(), reason="sorry", where=self._where())
+
+    def _account(self) -> tuple[str, str]:
+        """An account and its asset."""
+        draw = self.random.random()
+        if draw < 0.6:
+            kind = self.random.choice(("regular", "regular", "regular", "bistro", "promised"))
+            return self.names.get(f"{kind} of {self.random.choice(MEMBERS)}", UNKNOWN), "POINTS"
+        if draw < 0.85:
+            return self.random.choice(("@World", "@Shop", "@PointsPool")), "POINTS"
+        return self.names[f"account {self.random.choice(('main', 'side'))}"], "USD"
+
+    def _posting(self) -> c.Posting:
+        (source, asset), (destination, _) = self._account(), self._account()
+        fields: dict[str, Any] = {"source": source, "destination": destination}
+        if self.random.random() < 0.15:
+            legs = (c.Leg(destination, "percent", 4 * 10**11), c.Leg(self._account()[0], "left"))
+            fields = {"source": source, "destinations": legs}
+        return c.Posting(
+            asset=asset,
+            amount=max(0, self._points()),
+            precision=100 if asset == "USD" else 1,
+            reference=f"T-{self.random.randrange(10_000)}" if self.random.random() < 0.95 else "T-0",
+            allow_overdraft=self.random.random() < 0.6,
+            inflight=self.random.random() < 0.35,
+            queued=self.random.random() < 0.35,
+            expires_at=self.now + timedelta(days=5) if self.random.random() < 0.3 else None,
+            scheduled_for=self.now + timedelta(days=3) if self.random.random() < 0.05 else None,
+            **fields,
+        )
+
+    def _pay(self) -> None:
+        self._add(c.Post, f"transfer {self.random.randrange(10)}", postings=(self._posting(),))
+
+    def _pay_many(self) -> None:
+        postings = tuple(self._posting() for _ in range(self.random.randint(2, 5)))
+        name = f"transfer {self.random.randrange(10)}"
+        self._add(c.Post, name, postings=postings, batch=True, atomic=self.random.random() < 0.5)
+
+    def _target(self) -> str:
+        return self.names.get(f"transfer {self.random.randrange(10)}", UNKNOWN)
+
+    def _end_hold(self) -> None:
+        draw = self.random.random()
+        if draw < 0.5:
+            self._add(c.Settle, target=self._target(), amount=self.random.choice((None, 1, 10, 0)))
+        else:
+            self._add(c.Release, target=self._target(), due=draw < 0.65)
+
+    def _refund(self) -> None:
+        self._add(c.Refund, target=self._target(), queued=self.random.random() < 0.3)
+
+    def _run_scheduled(self) -> None:
+        self._add(c.RunScheduled, target=self._target())
+
+    def _expire(self) -> None:
+        self._add(c.ExpireLots, accounts=tuple(self.random.sample(range(1, 40), 3)))
+
+    def _change_member(self) -> None:
+        status = self.random.choice(("active", "active", "blocked"))
+        identifiers = self.random.choice((None, None, (("external_id", "bob"), ("email", "bob@example.org"))))
+        self._add(c.ChangeMember, member=self._member(), status=status, identifiers=identifiers)
+
+    def _change_program(self) -> None:
+        self._add(c.ChangeProgram, program=("code", "club"), policies=self.random.choice(POLICIES))
+
+    def _annotate(self) -> None:
+        meta = f'{{"n":{self.random.randrange(9)}}}'
+        self._add(c.Annotate, kind="txn", object=self._target(), meta=meta)
+
+    def _again(self) -> None:
+        """An earlier command word for word, as a caller repeats it who got no answer."""
+        earlier = self.random.choice(self.commands[-12:])
+        id = f"01900000-0000-7000-8000-{len(self.commands) + 1:06x}000000"
+        self.commands.append(msgspec.structs.replace(earlier, id=id, at=self.now))
