@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -206,6 +207,45 @@ async def test_rows_sent_while_deciding_are_the_same_as_rows_sent_at_the_end(sho
         last = link(last, transfer)
     assert (await shop.look()).last_hash == last
     assert [seq for (seq,) in await rows(shop, "select seq from transfers order by seq")] == [1, 2, 3, 4, 5, 6]
+
+
+async def overdraw(shop: Shop) -> None:
+    """Save a transfer with figures that the database does not accept."""
+    state = await shop.load(("account_no", 2))
+    state.begin(r.uuid(0), r.NOON)
+    made = msgspec.structs.replace(
+        r.EARNED, seq=9, id=r.uuid(99), source_version=9, destination_version=9, reference=None
+    )
+    state.put(state.transfers, 9, made)
+    await append(shop.connection, shop.org_id, state, at_least=1)
+    state.put(state.figures, 2, Figures(100, 101, 0, 0, 5, 0))
+    state.accept()
+    await shop.save(state)
+
+
+async def overdraw_in_a_pipeline(shop: Shop) -> None:
+    async with shop.connection.pipeline():
+        await overdraw(shop)
+
+
+@pytest.mark.parametrize("attempt", [overdraw, overdraw_in_a_pipeline])
+async def test_what_the_database_refuses_is_told_as_it_is_and_nothing_is_saved(
+    stocked: Shop, attempt: Callable[[Shop], Awaitable[None]]
+) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation, match="figures_above_floor"):
+        await attempt(stocked)
+    await stocked.connection.rollback()
+    assert (await stocked.look(("transfer", r.uuid(99)))).transfers == {}
+
+
+async def test_a_sequence_number_is_never_given_twice(stocked: Shop) -> None:
+    state = await stocked.load()
+    state.begin(r.uuid(0), r.NOON)
+    state.put(state.transfers, 2, r.EARNED)
+    state.accept()
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        await stocked.save(state)
+    await stocked.connection.rollback()
 
 
 async def test_a_batch_without_changes_ends_the_transaction_and_keeps_what_is_prepared(stocked: Shop) -> None:

@@ -287,9 +287,11 @@ def test_the_application_owns_nothing(large: Database) -> None:
 
 @pytest.mark.parametrize(
     ("table", "verb"),
-    itertools.product(
-        ("transfers", "events", "purchases", "purchase_returns", "metadata", "outcomes", "program_versions"),
-        ("update {} set org_id = org_id", "delete from {}", "truncate {}"),
+    list(
+        itertools.product(
+            ("transfers", "events", "purchases", "purchase_returns", "metadata", "outcomes", "program_versions"),
+            ("update {} set org_id = org_id", "delete from {}", "truncate {}"),
+        )
     ),
 )
 def test_history_is_never_rewritten_not_even_by_the_owner(large: Database, table: str, verb: str) -> None:
