@@ -197,9 +197,9 @@ def _span(each: Filter, value: Value) -> tuple[datetime, datetime]:
     text = _text(value).strip()
     try:
         moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
-    except ValueError:
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise FilterError(f"invalid value for field '{each.field}': {text[:40]!r} is not a date or time") from None
-    moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     if len(text) <= 10:
         step = timedelta(days=1)
     elif "." in text:

@@ -438,6 +438,8 @@ async def test_a_filter_body_sorts_counts_and_pages(blnk: Client) -> None:
         ({"field": "amount", "operator": "between", "values": [1]}, "GEN_BAD_REQUEST"),
         ({"field": "amount", "operator": "gt", "value": "much"}, "GEN_BAD_REQUEST"),
         ({"field": "created_at", "operator": "gt", "value": "soon"}, "GEN_BAD_REQUEST"),
+        ({"field": "created_at", "operator": "gt", "value": "0001-01-01T00:00:00+14:00"}, "GEN_BAD_REQUEST"),
+        ({"field": "created_at", "operator": "lte", "value": "9999-12-31"}, "GEN_BAD_REQUEST"),
         ({"field": "balance_id", "operator": "like", "value": "bln%"}, "GEN_BAD_REQUEST"),
         ({"field": "meta_data.a'b", "operator": "eq", "value": "x"}, "GEN_BAD_REQUEST"),
     ],
