@@ -72,6 +72,7 @@ class Books:
             rules=rules, redemption_rate=RedemptionRate(10, 100), currency="USD", expiry=Expiry(kind="days", count=30)
         )
         await self.ok(c.CreateProgram, code="club", name="Club", asset="POINTS", policies=policies)
+        await self.ok(c.RegisterSource, code="KIOSK")
         await self.ok(c.CreateStore, code="S1", name="Store")
         await self.ok(c.CreateTill, code="T1", store=("code", "S1"), program=("code", "club"))
 
