@@ -29,6 +29,8 @@ from guerdon.writer import Writer, WriterFault
 ACTOR = "import"
 MARK_EVERY = 2_000
 """Purchases between two bookmarks."""
+TURN = 32
+"""Purchases handed in and written down before the writer, on the same thread, gets its turn again."""
 NO_ARTICLE = Article((), "")
 
 Waiting = deque[tuple[Purchase, asyncio.Future[Outcome] | None]]
@@ -107,7 +109,8 @@ class Job:
                     continue
                 waiting.append((purchase, self._begin(purchase)))
                 if len(waiting) >= self._window:
-                    await self._settle(waiting, self._window // 2, results, watch)
+                    await self._settle(waiting, max(0, self._window - TURN), results, watch)
+                    await asyncio.sleep(0)  # the writer may have heard from the database
                     if stopping.is_set():
                         break
             await self._settle(waiting, 0, results, watch)

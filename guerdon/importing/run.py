@@ -101,7 +101,7 @@ async def _import(
             raise FileRefused(f"there is no organisation {order.organisation}")
         directory = await reader.directory(organisation.org_id)
         program = _program(directory, order.program)
-        window = max(2, settings.queue_weight_max // PURCHASE_WEIGHT // 2)
+        window = max(1, settings.queue_weight_max // PURCHASE_WEIGHT // 2)
         job = Job(
             writer, mapping, organisation.org_id, program, articles,
             create_missing=order.create_missing, window=window,
