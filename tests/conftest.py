@@ -14,13 +14,24 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
 
 from guerdon.store import migrate
 from guerdon.store.embedded import APP_ROLE, OWNER_ROLE, SUPERUSER, Embedded
+
+# An installation of the developer's own is none of the tests' business.
+for _name in [name for name in os.environ if name.startswith("GUERDON_")]:
+    if not _name.startswith(("GUERDON_TEST_", "GUERDON_TORTURE_", "GUERDON_FUZZ_")) and _name != "GUERDON_SEED":
+        del os.environ[_name]
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("guerdon", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("guerdon")
 
 _numbers = itertools.count(1)
 
@@ -56,6 +67,7 @@ def template(cluster: Embedded) -> str:
     name = f"template_{hashlib.sha256(contents).hexdigest()[:16]}"
     with psycopg.connect(cluster.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
         connection.execute("select pg_advisory_lock(1)")
+        _drop_left_behind(connection)
         cluster.make_database(name)
         migrate.migrate(cluster.dsn(OWNER_ROLE, name))
     return name
@@ -81,9 +93,19 @@ def bare_database(cluster: Embedded) -> Iterator[Database]:
 
 def addresses(cluster: Embedded, name: str) -> Database:
     """The addresses of the database `name`."""
-    return Database(
-        name, cluster.dsn(OWNER_ROLE, name), cluster.dsn(APP_ROLE, name), cluster.dsn(SUPERUSER, name)
-    )
+    return Database(name, cluster.dsn(OWNER_ROLE, name), cluster.dsn(APP_ROLE, name), cluster.dsn(SUPERUSER, name))
+
+
+def _drop_left_behind(connection: psycopg.Connection[Any]) -> None:
+    """Drop the databases of test processes that are gone."""
+    query = "select datname, split_part(datname, '_', 2) from pg_database where datname ~ '^(test|bare)_[0-9]+_'"
+    for name, pid in connection.execute(query).fetchall():
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+        except PermissionError:
+            continue
 
 
 def drop_database(cluster: Embedded, name: str) -> None:
