@@ -47,7 +47,7 @@ class NotLoaded(Exception):
 
 
 class Table(dict[K, V], Generic[K, V]):
-    """A dict with a name, so that the journal can say whose row changed. What is not `kept` is not among the changes."""
+    """A dict with a name, so that the journal can say whose row changed. What is not `kept` is no change to save."""
 
     __slots__ = ("kept", "name")
 
