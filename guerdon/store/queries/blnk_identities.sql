@@ -1,7 +1,14 @@
 -- Members as Blnk's identities.
 
 -- every --
-select m.no as seq, 0 as twin, m.id as identity_id, m.registered_at, coalesce(p.profile, '{}'::jsonb) as profile
+-- e-mail and phone are those a member is known by, unless the profile says otherwise
+select m.no as seq, 0 as twin, m.id as identity_id, m.registered_at,
+       jsonb_strip_nulls(jsonb_build_object(
+           'email_address', (select min(i.value) from member_identifiers i
+                             where i.org_id = m.org_id and i.member_no = m.no and i.kind = 'email'),
+           'phone_number', (select min(i.value) from member_identifiers i
+                            where i.org_id = m.org_id and i.member_no = m.no and i.kind = 'mobile')))
+           || coalesce(p.profile, '{}'::jsonb) as profile
 from members m
 left join member_profiles p on p.org_id = m.org_id and p.member_no = m.no
 where m.org_id = %(org)s
