@@ -1,0 +1,138 @@
+"""The load: raw HTTP over so many connections, each sending its next request when it has its answer.
+
+A process of its own, told what to do by one JSON object on its input; it answers with one on its output.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from array import array
+from collections import Counter
+from itertools import count
+from time import perf_counter
+from typing import Any, cast
+from uuid import uuid4
+
+import uvloop
+
+
+class Connection(asyncio.Protocol):
+    """One caller."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._rest = b""
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by descent
+        self._send()
+
+    def _send(self) -> None:
+        self._since = perf_counter()
+        self._transport.write(self._load.request())
+
+    def data_received(self, data: bytes) -> None:
+        self._rest += data
+        end = self._rest.find(b"\r\n\r\n")
+        if end < 0:
+            return
+        head = self._rest[:end].lower()
+        start = head.find(b"content-length:")
+        length = int(head[start + 15 :].split(b"\r\n", 1)[0]) if start >= 0 else 0
+        if len(self._rest) < end + 4 + length:
+            return
+        now = perf_counter()
+        status = int(head[9:12])
+        self._load.answered(status, now - self._since, self._rest[end + 4 :])
+        self._rest = b""
+        if now < self._load.until:
+            self._send()
+        else:
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if exc is not None:
+            self._load.statuses[0] += 1
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+class Load:
+    """What to send, until when, and what came of it."""
+
+    def __init__(self, asked: dict[str, Any]) -> None:
+        self._asked = asked
+        self._numbers = count(1)
+        self._run = uuid4().hex[:12]
+        self._items = asked["items"]
+        self.until = perf_counter() + asked["seconds"]
+        self.statuses: Counter[int] = Counter()
+        self.seconds = array("d")
+        self.first_error = ""
+        self._head = (
+            f"POST %s HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {asked['key']}\r\nX-Blnk-Key: {asked['key']}\r\n"
+            "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        )
+
+    def request(self) -> bytes:
+        number = next(self._numbers)
+        if self._asked["kind"] == "award":
+            path, body = f"/v1/members/{self._items[number % len(self._items)]}/awards", AWARD
+        else:
+            path, body = "/blnk/transactions/bulk", self._bulk(number)
+        return (self._head % (path, len(body)) + body).encode()
+
+    def _bulk(self, number: int) -> str:
+        size = self._asked["size"]
+        return json.dumps(
+            {
+                "atomic": True,
+                "skip_queue": True,
+                "transactions": [
+                    {
+                        "amount": 1,
+                        "precision": 1,
+                        "reference": f"{self._run}-{number}-{n}",
+                        "currency": "POINTS",
+                        "source": "@PointsPool",
+                        "destination": self._items[(number * size + n) % len(self._items)],
+                        "allow_overdraft": True,
+                        "description": "bench",
+                    }
+                    for n in range(size)
+                ],
+            }
+        )
+
+    def answered(self, status: int, seconds: float, body: bytes) -> None:
+        self.statuses[status] += 1
+        self.seconds.append(seconds)
+        if status >= 400 and not self.first_error:
+            self.first_error = body.decode(errors="replace")
+
+
+AWARD = json.dumps({"points": "1", "reason": "bench"})
+
+
+async def main(asked: dict[str, Any]) -> dict[str, Any]:
+    loop = asyncio.get_running_loop()
+    load = Load(asked)
+    since = perf_counter()
+    made = [
+        await loop.create_connection(lambda: Connection(load), asked["host"], asked["port"])
+        for _ in range(asked["connections"])
+    ]
+    await asyncio.gather(*(connection.done for _, connection in made))
+    return {
+        "seconds": perf_counter() - since,
+        "statuses": dict(load.statuses),
+        "took": [round(seconds, 6) for seconds in load.seconds],
+        "first_error": load.first_error,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(uvloop.run(main(json.load(sys.stdin)))))
