@@ -38,6 +38,7 @@ class History:
         self.commands: list[c.Command] = []
         self.now = START
         self.names: dict[str, str] = {}
+        self.recent: dict[str, list[str]] = {"redemption": [], "transfer": [], "bill": []}
         self._prologue()
         kinds = [kind for kind, often in self._kinds().items() for _ in range(often)]
         while len(self.commands) < length:
@@ -47,7 +48,7 @@ class History:
     def _kinds(self) -> dict[Callable[[], None], int]:
         return {
             self._join: 2, self._buy: 8, self._return: 4, self._redeem: 6, self._reverse: 5, self._award: 4,
-            self._pay: 8, self._pay_many: 2, self._end_hold: 5, self._refund: 4, self._run_scheduled: 1,
+            self._pay: 8, self._pay_many: 2, self._end_hold: 6, self._refund: 5, self._run_scheduled: 2,
             self._expire: 2, self._change_member: 2, self._change_program: 1, self._again: 4, self._annotate: 1,
             self._raw_identity: 1,
         }  # fmt: skip
@@ -55,8 +56,11 @@ class History:
     # -- envelopes, time, names
 
     def _add(self, kind: type[c.Command], called: str = "", /, **fields: Any) -> str:
+        """Issue a command. What it is called lets later ones find it: by its name, or among the recent of its kind."""
         id = f"01900000-0000-7000-8000-{len(self.commands) + 1:06x}000000"
-        if called:
+        if called in self.recent:
+            self.recent[called].append(id)
+        elif called:
             self.names.setdefault(called, id)
         key = f"K-{self.random.randrange(6)}" if self.random.random() < 0.08 else ""
         skew = timedelta(seconds=self.random.choice((0, 0, 0, -2, -90)))
@@ -65,7 +69,7 @@ class History:
 
     def _later(self) -> None:
         self.now += self.random.choice(
-            (timedelta(), timedelta(seconds=1), timedelta(minutes=20), timedelta(days=2), timedelta(days=12))
+            (timedelta(), timedelta(seconds=1), timedelta(minutes=20), timedelta(hours=9), timedelta(days=4))
         )
 
     def _prologue(self) -> None:
@@ -79,14 +83,19 @@ class History:
         for member in MEMBERS[:2]:
             self._join(member)
 
+    def _one_of(self, kind: str) -> str:
+        """One of the last few of a kind; rarely something that never was."""
+        known = self.recent[kind][-5:]
+        return self.random.choice(known) if known and self.random.random() < 0.92 else UNKNOWN
+
     def _member(self) -> tuple[str, str]:
-        name = self.random.choice(MEMBERS)
+        name = self.random.choice(MEMBERS[: 2 if self.random.random() < 0.85 else 3])
         if self.random.random() < 0.2:
             return ("id", self.names.get(f"member {name}", UNKNOWN))
         return ("external_id", name)
 
     def _points(self) -> int:
-        return self.random.choice((1, 3, 10, 40, 75, 150, 0, -1))
+        return self.random.choice((1, 3, 10, 10, 40, 40, 75, 75, 150, 0 if self.random.random() < 0.5 else -1))
 
     def _where(self) -> c.Where:
         """Mostly now; sometimes hours ago, or long ago by import."""
@@ -113,35 +122,38 @@ class History:
             self._add(self.random.choice((c.RemoveMember, c.ChangeMember)), member=member)
 
     def _buy(self) -> None:
-        number = f"B-{self.random.randrange(12)}"
-        amounts = [self.random.choice((0, 99, 100, 1_000, 7_550, -100)) for _ in range(self.random.randint(1, 3))]
+        number = f"B-{len(self.recent['bill']) - self.random.choice((0, 0, 0, 0, 1))}"
+        self.recent["bill"].append(number)
+        amounts = [
+            self.random.choice((0, 99, 1_000, 5_000, 7_550, 9_900, -100)) for _ in range(self.random.randint(1, 3))
+        ]
         self._add(
             c.RecordPurchase,
             number=number,
             currency="USD",
             member=self._member() if self.random.random() < 0.95 else None,
             lines=tuple(c.Line(sku="A", quantity=1000, amount=amount) for amount in amounts),
-            spend=self.random.choice((0, 0, 0, 10, 33, 100)),
+            spend=self.random.choice((0, 0, 0, 10, 33, 60)),
             program=self.random.choice((None, None, ("code", "bistro"))),
-            wallet=self.names["account main"] if self.random.random() < 0.2 else "",
+            wallet=self.names["account main"] if self.random.random() < 0.1 else "",
             where=self._where(),
             register=self.random.random() < 0.2,
         )
 
     def _return(self) -> None:
-        purchase = ("number", f"B-{self.random.randrange(12)}")
-        self._add(c.ReturnPurchase, purchase=purchase, number=f"R-{self.random.randrange(8)}", where=self._where())
+        purchase = ("number", self._one_of("bill"))
+        number = f"R-{len(self.commands) - self.random.choice((0, 0, 0, 1))}"
+        self._add(c.ReturnPurchase, purchase=purchase, number=number, where=self._where())
 
     def _redeem(self) -> None:
-        reference = self.random.choice(("", f"X-{self.random.randrange(6)}"))
-        name = f"redemption {self.random.randrange(6)}"
-        self._add(
-            c.Redeem, name, member=self._member(), points=self._points(), reference=reference, where=self._where()
-        )
+        reference = self.random.choice(("", "", f"X-{self.random.randrange(9)}"))
+        points = self._points()
+        where = self._where()
+        self._add(c.Redeem, "redemption", member=self._member(), points=points, reference=reference, where=where)
 
     def _reverse(self) -> None:
-        redemption = self.names.get(f"redemption {self.random.randrange(6)}", UNKNOWN)
-        points = self.random.choice((None, None, 1, 5, 30, 0))
+        redemption = self._one_of("redemption")
+        points = self.random.choice((None, None, 1, 5, 30, 0 if self.random.random() < 0.2 else 2))
         self._add(c.ReverseRedemption, redemption=redemption, points=points)
 
     def _award(self) -> None:
@@ -151,60 +163,62 @@ class History:
         """An account and its asset."""
         draw = self.random.random()
         if draw < 0.6:
-            kind = self.random.choice(("regular", "regular", "regular", "bistro", "promised"))
-            return self.names.get(f"{kind} of {self.random.choice(MEMBERS)}", UNKNOWN), "POINTS"
+            kind = self.random.choice(("regular",) * 6 + ("bistro", "promised"))
+            member = self.random.choice(MEMBERS[: 2 if self.random.random() < 0.9 else 3])
+            return self.names.get(f"{kind} of {member}", UNKNOWN), "POINTS"
         if draw < 0.85:
             return self.random.choice(("@World", "@Shop", "@PointsPool")), "POINTS"
         return self.names[f"account {self.random.choice(('main', 'side'))}"], "USD"
 
     def _posting(self) -> c.Posting:
-        (source, asset), (destination, _) = self._account(), self._account()
+        source, asset = self._account()
+        destination = source
+        while destination == source:
+            destination = next(name for name, other in iter(self._account, None) if other == asset)
+        if self.random.random() < 0.05:
+            destination = self._account()[0]
         fields: dict[str, Any] = {"source": source, "destination": destination}
         if self.random.random() < 0.15:
             legs = (c.Leg(destination, "percent", 4 * 10**11), c.Leg(self._account()[0], "left"))
             fields = {"source": source, "destinations": legs}
         return c.Posting(
             asset=asset,
-            amount=max(0, self._points()),
+            amount=max(1, self._points()),
             precision=100 if asset == "USD" else 1,
             reference=f"T-{self.random.randrange(10_000)}" if self.random.random() < 0.95 else "T-0",
             allow_overdraft=self.random.random() < 0.6,
             inflight=self.random.random() < 0.35,
             queued=self.random.random() < 0.35,
             expires_at=self.now + timedelta(days=5) if self.random.random() < 0.3 else None,
-            scheduled_for=self.now + timedelta(days=3) if self.random.random() < 0.05 else None,
+            scheduled_for=self.now + timedelta(days=3) if self.random.random() < 0.06 else None,
             **fields,
         )
 
     def _pay(self) -> None:
-        self._add(c.Post, f"transfer {self.random.randrange(10)}", postings=(self._posting(),))
+        self._add(c.Post, "transfer", postings=(self._posting(),))
 
     def _pay_many(self) -> None:
         postings = tuple(self._posting() for _ in range(self.random.randint(2, 5)))
-        name = f"transfer {self.random.randrange(10)}"
-        self._add(c.Post, name, postings=postings, batch=True, atomic=self.random.random() < 0.5)
-
-    def _target(self) -> str:
-        return self.names.get(f"transfer {self.random.randrange(10)}", UNKNOWN)
+        self._add(c.Post, "transfer", postings=postings, batch=True, atomic=self.random.random() < 0.5)
 
     def _end_hold(self) -> None:
         draw = self.random.random()
         if draw < 0.5:
-            self._add(c.Settle, target=self._target(), amount=self.random.choice((None, 1, 10, 0)))
+            self._add(c.Settle, target=self._one_of("transfer"), amount=self.random.choice((None, 1, 10, 0)))
         else:
-            self._add(c.Release, target=self._target(), due=draw < 0.65)
+            self._add(c.Release, target=self._one_of("transfer"), due=draw < 0.65)
 
     def _refund(self) -> None:
-        self._add(c.Refund, target=self._target(), queued=self.random.random() < 0.3)
+        self._add(c.Refund, target=self._one_of("transfer"), queued=self.random.random() < 0.3)
 
     def _run_scheduled(self) -> None:
-        self._add(c.RunScheduled, target=self._target())
+        self._add(c.RunScheduled, target=self._one_of("transfer"))
 
     def _expire(self) -> None:
         self._add(c.ExpireLots, accounts=tuple(self.random.sample(range(1, 40), 3)))
 
     def _change_member(self) -> None:
-        status = self.random.choice(("active", "active", "blocked"))
+        status = "blocked" if self.random.random() < 0.2 else "active"
         identifiers = self.random.choice((None, None, (("external_id", "bob"), ("email", "bob@example.org"))))
         self._add(c.ChangeMember, member=self._member(), status=status, identifiers=identifiers)
 
@@ -213,7 +227,7 @@ class History:
 
     def _annotate(self) -> None:
         meta = f'{{"n":{self.random.randrange(9)}}}'
-        self._add(c.Annotate, kind="txn", object=self._target(), meta=meta)
+        self._add(c.Annotate, kind="txn", object=self._one_of("transfer"), meta=meta)
 
     def _again(self) -> None:
         """An earlier command word for word, as a caller repeats it who got no answer."""
