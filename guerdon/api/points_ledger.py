@@ -410,9 +410,7 @@ class _Page:
         self._view = view
         self._directory = view.directory
         self._every = every
-        self._entries: dict[int, list[EntryRow]] = {}
-        for entry in entries:
-            self._entries.setdefault(entry.first, []).append(entry)
+        self._entries = {entry.seq: entry for entry in entries}
         self._purchases = purchases
         self._lots = lots
         self._expand = expand
@@ -457,13 +455,16 @@ class _Page:
                 account = shown_accounts.get(opening["account_no"])
                 if account is not None:
                     lines.append(self._line("opening_balance", account, 0, 0))
-        for entry in self._entries.get(row.first, ()):
+        for entry in self._entries_of(row):
             debited, credited = shown_accounts.get(entry.source), shown_accounts.get(entry.destination)
             if debited is not None and "debit" in self._view.types:
                 lines.append(self._line("debit", debited, entry.amount, entry.source_balance))
             if credited is not None and "credit" in self._view.types:
                 lines.append(self._line("credit", credited, entry.amount, entry.destination_balance))
         return lines
+
+    def _entries_of(self, row: EventRow) -> list[EntryRow]:
+        return [self._entries[seq] for seq in row.transfer_seqs if seq in self._entries]
 
     def _accounts(self) -> dict[int, AccountRow]:
         """The accounts whose lines are shown; without a filter all points accounts, also those opened just now."""
@@ -485,7 +486,7 @@ class _Page:
 
     def _scale(self, row: EventRow, body: dict[str, Any]) -> int:
         """The scale of the event's points: that of an account it touched, else of the program it names."""
-        for entry in self._entries.get(row.first, ()):
+        for entry in self._entries_of(row):
             for no in (entry.source, entry.destination):
                 account = self._every.get(no)
                 if account is not None and account.tracks_lots:

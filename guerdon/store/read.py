@@ -211,10 +211,13 @@ class EventRow(Struct, frozen=True, kw_only=True):
     body: str
     lot_moves: str
 
+    @property
+    def transfer_seqs(self) -> range:
+        return range(self.first + 1, self.first + self.transfers + 1)
+
 
 class EntryRow(Struct, frozen=True, kw_only=True):
     seq: int
-    first: int
     source: int
     destination: int
     amount: int
@@ -399,8 +402,8 @@ class Reader:
         return row.seq
 
     async def entries(self, org_id: int, events: list[EventRow]) -> list[EntryRow]:
-        values = {"firsts": [x.first for x in events], "counts": [x.transfers for x in events]}
-        return await self._rows(org_id, "points", "entries", values, EntryRow)
+        seqs = [seq for event in events for seq in event.transfer_seqs]
+        return await self._rows(org_id, "points", "entries", {"seqs": seqs}, EntryRow)
 
     async def purchases_named(self, org_id: int, purchases: set[int]) -> dict[int, NamedPurchase]:
         values = {"purchases": sorted(purchases)}

@@ -74,12 +74,9 @@ select no, account, expires_at from lots where org_id = %(org)s and no = any(%(l
 
 -- entries --
 -- what a page's events moved, in order; one row per transfer
-select t.seq, p.first, t.source, t.destination, t.amount, t.source_balance,
-       t.destination_balance, t.asset
-from unnest(%(firsts)s::bigint[], %(counts)s::int[]) as p (first, transfers)
-join transfers t on t.org_id = %(org)s and t.seq > p.first and t.seq <= p.first + p.transfers
-where t.action in ('apply', 'settle')
-order by t.seq
+select seq, source, destination, amount, source_balance, destination_balance, asset
+from transfers where org_id = %(org)s and seq = any(%(seqs)s) and action in ('apply', 'settle')
+order by seq
 
 -- purchases_named --
 -- the purchases of a page
