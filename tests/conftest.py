@@ -68,8 +68,12 @@ def template(cluster: Embedded) -> str:
     with psycopg.connect(cluster.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
         connection.execute("select pg_advisory_lock(1)")
         _drop_left_behind(connection)
-        cluster.make_database(name)
-        migrate.migrate(cluster.dsn(OWNER_ROLE, name))
+        # Marked when it is complete, and not entered again: nobody can copy a database that somebody is in.
+        complete = "select from pg_database where datname = %s and datistemplate"
+        if connection.execute(complete, (name,)).fetchone() is None:
+            cluster.make_database(name)
+            migrate.migrate(cluster.dsn(OWNER_ROLE, name))
+            connection.execute(sql.SQL("alter database {} is_template true").format(sql.Identifier(name)))
     return name
 
 
