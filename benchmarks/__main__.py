@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import harness, over_http, posting
+from benchmarks import costs, harness, over_http, points_page, posting, sharing
 from benchmarks.harness import Clock, Figure
 
 FIGURES = (
@@ -17,6 +17,9 @@ FIGURES = (
     Figure("http-single", "one award a request, one server process", over_http.singles),
     Figure("http-bulk", "bulk requests of 1,000 transfers", over_http.bulk),
     Figure("two-servers", "two servers on one organisation: does the sum hold?", over_http.two_servers),
+    Figure("flooding", "100 organisations, one of them flooding", sharing.flooding),
+    Figure("ledger-page", "points ledger and closing balance at 10 million entries", points_page.page),
+    Figure("costs", "row level security, hash chain, stored outcomes; bytes kept", costs.costs),
     Figure("memory", "the server at rest and under ten minutes of load", over_http.memory),
 )
 

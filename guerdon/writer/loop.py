@@ -34,6 +34,8 @@ from guerdon.writer.stats import Stats
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_MAX_S = 30
+SHARED_WEIGHT = 100
+"""A batch may always be so heavy, however many organisations want a turn."""
 STEPS = Steps(load, decide, append, save, committed)
 
 
@@ -111,7 +113,7 @@ class Writer:
         self._working -= 1  # here and not when the task is done, or a command in between would find no worker
 
     async def _turn(self, queue: Queue) -> None:
-        batch = queue.take(self._settings.batch_weight_max)
+        batch = queue.take(self._bound())
         taken = sum(waiting.weight for waiting in batch)
         self.stats.waiting_weight -= taken
         if not batch:
@@ -129,6 +131,12 @@ class Writer:
             queue.give_back(left)
             if not self._open:
                 self._refuse_all(queue)
+
+    def _bound(self) -> int:
+        """The weight of the next batch: turns are fair by weight, so the more organisations want one the shorter
+        it is, and nobody waits for a flood's long batches. Alone, an organisation gets all."""
+        wanting = len(self._ready) + self._working
+        return max(self._settings.batch_weight_max // wanting, min(SHARED_WEIGHT, self._settings.batch_weight_max))
 
     def _refuse_all(self, queue: Queue) -> None:
         self.stats.waiting_weight -= queue.weight
