@@ -16,12 +16,18 @@ from tests.conftest import Database, addresses, drop_database
 _numbers = itertools.count(1)
 
 
+_made: dict[str, Database] = {}
+
+
 @pytest.fixture(scope="session")
 def full_books(cluster: Embedded, template: str) -> Iterator[Database]:
-    """Nobody writes to these."""
+    """Nobody writes to these. Made once, whichever directory's tests ask first."""
     name = f"books_{os.getpid()}"
+    if name in _made:
+        yield _made[name]
+        return
     cluster.make_database(name, template)
-    database = addresses(cluster, name)
+    _made[name] = database = addresses(cluster, name)
 
     async def fill() -> None:
         async with books(database.app_dsn) as b:

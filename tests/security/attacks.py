@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
-from psycopg import Connection, sql
-from psycopg.sql import SQL, Identifier
+from psycopg import Connection
+from psycopg.sql import SQL, Composable, Composed, Identifier
 
 HISTORY = ("transfers", "events", "purchases", "purchase_returns", "metadata", "outcomes", "program_versions")
 """What is appended to and never changed."""
@@ -21,7 +21,10 @@ ON_A_TABLE = (
     "truncate {table}",
     "truncate {table} cascade",
     "merge into {table} t using {table} s on t.{column} = s.{column} when matched then delete",
-    "merge into {table} t using {table} s on t.{column} = s.{column} when matched then update set {column} = t.{column}",
+    (
+        "merge into {table} t using {table} s on t.{column} = s.{column}"
+        " when matched then update set {column} = t.{column}"
+    ),
     "insert into {table} select * from {table} limit 1 on conflict ({key}) do update set {column} = excluded.{column}",
     "with gone as (delete from {table} returning *) select * from gone",
     "select * from {table} for update",
@@ -31,7 +34,7 @@ ON_A_TABLE = (
     "alter table {table} disable trigger user",
     "alter table {table} disable row level security",
     "alter table {table} no force row level security",
-    "alter table {table} drop constraint {table}_pkey",
+    "alter table {table} drop constraint {pkey}",
     "alter table {table} add column more text",
     "alter table {table} rename to other",
     "alter table {table} owner to current_user",
@@ -82,21 +85,19 @@ def changes_let_through(dsn: str, org_id: int) -> list[str]:
         for table in HISTORY:
             key = primary_key(connection, table)
             for text in ON_A_TABLE:
-                statement = SQL(text).format(  # type: ignore[arg-type]
+                statement = SQL(text).format(
                     table=Identifier(table),
-                    table_pkey=Identifier(f"{table}_pkey"),
+                    pkey=Identifier(f"{table}_pkey"),
                     column=Identifier("org_id"),
                     key=SQL(", ").join(map(Identifier, key)),
-                ) if "{table}_pkey" not in text else SQL("alter table {} drop constraint {}").format(
-                    Identifier(table), Identifier(f"{table}_pkey")
-                )  # fmt: skip
+                )
                 if not is_refused(connection, org_id, statement):
-                    through.append(text.format(table=table, column="org_id", key=", ".join(key)))
-        through += [text for text in ON_THE_SESSION if not is_refused(connection, org_id, SQL(text))]  # type: ignore[arg-type]
+                    through.append(text.format(table=table, pkey="", column="org_id", key=", ".join(key)))
+        through += [text for text in ON_THE_SESSION if not is_refused(connection, org_id, SQL(text))]
     return through
 
 
-def is_refused(connection: Connection[Any], org_id: int, statement: sql.Composable) -> bool:
+def is_refused(connection: Connection[Any], org_id: int, statement: SQL | Composed) -> bool:
     """Whether a statement ends in an error, in the organisation's own context."""
     try:
         with connection.transaction(force_rollback=True):
@@ -134,9 +135,7 @@ def leaks(dsn: str, mine: int, theirs: int) -> list[str]:
             if table == "entries":
                 continue
             for text in WRITES:
-                statement = SQL(text).format(  # type: ignore[arg-type]
-                    table=Identifier(table), names=names(connection, table), theirs=theirs
-                )
+                statement = SQL(text).format(table=Identifier(table), names=names(connection, table), theirs=theirs)
                 if not changes_nothing(connection, mine, statement):
                     found.append(f"{table}: {text}")
     return found
@@ -151,7 +150,7 @@ WRITES = (
 """From one's own context, at another's rows."""
 
 
-def changes_nothing(connection: Connection[Any], org_id: int, statement: sql.Composable) -> bool:
+def changes_nothing(connection: Connection[Any], org_id: int, statement: SQL | Composed) -> bool:
     """Whether a statement is refused or finds no row."""
     try:
         with connection.transaction(force_rollback=True):
@@ -161,7 +160,7 @@ def changes_nothing(connection: Connection[Any], org_id: int, statement: sql.Com
         return True
 
 
-def names(connection: Connection[Any], table: str) -> sql.Composable:
+def names(connection: Connection[Any], table: str) -> Composable:
     """The columns of a table but the organisation's, which is the first."""
     first, *others = (column.name for column in connection.execute(
         SQL("select * from {} limit 0").format(Identifier(table))

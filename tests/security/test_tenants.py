@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 
-from guerdon.store.load import OrganisationNotFound
+from guerdon.store.load import OrganisationNotFound, load
 from tests.audit.books import books, everything
 from tests.conftest import Database
 from tests.security.attacks import leaks, tenants_tables
@@ -38,9 +38,7 @@ async def test_not_even_the_owner_of_the_tables_sees_rows_without_saying_whose(
             assert connection.execute(f"select count(*) from {table}").fetchone() == (0,), table
 
 
-async def test_both_organisations_have_rows_in_every_table(
-    database: Database, two_tenants: tuple[int, int]
-) -> None:
+async def test_both_organisations_have_rows_in_every_table(database: Database, two_tenants: tuple[int, int]) -> None:
     """Else there would be nothing to leak."""
     with psycopg.connect(database.superuser_dsn) as connection:
         for table in set(tenants_tables(connection)):
@@ -59,7 +57,5 @@ async def test_a_context_does_not_outlive_its_transaction(database: Database, tw
 
 async def test_an_organisation_that_does_not_exist_has_nothing_to_write_to(database: Database) -> None:
     async with books(database.app_dsn) as b, b.pool.connection() as connection:
-        from guerdon.store.load import load
-
         with pytest.raises(OrganisationNotFound):
             await load(connection, b.org_id + 1, [], b.now, {})
