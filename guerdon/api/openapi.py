@@ -138,7 +138,7 @@ def _query(route: Route) -> list[dict[str, Any]]:
 
 def _headers(route: Route) -> list[dict[str, Any]]:
     found = []
-    if route.method in _METHODS_WITH_KEY:
+    if _takes_key(route):
         found.append(
             {
                 "name": "Idempotency-Key",
@@ -160,6 +160,11 @@ def _headers(route: Route) -> list[dict[str, Any]]:
     return found
 
 
+def _takes_key(route: Route) -> bool:
+    """Whether `Idempotency-Key` counts: organisations are made beside the writer, where their code does its work."""
+    return route.method in _METHODS_WITH_KEY and route.scope != "platform"
+
+
 def _success(route: Route) -> dict[str, Any]:
     if route.result is None:
         return {"description": "Done"}
@@ -177,7 +182,7 @@ def _failures(route: Route) -> dict[str, Any]:
     if route.query is not None:
         codes += ["invalid_value"]
     codes += ["unknown_parameter", "method_not_allowed"]
-    if route.method in _METHODS_WITH_KEY:
+    if _takes_key(route):
         codes += ["idempotency_key_reused", "invalid_idempotency_key"]
     if route.scope:
         codes += ["key_missing", "key_invalid", "key_expired", "insufficient_scope", "organisation_required"]

@@ -204,7 +204,18 @@ async def create_program(call: Call, body: ProgramIn) -> ProgramOut:
         code=body.code, name=body.name, asset=body.asset, policies=policies, **call.common()
     )
     result = await call.submit(command, scale, _FIELDS)
-    return await _answer(call, result.id)
+    row = ProgramRow(
+        no=result.number,
+        id=result.id,
+        code=body.code,
+        name=body.name,
+        asset=body.asset,
+        first=all(x.asset != body.asset or x.no >= result.number for x in directory.programs.values()),
+        version=1,
+        policies=policies,
+        created_at=result.created_at,
+    )
+    return _shown(directory, row)
 
 
 @routes.get("/v1/programs", scope="programs:read", summary="List programs")
@@ -258,12 +269,12 @@ async def change_program(call: Call, program: str, body: ProgramChange) -> Progr
         **call.common(),
     )
     await call.submit(command, scale, _FIELDS)
-    return await _answer(call, row.id)
+    return _shown(*(await _again(call, row.id)))
 
 
-async def _answer(call: Call, program_id: str) -> ProgramOut:
+async def _again(call: Call, program_id: str) -> tuple[Directory, ProgramRow]:
     directory = await call.directory()
-    return _shown(directory, find(directory.programs, ("id", program_id)))
+    return directory, find(directory.programs, ("id", program_id))
 
 
 def _found(directory: Directory, text: str) -> ProgramRow:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import httpx2
 
-from tests.api.conftest import ADMIN_KEY, Api, served
+from tests.api.conftest import ADMIN_KEY, Api, served, set_up
 from tests.conftest import Database
 
 
@@ -50,3 +52,21 @@ def test_two_servers_on_one_database_serve_the_same_organisation(database: Datab
 def test_an_unknown_page_outside_the_apis_is_plainly_not_found(url: str) -> None:
     assert httpx2.get(url + "/nothing").status_code == 404
     assert httpx2.get(url + "/v1").status_code == 404
+
+
+def test_a_full_queue_says_when_to_try_again_and_books_what_it_took(database: Database) -> None:
+    with served(database, batch_weight_max=2, queue_weight_max=4) as url:
+        shop = set_up(Api(url))
+        path = f"/v1/members/{shop.member}/awards"
+
+        def award(_: int) -> httpx2.Response:
+            return shop.api.call("POST", path, {"points": 1, "reason": "one of many"})
+
+        with ThreadPoolExecutor(64) as pool:
+            answers = list(pool.map(award, range(256)))
+        refused = [answer for answer in answers if answer.status_code != 201]
+        assert refused
+        assert {(answer.status_code, answer.json()["code"]) for answer in refused} == {(503, "busy")}
+        assert all(int(answer.headers["retry-after"]) >= 1 for answer in refused)
+        balance = shop.api.get(f"/v1/members/{shop.member}/balances")["programs"][0]["regular"]["balance"]
+        assert int(balance) == len(answers) - len(refused)

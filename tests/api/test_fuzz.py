@@ -6,6 +6,7 @@ GUERDON_FUZZ_EXAMPLES=100 tries harder.
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
@@ -33,7 +34,7 @@ schema = schemathesis.openapi.from_dict(openapi.document(ROUTES))
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-def test_an_answer_is_as_documented(case: Case, open_shop: Shop) -> None:
+def test_an_answer_is_as_documented(case: Case[Any], open_shop: Shop) -> None:
     case.headers["authorization"] = f"Bearer {ADMIN_KEY}"
     case.headers["guerdon-organisation"] = "default"
     case.call_and_validate(

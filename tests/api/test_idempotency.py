@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 
-from tests.api.conftest import Shop
+from tests.api.conftest import Api, Shop
 from tests.api.test_loyalty import bill
 
 
@@ -92,3 +92,13 @@ def test_a_key_of_the_wrong_kind_is_refused(shop: Shop) -> None:
     for key in ("", "x" * 201, "tab\there"):
         answer = award(shop, 5, key)
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_idempotency_key")
+
+
+def test_what_was_answered_once_is_answered_again_whatever_happened_since(api: Api) -> None:
+    api.post("/v1/assets", {"code": "POINTS", "scale": 0})
+    body = {"code": "classic", "name": "Classic", "asset": "POINTS", "currency": "POINTS"}
+    header = {"idempotency-key": "k-1"}
+    first = api.call("POST", "/v1/programs", body, headers=header)
+    api.patch("/v1/programs/classic", {"name": "Renamed"})
+    assert api.call("POST", "/v1/programs", body, headers=header).content == first.content
+    assert first.json() == api.get("/v1/programs/classic") | {"name": "Classic", "version": 1}
