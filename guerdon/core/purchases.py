@@ -274,6 +274,8 @@ def _wallet_refusal(state: State, command: RecordPurchase, due: int) -> Rejected
             "wallet",
             {"currency": command.currency, "account_currency": state.accounts[no].asset},
         )
+    if state.accounts[no].indicator == f"@Revenue{command.currency}":
+        return Rejected(Rejection.SAME_ACCOUNT, "wallet", {"balance_id": command.wallet})
     figures = state.figures_of(no)
     if due > figures.available:
         return Rejected(Rejection.INSUFFICIENT_FUNDS, "wallet", {"required": due, "available": figures.available})

@@ -110,6 +110,7 @@ def _return_earned(
 ) -> None:
     """Take back the lots that the bill opened on one account."""
     own = [lot for lot in state.lots_of(account_no) if lot.purchase_no == purchase.no]
+    own.sort(key=lambda lot: lot.no)
     moves = booking.moves
     for lot in own:
         if lot.expired:

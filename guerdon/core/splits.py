@@ -19,6 +19,8 @@ def split(total: int, legs: Sequence[Leg]) -> list[int] | None:
     """
     if len({leg.account for leg in legs}) < len(legs) or sum(leg.share == "left" for leg in legs) > 1:
         return None
+    if any(leg.value < 0 for leg in legs):
+        return None
     fixed = sum(leg.value for leg in legs if leg.share == "fixed")
     shares = sum(leg.value for leg in legs if leg.share == "percent")
     if fixed > total or shares > PERCENT_WHOLE:

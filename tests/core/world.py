@@ -23,9 +23,6 @@ class _Everything(set[Key]):
     def __contains__(self, key: object) -> bool:
         return True
 
-    def discard(self, key: Key) -> None:
-        pass
-
 
 def empty_state() -> State:
     state = State(Config(), {"ledger": GENERAL_LEDGER}, datetime(1970, 1, 1, tzinfo=UTC), bytes(32))
