@@ -35,9 +35,7 @@ def test_the_environment_goes_before_the_file_and_the_file_before_the_defaults(
     assert (settings.port, settings.host, settings.page_max) == (7001, "0.0.0.0", 100)
 
 
-def test_a_file_named_by_setting_is_read_from_anywhere(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_file_named_by_setting_is_read_from_anywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "elsewhere.toml"
     file.write_text("open = true\n")
     monkeypatch.setenv("GUERDON_CONFIG", str(file))

@@ -40,9 +40,7 @@ class MigrationRefused(RuntimeError):
 def migrate(owner_dsn: str) -> tuple[str, ...]:
     """Bring the database to this release's schema; the names of the files that ran, in order."""
     ran: list[str] = []
-    engine = create_engine(
-        "postgresql+psycopg://", creator=lambda: psycopg.connect(owner_dsn), poolclass=NullPool
-    )
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(owner_dsn), poolclass=NullPool)
     # The lock has a connection of its own: it must outlast each migration's transaction.
     with psycopg.connect(owner_dsn, autocommit=True) as guard:
         guard.execute(sql.SQL("set lock_timeout = {}").format(WAIT_FOR_OTHERS))

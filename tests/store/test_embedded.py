@@ -22,9 +22,7 @@ from guerdon.store import binaries, embedded
 from guerdon.store.binaries import PostgresUnavailable
 from guerdon.store.embedded import APP_ROLE, SUPERUSER, Embedded
 
-as_root = pytest.mark.skipif(
-    os.geteuid() != 0, reason="the server runs as another user only when we are root"
-)
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="the server runs as another user only when we are root")
 
 
 @pytest.fixture
@@ -278,9 +276,7 @@ def test_a_directory_that_the_servers_user_cannot_enter_is_kept_elsewhere(
 
 
 @as_root
-def test_programs_that_the_servers_user_cannot_read_are_copied(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_programs_that_the_servers_user_cannot_read_are_copied(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(binaries, "SHARED_PLACE", data_dir / "shared")
     original = binaries.find_binaries()
     if original.parents[1].name not in binaries.WHEELS:

@@ -50,10 +50,7 @@ def test_migrating_again_runs_nothing(bare_database: Database) -> None:
 
 def test_two_processes_that_migrate_at_once_run_each_file_once(bare_database: Database) -> None:
     ran: list[tuple[str, ...]] = []
-    threads = [
-        threading.Thread(target=lambda: ran.append(migrate.migrate(bare_database.owner_dsn)))
-        for _ in range(4)
-    ]
+    threads = [threading.Thread(target=lambda: ran.append(migrate.migrate(bare_database.owner_dsn))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
