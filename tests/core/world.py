@@ -49,8 +49,11 @@ class World:
         fields.setdefault("at", self.now)
         return kind(**fields)
 
+    def run(self, command: c.Command) -> Outcome:
+        return decide(command, self.state)
+
     def do(self, kind: type[c.Command], **fields: Any) -> Outcome:
-        return decide(self.make(kind, **fields), self.state)
+        return self.run(self.make(kind, **fields))
 
     def ok(self, kind: type[c.Command], **fields: Any) -> Any:
         """The result of a command that must be accepted."""
