@@ -364,7 +364,7 @@ class Award(Command, frozen=True, kw_only=True):
 class ExpireLots(Command, frozen=True, kw_only=True):
     """Post what is overdue on these accounts (numbers). Changes when it is booked, never what can be spent.
 
-    With `ended_by`, only what had ended by then: a job leaves alone what a late fact may still spend (`places.LATE_MAX`).
+    With `ended_by`, only what had ended by then: a job leaves what a late fact may still spend (`places.LATE_MAX`).
     """
 
     accounts: tuple[int, ...]

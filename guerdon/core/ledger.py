@@ -53,8 +53,8 @@ def book(
 
     `lower_floor` lets the source's floor follow its balance down (a return that the program lets go below zero).
     """
-    s = state.figures.get(source, NO_FIGURES)
-    d = state.figures.get(destination, NO_FIGURES)
+    s = state.figures[source]
+    d = state.figures[destination]
     sc, sd, sic, sid = s.credit, s.debit, s.inflight_credit, s.inflight_debit
     dc, dd, dic, did = d.credit, d.debit, d.inflight_credit, d.inflight_debit
     if action == "apply":
@@ -81,8 +81,8 @@ def book(
     if destination_floor:
         destination_floor = min(0, dc - dd - did)
     source_version, destination_version = s.version + 1, d.version + 1
-    state.put(state.figures, source, Figures(sc, sd, sic, sid, source_version, source_floor))
-    state.put(state.figures, destination, Figures(dc, dd, dic, did, destination_version, destination_floor))
+    state.replace(state.figures, source, s, Figures(sc, sd, sic, sid, source_version, source_floor))
+    state.replace(state.figures, destination, d, Figures(dc, dd, dic, did, destination_version, destination_floor))
     seq = state.next("seq")
     transfer = Transfer(
         seq,

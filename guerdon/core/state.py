@@ -109,15 +109,13 @@ class State:
     # -- reading
 
     def find(self, key: Key) -> Any:
-        """What a key means (usually a number), or None if there is no such thing. Raises `NotLoaded` if nobody
-        looked.
-        """
-        try:
-            return self.found[key]
-        except KeyError:
-            if key in self.asked:
-                return None
-            raise NotLoaded(key) from None
+        """What a key means (usually a number), None if there is no such thing; `NotLoaded` if nobody looked."""
+        value = self.found.get(key, _MISSING)
+        if value is not _MISSING:
+            return value
+        if key in self.asked:
+            return None
+        raise NotLoaded(key)
 
     def figures_of(self, account_no: int) -> Figures:
         return self.figures.get(account_no, NO_FIGURES)
@@ -139,6 +137,11 @@ class State:
         self._journal.append((table, key, table.get(key, _MISSING)))
         table[key] = value
 
+    def replace(self, table: Table[K, V], key: K, old: V, value: V) -> None:
+        """Change a row that the caller has just read: `put` without looking for what was there."""
+        self._journal.append((table, key, old))
+        table[key] = value
+
     def add(self, table: Table[K, V], key: K, value: V) -> None:
         """Add a row whose key is known to be new: `put` without looking for what was there."""
         self._journal.append((table, key, _MISSING))
@@ -146,8 +149,10 @@ class State:
 
     def next(self, counter: str) -> int:
         """The organisation's next number of a kind."""
-        number = self.counters.get(counter, 0) + 1
-        self.put(self.counters, counter, number)
+        counters = self.counters
+        last = counters.get(counter, _MISSING)
+        self._journal.append((counters, counter, last))
+        number = counters[counter] = 1 if last is _MISSING else last + 1
         return number
 
     def new_id(self) -> str:
