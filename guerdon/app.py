@@ -10,12 +10,12 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
 
 import uvicorn
 from litestar import Litestar
 
 from guerdon.api import blnk, system
+from guerdon.api.asgi import Message, Receive, Send
 from guerdon.api.auth import Authenticator
 from guerdon.api.metrics import Metrics
 from guerdon.api.routes import ROUTES
@@ -30,9 +30,6 @@ from guerdon.store.read import OrganisationRow, Reader
 from guerdon.store.read_blnk import BlnkReader
 from guerdon.writer import Writer
 
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 

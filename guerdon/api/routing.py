@@ -2,8 +2,8 @@
 
 A route is a handler with its types: `async def create(call: Call, body: ProgramIn) -> ProgramOut`. Path parameters are
 named like the handler's arguments, `body` and `query` are structs, and what is returned is encoded as it stands. The
-same declaration makes the OpenAPI document. Plain ASGI, because a framework's handler costs 3 times as much per request
-(`docs/decisions/http.md`).
+same declaration makes the OpenAPI document. Plain ASGI, because a framework costs more per request than all the rest
+(`docs/decisions/0006-plain-asgi-on-the-hot-path.md`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, get_type_hints
-from urllib.parse import unquote
 
 import msgspec
 import structlog
@@ -21,14 +20,25 @@ from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
 from guerdon.api import strict
+from guerdon.api.asgi import (
+    BodyTooLarge,
+    Disconnected,
+    Headers,
+    Message,
+    NoSuchMethod,
+    NoSuchPath,
+    Paths,
+    Receive,
+    Send,
+    answer,
+    raw_path,
+    read_body,
+)
 from guerdon.api.auth import Principal, require
 from guerdon.api.call import Call
 from guerdon.api.problem import MEDIA_TYPE, Problem
 from guerdon.api.services import Services
 
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 Handler = Callable[..., Awaitable[Any]]
 
 _JSON = b"application/json"
@@ -123,65 +133,41 @@ class _Served(Struct):
     names: tuple[str, ...]
 
 
-class _Node:
-    """One segment of the path tree."""
-
-    __slots__ = ("children", "methods", "wild")
-
-    def __init__(self) -> None:
-        self.children: dict[str, _Node] = {}
-        self.wild: _Node | None = None
-        self.methods: dict[str, _Served] = {}
-
-
 class Endpoint:
     """Serves the routes over ASGI. Answers every request, whatever it holds, and never raises."""
 
     def __init__(self, routes: Iterable[Route], services: Services) -> None:
         self.services = services
-        self._root = _Node()
+        self._paths: Paths[_Served] = Paths()
         for route in routes:
-            self._add(route)
+            decoder = None if route.body is None else msgspec.json.Decoder(route.body)
+            self._paths.add(route.method, route.path, _Served(route, decoder, route.parameters))
 
-    def _add(self, route: Route) -> None:
-        node = self._root
-        for part in route.path.strip("/").split("/"):
-            if part.startswith("{"):
-                node.wild = node.wild or _Node()
-                node = node.wild
-            else:
-                node = node.children.setdefault(part, _Node())
-        decoder = None if route.body is None else msgspec.json.Decoder(route.body)
-        node.methods[route.method] = _Served(route, decoder, route.parameters)
-
-    def _match(self, method: str, raw_path: bytes) -> tuple[_Served, list[str]]:
-        node, values = self._root, []
-        for part in raw_path.decode("ascii", "replace").strip("/").split("/"):
-            child = node.children.get(part)
-            if child is None:
-                if node.wild is None or not part:
-                    raise Problem("not_found")
-                child = node.wild
-                values.append(_unquoted(part))
-            node = child
-        if not node.methods:
-            raise Problem("not_found")
-        served = node.methods.get(method) or (node.methods.get("GET") if method == "HEAD" else None)
-        if served is None:
-            allowed = ", ".join(sorted(node.methods))
-            raise Problem("method_not_allowed", f"Allowed: {allowed}.", headers=((b"allow", allowed.encode()),))
-        return served, values
+    def _match(self, method: str, path: str) -> tuple[_Served, list[str]]:
+        try:
+            served, named = self._paths.find(method, path)
+        except NoSuchPath:
+            raise Problem("not_found") from None
+        except NoSuchMethod as error:
+            allowed = str(error)
+            headers = ((b"allow", allowed.encode()),)
+            raise Problem("method_not_allowed", f"Allowed: {allowed}.", headers=headers) from None
+        except UnicodeDecodeError:
+            raise Problem("not_utf8", "The path is not UTF-8.") from None
+        for value in named:
+            strict.refuse_control(value, "")
+        return served, named
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         method: str = scope["method"]
-        headers: dict[bytes, bytes] = dict(scope["headers"])
+        headers: Headers = dict(scope["headers"])
         request_id = _request_id(headers.get(b"x-request-id"))
         label = "unmatched"
         extra: tuple[tuple[bytes, bytes], ...] = ()
         media_type = _JSON
         try:
-            served, values = self._match(method, scope.get("raw_path") or scope["path"].encode())
+            served, values = self._match(method, raw_path(scope))
             route = served.route
             label = route.path
             principal = await self._principal(route, headers)
@@ -197,6 +183,8 @@ class Endpoint:
             result = await route.handler(call, **given)
             status, extra = route.status, call.answer_headers()
             payload = b"" if result is None else msgspec.json.encode(result)
+        except Disconnected:
+            return
         except Problem as problem:
             status, extra, media_type = problem.status, problem.headers, MEDIA_TYPE
             payload = problem.document(request_id)
@@ -213,13 +201,14 @@ class Endpoint:
             )
             status, media_type, payload = broken.status, MEDIA_TYPE, broken.document(request_id)
             extra = ((b"retry-after", b"1"),) if unavailable else ()
-        await _answer(send, status, media_type, payload, request_id, extra, method != "HEAD")
+        named = [(b"x-request-id", request_id.encode()), *extra]
+        await answer(send, status, named, media_type, payload, head=method == "HEAD")
         seconds = time.perf_counter() - started
         self.services.metrics.observe(method, label, status, seconds)
         if self.services.settings.access_log:
             log.info("request", request_id=request_id, method=method, route=label, status=status, seconds=seconds)
 
-    async def _principal(self, route: Route, headers: dict[bytes, bytes]) -> Principal | None:
+    async def _principal(self, route: Route, headers: Headers) -> Principal | None:
         if not route.scope:
             return None
         token = _bearer(headers.get(b"authorization"))
@@ -232,17 +221,6 @@ class Endpoint:
 
 class _NoParameters(Struct, frozen=True):
     """For routes that take no query parameters: naming one is an error."""
-
-
-def _unquoted(part: str) -> str:
-    if "%" not in part:
-        return part
-    try:
-        value = unquote(part, errors="strict")
-    except UnicodeDecodeError:
-        raise Problem("not_utf8", "The path is not UTF-8.") from None
-    strict.refuse_control(value, "")
-    return value
 
 
 def _bearer(header: bytes | None) -> str:
@@ -260,42 +238,12 @@ def _request_id(header: bytes | None) -> str:
     return f"req_{time.time_ns():x}"
 
 
-async def _body(headers: dict[bytes, bytes], receive: Receive, bytes_max: int) -> bytes:
+async def _body(headers: Headers, receive: Receive, bytes_max: int) -> bytes:
     media_type = headers.get(b"content-type")
     if media_type is not None and not media_type.lower().startswith(_JSON):
         raise Problem("unsupported_media_type", f"`{media_type.decode('latin-1')[:60]}` is not read here.")
-    length = headers.get(b"content-length", b"0")
-    if length.isdigit() and int(length) > bytes_max:
-        raise _too_large(bytes_max)
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if message.get("more_body"):
-        parts, size = [body], len(body)
-        while message.get("more_body"):
-            message = await receive()
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > bytes_max:
-                raise _too_large(bytes_max)
-        body = b"".join(parts)
-    return body
-
-
-def _too_large(bytes_max: int) -> Problem:
-    return Problem("body_too_large", f"A body has at most {bytes_max} bytes.", headers=((b"connection", b"close"),))
-
-
-async def _answer(
-    send: Send,
-    status: int,
-    media_type: bytes,
-    payload: bytes,
-    request_id: str,
-    extra: tuple[tuple[bytes, bytes], ...],
-    with_body: bool,
-) -> None:
-    headers = [(b"x-request-id", request_id.encode()), *extra]
-    if status != 204:
-        headers += [(b"content-type", media_type), (b"content-length", str(len(payload)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": payload if with_body else b""})
+    try:
+        return await read_body(headers, receive, bytes_max)
+    except BodyTooLarge:
+        detail = f"A body has at most {bytes_max} bytes."
+        raise Problem("body_too_large", detail, headers=((b"connection", b"close"),)) from None

@@ -161,14 +161,13 @@ def test_pages_neither_skip_nor_repeat_while_events_arrive(shop: Shop, order: st
     for n in range(7):
         shop.api.post("/v1/purchases", bill(f"B-{n}", 100 * n))
     seen: list[int] = []
-    cursor = None
+    more: dict[str, str] = {}
     while True:
-        more = {} if cursor is None else {"cursor": cursor}
         page = shop.api.get(path, limit=3, order=order, **more)
         seen += [event["event_log_id"] for event in page["events"]]
-        cursor = page["next_cursor"]
-        if cursor is None:
+        if page["next_cursor"] is None:
             break
+        more = {"cursor": page["next_cursor"]}
         if len(seen) < 10:
             shop.api.post("/v1/purchases", bill(f"late-{len(seen)}", 100))
     assert seen == sorted(set(seen), reverse=order == "newest_first")

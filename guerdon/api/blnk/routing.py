@@ -10,12 +10,28 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar, get_type_hints
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 import msgspec
 import structlog
 from msgspec import Struct
+from psycopg import OperationalError
+from psycopg_pool import PoolTimeout
 
+from guerdon.api.asgi import (
+    BodyTooLarge,
+    Disconnected,
+    Headers,
+    Message,
+    NoSuchMethod,
+    NoSuchPath,
+    Paths,
+    Receive,
+    Send,
+    answer,
+    raw_path,
+    read_body,
+)
 from guerdon.api.auth import Principal
 from guerdon.api.blnk import wire
 from guerdon.api.blnk.errors import BlnkError, refused
@@ -27,15 +43,13 @@ from guerdon.store.blnk_filters import FilterError
 from guerdon.store.read_blnk import BlnkReader
 from guerdon.writer import QueueFull, Unavailable
 
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 Handler = Callable[..., Awaitable[Any]]
 H = TypeVar("H", bound=Handler)
 
 DEFAULT_ORGANISATION = "default"
-_READ_ANYWAY = 8
+_JSON = b"application/json; charset=utf-8"
 _ACTIONS = {"GET": "read", "HEAD": "read", "POST": "write", "PUT": "write", "DELETE": "delete"}
+_UNAVAILABLE = BlnkError("QUEUE_BACKPRESSURE", "the database does not answer, try again later")
 log = structlog.get_logger("guerdon.blnk")
 
 
@@ -165,62 +179,41 @@ class Call:
         return outcome.result
 
 
-class _Node:
-    __slots__ = ("children", "methods", "wild")
-
-    def __init__(self) -> None:
-        self.children: dict[str, _Node] = {}
-        self.wild: _Node | None = None
-        self.methods: dict[str, Route] = {}
-
-
 class Endpoint:
     """Serves the routes over ASGI. Answers every request, whatever it holds, and never raises."""
 
     def __init__(self, routes: Iterable[Route], prefix: str, services: Services, reader: BlnkReader) -> None:
         self._services = services
         self._reader = reader
-        self._root = _Node()
+        self._paths: Paths[Route] = Paths()
         self._prefix = prefix.strip("/")
         for route in routes:
-            node = self._root
-            for part in _parts(route.path):
-                if part.startswith("{"):
-                    node.wild = node.wild or _Node()
-                    node = node.wild
-                else:
-                    node = node.children.setdefault(part, _Node())
-            node.methods[route.method] = route
+            self._paths.add(route.method, route.path, route)
 
-    def match(self, method: str, raw_path: str) -> tuple[Route, dict[str, str]]:
+    def match(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         """The route of a path below the prefix, with its parameters unquoted; 404 where there is none."""
-        path = raw_path.strip("/")
+        path = path.strip("/")
         if self._prefix and (path == self._prefix or path.startswith(f"{self._prefix}/")):
             path = path[len(self._prefix) :]
-        node, values = self._root, []
-        for part in _parts(path):
-            child = node.children.get(part)
-            if child is None:
-                if node.wild is None or not part:
-                    raise _no_such_page()
-                child = node.wild
-                values.append(_unquoted(part))
-            node = child
-        route = node.methods.get("GET" if method == "HEAD" else method)
-        if route is None:
-            raise _no_such_page()
-        return route, dict(zip(route.names, values, strict=True))
+        try:
+            route, named = self._paths.find(method, path)
+        except (NoSuchPath, NoSuchMethod):
+            raise BlnkError("GEN_NOT_FOUND", "404 page not found") from None
+        except UnicodeDecodeError:
+            raise wire.bad_request("the path is not UTF-8") from None
+        if any("\0" in value for value in named):
+            raise wire.bad_request("NUL characters are not allowed in a path")
+        return route, dict(zip(route.names, named, strict=True))
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         services = self._services
         started = time.perf_counter()
         method: str = scope["method"]
-        headers: dict[bytes, bytes] = dict(scope["headers"])
+        headers: Headers = dict(scope["headers"])
         label = "unmatched"
         extra: dict[str, str] = {}
         try:
-            raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
-            route, given = self.match(method, raw_path.partition(b"?")[0].decode("ascii", "replace"))
+            route, given = self.match(method, raw_path(scope))
             label = f"/blnk{route.path}"
             principal = await _principal(services, route, method, headers)
             call = Call(services, self._reader, principal, scope.get("query_string", b""))
@@ -237,34 +230,22 @@ class Endpoint:
         except FilterError as error:
             refused_filter = wire.bad_request(f"Invalid filter: {error}")
             status, payload = refused_filter.status, wire.encode(refused_filter.body())
+        except Disconnected:
+            return
+        except (OperationalError, PoolTimeout):
+            log.warning("database_unavailable", method=method, route=label)
+            status, payload = 503, wire.encode(_UNAVAILABLE.body())
+            extra = {"retry-after": "1"}
         except Exception:
             log.exception("request failed", method=method, route=label)
             broken = BlnkError("GEN_INTERNAL", "internal server error")
             status, payload = broken.status, wire.encode(broken.body())
-        await _answer(send, status, payload, extra, method != "HEAD")
+        named = [(name.encode(), value.encode()) for name, value in extra.items()]
+        await answer(send, status, named, _JSON, payload, head=method == "HEAD")
         services.metrics.observe(method, label, status, time.perf_counter() - started)
 
 
-def _parts(path: str) -> list[str]:
-    stripped = path.strip("/")
-    return stripped.split("/") if stripped else []
-
-
-def _no_such_page() -> BlnkError:
-    return BlnkError("GEN_NOT_FOUND", "404 page not found")
-
-
-def _unquoted(part: str) -> str:
-    try:
-        value = unquote(part, errors="strict")
-    except UnicodeDecodeError:
-        raise wire.bad_request("the path is not UTF-8") from None
-    if "\0" in value:
-        raise wire.bad_request("NUL characters are not allowed in a path")
-    return value
-
-
-async def _principal(services: Services, route: Route, method: str, headers: dict[bytes, bytes]) -> Principal | None:
+async def _principal(services: Services, route: Route, method: str, headers: Headers) -> Principal | None:
     """Who asks, and whether they may. The platform key works in the default organisation unless a header says else."""
     if not route.resource:
         return None
@@ -293,37 +274,9 @@ def _unauthorised(problem: Problem) -> BlnkError:
     return BlnkError("GEN_NOT_FOUND", problem.detail or problem.code)
 
 
-async def _body(headers: dict[bytes, bytes], receive: Receive, bytes_max: int) -> bytes:
-    """The whole body. One that is too large is read to its end, within reason, so that the client hears why."""
-    length = headers.get(b"content-length", b"0")
-    if length.isdigit() and int(length) > bytes_max * _READ_ANYWAY:
-        raise _too_large(bytes_max)
-    parts: list[bytes] = []
-    size, more = 0, True
-    while more and size <= bytes_max * _READ_ANYWAY:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            break
-        part: bytes = message.get("body", b"")
-        size += len(part)
-        if size <= bytes_max:
-            parts.append(part)
-        more = message.get("more_body", False)
-    if size > bytes_max:
-        raise _too_large(bytes_max)
-    return b"".join(parts)
-
-
-def _too_large(bytes_max: int) -> BlnkError:
-    return BlnkError("GEN_PAYLOAD_TOO_LARGE", f"a body has at most {bytes_max} bytes", headers={"connection": "close"})
-
-
-async def _answer(send: Send, status: int, payload: bytes, extra: dict[str, str], with_body: bool) -> None:
-    headers = [(name.encode(), value.encode()) for name, value in extra.items()]
-    if status != 204:
-        headers += [
-            (b"content-type", b"application/json; charset=utf-8"),
-            (b"content-length", str(len(payload)).encode()),
-        ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": payload if with_body else b""})
+async def _body(headers: Headers, receive: Receive, bytes_max: int) -> bytes:
+    try:
+        return await read_body(headers, receive, bytes_max)
+    except BodyTooLarge:
+        said = f"a body has at most {bytes_max} bytes"
+        raise BlnkError("GEN_PAYLOAD_TOO_LARGE", said, headers={"connection": "close"}) from None
