@@ -9,9 +9,10 @@ where %(organisation)s = '' or code = %(organisation)s or id::text = %(organisat
 order by org_id
 
 -- enter --
--- one snapshot for the whole organisation, so that the server may go on posting meanwhile
+-- One snapshot for the whole organisation, so that the server may go on posting meanwhile. Everything is read and joined
+-- as a whole: without fresh statistics the planner may think that there is little of it, and look up row by row.
 select set_config('guerdon.org', %(org)s::bigint::text, true), set_config('work_mem', '64MB', true),
-       set_config('hash_mem_multiplier', '2', true),
+       set_config('hash_mem_multiplier', '2', true), set_config('enable_nestloop', 'off', true),
        set_config('search_path', 'pg_catalog, ' || quote_ident(current_schema) || ', pg_temp', true)
 
 -- head --
@@ -215,29 +216,28 @@ select 'scheduled ' || seq, problem from compared where problem <> '' order by s
 
 -- lots --
 -- every lot from the moves that stand on the events; `kinds` and the arrays beside it are core.lots.EFFECTS
-with moves as (
-    select e.seq, (m.move ->> 0)::bigint as no, m.move ->> 1 as kind, (m.move ->> 2)::numeric as amount, m.move
+with moves as materialized (
+    select e.seq, (m.move ->> 0)::bigint as no, m.move ->> 1 as kind, (m.move ->> 2)::numeric as amount,
+           case when m.move ->> 1 = 'open' then m.move end as opening
     from events e cross join lateral jsonb_array_elements(nullif(e.lot_moves, '')::jsonb) as m (move)
     where e.org_id = %(org)s and e.lot_moves <> ''
 ), effects as (
     select * from unnest(%(kinds)s::text[], %(remaining)s::int[], %(redeemed)s::int[], %(returned)s::int[],
                          %(expired)s::int[], %(held)s::int[])
         as x (kind, remaining, redeemed, returned, expired, held)
-), rebuilt as (
+), sums as (
     select m.no, count(*) filter (where m.kind = 'open') as openings, count(*) filter (where x.kind is null) as strange,
            max(m.seq) filter (where m.kind = 'open') as event_seq, max(m.amount) filter (where m.kind = 'open') as amount,
-           max((m.move ->> 3)::bigint) filter (where m.kind = 'open') as account,
-           max((m.move ->> 4)::timestamptz) filter (where m.kind = 'open') as earned_at,
-           max((m.move ->> 5)::timestamptz) filter (where m.kind = 'open') as expires_at,
-           max(m.move ->> 6) filter (where m.kind = 'open') as rule,
-           max((m.move ->> 7)::int) filter (where m.kind = 'open') as version,
-           max((m.move ->> 8)::int) filter (where m.kind = 'open') as line,
-           max((m.move ->> 9)::bigint) filter (where m.kind = 'open') as purchase_no,
            coalesce(sum(m.amount * x.remaining), 0) as remaining, coalesce(sum(m.amount * x.redeemed), 0) as redeemed,
            coalesce(sum(m.amount * x.returned), 0) as returned, coalesce(sum(m.amount * x.expired), 0) as expired,
            coalesce(sum(m.amount * x.held), 0) as held
     from moves m left join effects x on x.kind = m.kind
     group by m.no
+), rebuilt as (
+    select s.*, (o.opening ->> 3)::bigint as account, (o.opening ->> 4)::timestamptz as earned_at,
+           (o.opening ->> 5)::timestamptz as expires_at, o.opening ->> 6 as rule, (o.opening ->> 7)::int as version,
+           (o.opening ->> 8)::int as line, (o.opening ->> 9)::bigint as purchase_no
+    from sums s left join moves o on o.no = s.no and o.seq = s.event_seq and o.opening is not null
 ), compared as (
     select coalesce(l.no, r.no) as no, concat_ws('; ',
            case when l.no is null then 'missing' end,
@@ -434,7 +434,7 @@ with compared as (
                         from jsonb_array_elements(p.lines::jsonb) as line) l
     cross join lateral (select coalesce(sum(share::numeric), 0) as money, count(*) as count
                         from jsonb_array_elements_text(p.shares::jsonb) as share) s
-    cross join lateral (select p.result::jsonb as result) x
+    cross join lateral (select p.result::jsonb as result offset 0) x  -- read once
     where p.org_id = %(org)s
 )
 (select 'purchase ' || no || ' (' || number || ')', problem from compared where problem <> '' order by no limit %(limit)s)
