@@ -31,11 +31,15 @@ class Filter(Struct, frozen=True):
 
 
 class Column(Struct, frozen=True):
-    """What a field of the wire is in SQL. `id` columns are uuids that carry a prefix outside."""
+    """What a field of the wire is in SQL. `id` columns are uuids that carry a prefix outside.
+
+    `equals` is how an index answers `eq` and `in`, with `{}` for the array of values; "" where none does.
+    """
 
     kind: Literal["text", "id", "number", "time", "json"]
     expression: LiteralString
     prefixes: tuple[str, ...] = ()
+    equals: LiteralString = ""
 
 
 class Sides(Struct, frozen=True):
@@ -43,6 +47,10 @@ class Sides(Struct, frozen=True):
 
     column: Column
     other: Column
+
+    @property
+    def equals(self) -> LiteralString:
+        return self.column.equals
 
 
 class FilterError(ValueError):
@@ -70,6 +78,12 @@ def condition(filters: tuple[Filter, ...], columns: Columns, either: bool, given
         return sql.SQL("true")
     joint: LiteralString = " or " if either else " and "
     return sql.SQL(joint).join(sql.SQL("({})").format(_one(each, columns, given)) for each in filters)
+
+
+def indexed(filters: tuple[Filter, ...], columns: Columns) -> bool:
+    """Whether an index finds the few rows that one of the filters leaves."""
+    named = ((each.operator, columns.get(each.field)) for each in filters)
+    return any(operator in ("eq", "in") and column is not None and column.equals for operator, column in named)
 
 
 def order(sort_by: str, ascending: bool, columns: Columns) -> sql.Composable:
@@ -135,6 +149,8 @@ def _column(each: Filter, column: Column, given: Given) -> sql.Composable:
     if column.kind == "json":
         return _contains(each, expression, given)
     values = [_number(each, value) if column.kind == "number" else _text(value) for value in each.values]
+    if column.equals and each.operator in ("eq", "in"):
+        return sql.SQL(column.equals).format(given(values))
     return _compare(each.operator, expression, values, given)
 
 
@@ -156,7 +172,7 @@ def _id(each: Filter, column: Column, given: Given) -> sql.Composable:
     expression = sql.SQL(column.expression)
     if each.operator in ("eq", "ne", "in"):
         plain = [found for value in each.values if (found := _uuid(_text(value), column.prefixes))]
-        wanted = sql.SQL("{} = any({}::uuid[])").format(expression, given(plain))
+        wanted = sql.SQL(column.equals or f"{column.expression} = any({{}}::uuid[])").format(given(plain))
         return wanted if each.operator != "ne" else sql.SQL("{} is null or not ({})").format(expression, wanted)
     text = sql.SQL("({} || '_' || ({})::text)").format(given(column.prefixes[0]), expression)
     if each.operator in ("like", "ilike"):

@@ -15,7 +15,7 @@ from psycopg import AsyncConnection, sql
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from guerdon.store.blnk_filters import Column, Columns, Filter, FilterError, Given, Sides, condition, order
+from guerdon.store.blnk_filters import Column, Columns, Filter, FilterError, Given, Sides, condition, indexed, order
 from guerdon.store.statements import statements
 
 GENERAL_LEDGER = "00000000-0000-0000-0000-000000000000"
@@ -203,17 +203,10 @@ class BlnkReader:
     ) -> tuple[list[_Row], int | None]:
         given = Given()
         wanted = condition(page.filters, noun.columns, page.either, given)
-        if noun.windowed and not page.filters and not page.sort_by and not page.ascending and not page.count:
-            wanted = sql.SQL(_text(noun.name, "newest"))
-        values = {
-            **values,
-            **given.values,
-            "limit": page.limit,
-            "offset": page.offset,
-            "window": page.offset + page.limit,
-        }
+        values = {**values, **given.values, "limit": page.limit, "offset": page.offset}
         ordered = order(page.sort_by, page.ascending, noun.columns)
-        rows = await self._run(org_id, _composed(noun, "list", wanted, ordered), values, type_)
+        walk = page.either or not indexed(page.filters, noun.columns)
+        rows = await self._run(org_id, _composed(noun, "list", wanted, ordered, walk=walk), values, type_)
         if not page.count:
             return rows, None
         total = await self._run(org_id, _composed(noun, "count", wanted, ordered), values, _Total)
@@ -264,10 +257,9 @@ class _At(Struct):
 class _Noun:
     """A statement file, and what its lists may be filtered and sorted by."""
 
-    def __init__(self, name: str, columns: Columns, *, windowed: bool = False) -> None:
+    def __init__(self, name: str, columns: Columns) -> None:
         self.name = name
         self.columns = columns
-        self.windowed = windowed
 
 
 def _text(noun: str, name: str) -> LiteralString:
@@ -279,8 +271,13 @@ def _fixed(noun: _Noun, name: str) -> sql.Composable:
     return _composed(noun, name, sql.SQL("true"), sql.SQL("1"))
 
 
-def _composed(noun: _Noun, name: str, wanted: sql.Composable, ordered: sql.Composable) -> sql.Composable:
+def _composed(
+    noun: _Noun, name: str, wanted: sql.Composable, ordered: sql.Composable, *, walk: bool = False
+) -> sql.Composable:
+    """A statement with its parts put in. `walk` takes the rows in order, where the noun has a way to do so."""
     parts = {part: sql.SQL(_text(noun.name, part)) for part in ("every", "joins", "meta")}
+    if walk and _text(noun.name, "in_order"):
+        parts["every"] = sql.SQL(_text(noun.name, "in_order"))
     fields = sql.SQL(_text(noun.name, "fields")).format(meta=parts["meta"])
     return sql.SQL(_text(noun.name, name)).format(condition=wanted, order=ordered, fields=fields, **parts)
 
@@ -289,31 +286,34 @@ def _meta(noun: str) -> Column:
     return Column("json", _text(noun, "meta"))
 
 
+def _part(name: str) -> LiteralString:
+    return _text("blnk_transactions", name)
+
+
+_SOURCE = Column("id", _part("source_id"), ("bln",), _part("source_is"))
+_DESTINATION = Column("id", _part("destination_id"), ("bln",), _part("destination_is"))
 _TRANSACTIONS = _Noun(
     "blnk_transactions",
     {
-        "transaction_id": Column("id", "x.transaction_id", ("txn",)),
-        "parent_transaction": Column("id", "x.parent_transaction", ("txn", "bulk")),
-        "amount": Column(
-            "number",
-            "(x.amount / coalesce((x.detail::jsonb ->> 'precision')::numeric, power(10::numeric, a.scale), 1))",
-        ),
+        "transaction_id": Column("id", "x.transaction_id", ("txn",), "x.transaction_id = any({}::uuid[])"),
+        "parent_transaction": Column("id", "x.parent_transaction", ("txn", "bulk"), _part("parent_is")),
+        "amount": Column("number", _part("amount")),
         "currency": Column("text", "x.asset"),
-        "source": Column("id", "s.id", ("bln",)),
-        "destination": Column("id", "d.id", ("bln",)),
-        "balance_id": Sides(Column("id", "s.id", ("bln",)), Column("id", "d.id", ("bln",))),
-        "indicator": Sides(Column("text", "s.indicator"), Column("text", "d.indicator")),
-        "reference": Column("text", "x.reference"),
+        "source": _SOURCE,
+        "destination": _DESTINATION,
+        "balance_id": Sides(_SOURCE, _DESTINATION),
+        "indicator": Sides(
+            Column("text", _part("source_indicator"), (), _part("source_named")),
+            Column("text", _part("destination_indicator"), (), _part("destination_named")),
+        ),
+        "reference": Column("text", "x.reference", (), "x.reference = any({})"),
         "status": Column("text", "x.status"),
         "created_at": Column("time", "x.recorded_at"),
         "effective_date": Column("time", "coalesce(x.effective_at, x.recorded_at)"),
         "description": Column("text", "(x.detail::jsonb ->> 'description')"),
-        "precision": Column(
-            "number", "coalesce((x.detail::jsonb ->> 'precision')::numeric, power(10::numeric, a.scale), 1)"
-        ),
+        "precision": Column("number", _part("precision")),
         "meta_data": _meta("blnk_transactions"),
     },
-    windowed=True,
 )
 _BALANCES = _Noun(
     "blnk_balances",

@@ -1,4 +1,6 @@
 -- Transfers as Blnk shows them: a queued request is a second row (twin 1) beside its outcome (twin 0).
+-- From source_id on: what a filter or an order may name, where it is more than a column; {} is the array of values asked
+-- for.
 
 -- every --
 -- all transfers and requests of the organisation; `parent` of an outcome is its request where it had one
@@ -14,6 +16,19 @@ select t.seq, 1, t.request_id, t.parent, t.request_reference, t.action, 'QUEUED'
        t.source, t.destination, t.asset, t.amount, t.recorded_at, t.effective_at, t.detail, t.hash,
        t.id, t.request_id, t.parent
 from transfers t where t.org_id = %(org)s and t.request_id is not null
+
+-- in_order --
+-- the same, walked from the newest: for pages whose filters no index answers
+select t.seq, q.twin, case q.twin when 0 then t.id else t.request_id end as transaction_id,
+       case q.twin when 0 then coalesce(t.request_id, t.parent) else t.parent end as parent_transaction,
+       case q.twin when 0 then t.reference else t.request_reference end as reference, t.action,
+       case when q.twin = 1 then 'QUEUED'
+            when t.action in ('apply', 'settle') then 'APPLIED' when t.action = 'hold' then 'INFLIGHT'
+            when t.action = 'release' then 'VOID' when t.action = 'reject' then 'REJECTED' else 'SCHEDULED' end as status,
+       t.source, t.destination, t.asset, t.amount, t.recorded_at, t.effective_at, t.detail, t.hash,
+       t.id, t.request_id, t.parent
+from transfers t cross join (values (0), (1)) as q (twin)
+where t.org_id = %(org)s and (q.twin = 0 or t.request_id is not null)
 
 -- fields --
 -- what a row is rendered from; accounts by id, `scale` of a registered asset
@@ -41,18 +56,13 @@ left join assets a on a.org_id = %(org)s and a.code = x.asset
  cross join lateral jsonb_each(latest.meta::jsonb) as said)
 
 -- list --
--- a page, filtered and in the order asked for
-{fields} from ({every}) x {joins}
-where {condition}
-order by {order} limit %(limit)s offset %(offset)s
+-- a page, filtered and in the order asked for; names and ids of accounts are looked up for its rows only
+{fields} from (
+    select x.* from ({every}) x where {condition} order by {order} limit %(limit)s offset %(offset)s) x {joins}
+order by {order}
 
 -- count --
-select count(*) as total from ({every}) x {joins} where {condition}
-
--- newest --
--- the oldest row that an unfiltered page of the newest can reach
-x.seq >= coalesce((select seq from transfers where org_id = %(org)s
-                   order by seq desc offset %(window)s limit 1), 0)
+select count(*) as total from ({every}) x where {condition}
 
 -- by_seqs --
 {fields} from ({every}) x {joins}
@@ -69,12 +79,12 @@ where x.reference = %(reference)s order by x.seq limit 1
 -- legs --
 -- the legs of a split by the id of the whole: requests where it was queued, else outcomes
 {fields} from ({every}) x {joins}
-where x.parent_transaction = %(id)s::uuid and (x.twin = 1 or x.request_id is null) order by x.seq
+where x.parent = %(id)s::uuid and (x.twin = 1 or x.request_id is null) order by x.seq
 
 -- legs_by_reference --
 -- the same by the reference of the whole; its first leg has the reference with a suffix
 {fields} from ({every}) x {joins}
-where x.parent_transaction = (
+where x.parent = (
           select f.parent from transfers f
           where f.org_id = %(org)s and f.parent is not null and f.detail::jsonb ->> 'sequence' is null
             and (f.request_reference = %(reference)s || '_1' or f.reference = %(reference)s || '-1')
@@ -94,3 +104,43 @@ select t.seq from transfers t
 where t.org_id = %(org)s and t.action = 'hold'
   and (t.id = %(id)s::uuid or t.request_id = %(id)s::uuid or t.parent = %(id)s::uuid)
 order by t.seq limit 1
+
+
+-- source_id --
+(select id from accounts where org_id = %(org)s and no = x.source)
+
+-- source_is --
+x.source = any(array(select no from accounts where org_id = %(org)s and id = any({}::uuid[])))
+
+-- source_indicator --
+(select indicator from accounts where org_id = %(org)s and no = x.source)
+
+-- source_named --
+x.source = any(array(
+    select no from accounts where org_id = %(org)s and indicator <> '' and indicator = any({})))
+
+-- destination_id --
+(select id from accounts where org_id = %(org)s and no = x.destination)
+
+-- destination_is --
+x.destination = any(array(select no from accounts where org_id = %(org)s and id = any({}::uuid[])))
+
+-- destination_indicator --
+(select indicator from accounts where org_id = %(org)s and no = x.destination)
+
+-- destination_named --
+x.destination = any(array(
+    select no from accounts where org_id = %(org)s and indicator <> '' and indicator = any({})))
+
+-- parent_is --
+-- the parent of an outcome is its request where it had one
+x.parent_transaction = any({0}::uuid[]) and (x.parent = any({0}::uuid[]) or x.request_id = any({0}::uuid[]))
+
+-- precision --
+coalesce((x.detail::jsonb ->> 'precision')::numeric,
+         (select power(10::numeric, scale) from assets where org_id = %(org)s and code = x.asset), 1)
+
+-- amount --
+-- in major units
+(x.amount / coalesce((x.detail::jsonb ->> 'precision')::numeric,
+                     (select power(10::numeric, scale) from assets where org_id = %(org)s and code = x.asset), 1))
