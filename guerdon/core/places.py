@@ -59,12 +59,9 @@ def locate(state: State, where: Where) -> Place | Rejected:
             return Rejected(Rejection.INVALID_VALUE, "till", {"reason": "the till belongs to another store"})
         store_no, till_no, program = till.store_no, till.no, config.programs.get(till.program_no)
     event_at = where.event_at or state.now
-    if event_at < EARLIEST or event_at > state.now + CLOCK_SKEW_MAX:
-        return Rejected(
-            Rejection.EVENT_TIME_OUT_OF_RANGE,
-            "event_at",
-            {"earliest": EARLIEST.isoformat(), "latest": (state.now + CLOCK_SKEW_MAX).isoformat()},
-        )
+    refused = time_refusal(state, event_at, "event_at")
+    if refused is not None:
+        return refused
     event_at = min(event_at, state.now)
     fresh = where.imported or state.now - event_at <= LATE_MAX
     return Place(
@@ -74,4 +71,14 @@ def locate(state: State, where: Where) -> Place | Rejected:
         store_no=store_no,
         till_no=till_no,
         program=program,
+    )
+
+
+def time_refusal(state: State, moment: datetime, field: str) -> Rejected | None:
+    """Whether a moment is before all time that counts, or further in the future than clocks differ."""
+    latest = state.now + CLOCK_SKEW_MAX
+    if EARLIEST <= moment <= latest:
+        return None
+    return Rejected(
+        Rejection.EVENT_TIME_OUT_OF_RANGE, field, {"earliest": EARLIEST.isoformat(), "latest": latest.isoformat()}
     )

@@ -228,7 +228,7 @@ def place(state: State, order: Order, reason: Rejection | None = None) -> int | 
         return _schedule(state, order)
     lots = state.accounts[source].tracks_lots or state.accounts[destination].tracks_lots
     if lots and reason is None:
-        refusal = raw_points.refusal(state, source, destination, amount)
+        refusal = raw_points.refusal(state, source, destination, amount, posting.effective_at)
         if isinstance(refusal, Rejected):
             return refusal
         reason = refusal

@@ -8,6 +8,7 @@ expire; what is overdue when it is let go expires at once.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from guerdon.core import ledger, lots
@@ -17,7 +18,7 @@ from guerdon.core.commands import Posting
 from guerdon.core.events import Name
 from guerdon.core.ledger import Naming, funds_refusal
 from guerdon.core.outcomes import Rejected, Rejection
-from guerdon.core.places import Place
+from guerdon.core.places import Place, time_refusal
 from guerdon.core.points import expire_overdue, expires_at, owed, program_of
 from guerdon.core.state import Key, NotLoaded
 
@@ -35,12 +36,17 @@ def wanted(state: State, account_no: int, pays: bool) -> Iterator[Key]:
             yield ("lots", account_no)
 
 
-def refusal(state: State, source: int, destination: int, amount: int) -> Rejected | Rejection | None:
+def refusal(
+    state: State, source: int, destination: int, amount: int, effective_at: datetime | None
+) -> Rejected | Rejection | None:
     """What forbids a raw transfer of points. A `Rejected` refuses the request, a bare code (lack of funds) only its
     outcome.
 
     Posts what is overdue on both accounts first, so that funds are checked against what may really be spent.
     """
+    untimely = time_refusal(state, effective_at or state.now, "effective_date")
+    if untimely is not None:
+        return untimely
     for no in (source, destination):
         account = state.accounts[no]
         if account.tracks_lots:

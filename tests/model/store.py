@@ -89,7 +89,14 @@ class MemoryStore:
 
     @property
     def steps(self) -> Steps:
-        return Steps(self.load, decide, self.append, self.save, self._committed)
+        return Steps(
+            load=self.load,
+            decide=decide,
+            streaming=lambda connection: self.connection(),
+            append=self.append,
+            save=self.save,
+            committed=self._committed,
+        )
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[MemoryStore]:
