@@ -97,13 +97,21 @@ def add_member(
 ) -> Member:
     """A new active member; identifiers are known to be free."""
     member = Member(
-        no=state.next("member"), id=id, enrolled=enrolled, registered_at=registered_at, identifiers=identifiers
+        no=state.next("member"),
+        id=id,
+        enrolled=enrolled,
+        registered_at=registered_at,
+        identifiers=_each_once(identifiers),
     )
     state.put(state.members, member.no, member)
     state.put(state.member_accounts, member.no, {})
     for selector in (("id", id), ("number", str(member.no)), *identifiers):
         state.put(state.found, ("member", *selector), member.no)
     return member
+
+
+def _each_once(identifiers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    return tuple(dict.fromkeys(identifiers))
 
 
 def enrol(state: State, member: Member, place: Place, actor: str) -> int:
@@ -181,7 +189,7 @@ def change(state: State, command: ChangeMember) -> Outcome:
                 state.put(state.found, ("member", kind, value), None)
         for kind, value in command.identifiers:
             state.put(state.found, ("member", kind, value), member.no)
-        changed = msgspec.structs.replace(changed, identifiers=command.identifiers)
+        changed = msgspec.structs.replace(changed, identifiers=_each_once(command.identifiers))
     if command.status is not None:
         changed = msgspec.structs.replace(changed, status=command.status)
     if changed != member:
