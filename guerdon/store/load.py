@@ -20,6 +20,7 @@ from guerdon.core.programs import Config, Store, Till
 from guerdon.core.state import Key, State
 from guerdon.store import rows
 from guerdon.store.lookups import KINDS, Lookup, Take, ask_more
+from guerdon.store.wire import wire
 
 ConfigCache = dict[int, Config]
 """The configuration of each organisation, as this process last read it."""
@@ -40,22 +41,23 @@ async def load(
     by_kind: dict[str, list[Key]] = defaultdict(list)
     for key in asked:
         by_kind[key[0]].append(key)
-    lookup = Lookup(connection, org_id, now)
-    async with connection.pipeline():
-        await lookup.run("enter")
-        head = await lookup.run("lock_head")
-        takers = [await KINDS[kind](lookup, same) for kind, same in by_kind.items()]
-    version, state = _open(org_id, await head.fetchone(), configs.get(org_id))
-    for take in takers:
-        await take(state)
-    stale = state.config.version != version
-    if stale or lookup.follows():
-        async with connection.pipeline():
-            takers = await ask_more(lookup)
-            if stale:
-                takers.append(await _ask_config(lookup, version, configs))
+    async with wire(connection) as sending:
+        lookup = Lookup(sending, org_id, now)
+        lookup.run("enter")
+        head = lookup.run("lock_head")
+        takers = [KINDS[kind](lookup, same) for kind, same in by_kind.items()]
+        await sending.sync()
+        version, state = _open(org_id, head.rows, configs.get(org_id))
         for take in takers:
-            await take(state)
+            take(state)
+        stale = state.config.version != version
+        if stale or lookup.follows():
+            takers = ask_more(lookup)
+            if stale:
+                takers.append(_ask_config(lookup, version, configs))
+            await sending.sync()
+            for take in takers:
+                take(state)
     lots_of: dict[int, list[int]] = defaultdict(list)
     for lot in state.lots.values():
         lots_of[lot.account].append(lot.no)
@@ -65,35 +67,35 @@ async def load(
     return state
 
 
-def _open(org_id: int, head: rows.Row | None, config: Config | None) -> tuple[int, State]:
+def _open(org_id: int, heads: list[rows.Row], config: Config | None) -> tuple[int, State]:
     """The version that the configuration should have, and an empty state with the one that we have."""
-    if head is None:
+    if not heads:
         raise OrganisationNotFound(org_id)
-    transaction, version, last_recorded_at, last_hash, *numbers = head
+    transaction, version, last_recorded_at, last_hash, *numbers = heads[0]
     counters = dict(zip(COUNTERS, numbers, strict=True))
     state = State(config or Config(version=-1), counters, last_recorded_at, last_hash)
     state.transaction = transaction
     return version, state
 
 
-async def _ask_config(lookup: Lookup, version: int, configs: ConfigCache) -> Take:
-    assets = await lookup.run("config_assets")
-    programs = await lookup.run("config_programs")
-    stores = await lookup.run("config_stores")
-    tills = await lookup.run("config_tills")
-    sources = await lookup.run("config_sources")
+def _ask_config(lookup: Lookup, version: int, configs: ConfigCache) -> Take:
+    assets = lookup.run("config_assets")
+    programs = lookup.run("config_programs")
+    stores = lookup.run("config_stores")
+    tills = lookup.run("config_tills")
+    sources = lookup.run("config_sources")
 
-    async def take(state: State) -> None:
+    def take(state: State) -> None:
         state.config = configs[lookup.org_id] = Config(
             version=version,
-            assets={code: Asset(code, scale) for code, scale in await assets.fetchall()},
-            programs={row[0]: rows.program(row) for row in await programs.fetchall()},
-            stores={no: Store(no=no, id=id_, code=code, name=name) for no, id_, code, name in await stores.fetchall()},
+            assets={code: Asset(code, scale) for code, scale in assets.rows},
+            programs={row[0]: rows.program(row) for row in programs.rows},
+            stores={no: Store(no=no, id=id_, code=code, name=name) for no, id_, code, name in stores.rows},
             tills={
                 no: Till(no=no, id=id_, code=code, name=name, store_no=store_no, program_no=program_no)
-                for no, id_, code, name, store_no, program_no in await tills.fetchall()
+                for no, id_, code, name, store_no, program_no in tills.rows
             },
-            sources=frozenset([code for (code,) in await sources.fetchall()]),
+            sources=frozenset([code for (code,) in sources.rows]),
         )
 
     return take

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
-
-from psycopg import AsyncConnection, AsyncCursor
 
 from guerdon.core.purchases import Purchase
 from guerdon.core.redemptions import Redemption
@@ -21,11 +18,12 @@ from guerdon.core.state import Key, State
 from guerdon.store import rows
 from guerdon.store.arrays import array
 from guerdon.store.statements import statements
+from guerdon.store.wire import Answer, Prepared, Wire
 
-Take = Callable[[State], Awaitable[None]]
+Take = Callable[[State], None]
 """Puts the rows of a statement that was sent into the state."""
 
-_SQL = statements("load")
+_SQL = {name: Prepared(text) for name, text in statements("load").items()}
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
 _NO = re.compile(r"[1-9][0-9]{0,17}").fullmatch
 _MEMBER_BY = frozenset({"id", "number"})
@@ -36,8 +34,8 @@ _Keys = list[Key]
 class Lookup:
     """The statements of one batch, and what the rows so far say must be read next."""
 
-    def __init__(self, connection: AsyncConnection[Any], org_id: int, now: datetime) -> None:
-        self._connection = connection
+    def __init__(self, wire: Wire, org_id: int, now: datetime) -> None:
+        self._wire = wire
         self.org_id = org_id
         self._always = {"org": str(org_id), "now": now.isoformat()}
         self.transfers: set[int] = set()
@@ -51,16 +49,16 @@ class Lookup:
         """Whether anything must be read next."""
         return bool(self.transfers or self.whole_events or self.members or self.purchases)
 
-    async def run(self, statement: str, /, **arrays: str) -> AsyncCursor[Any]:
+    def run(self, statement: str, /, **arrays: str) -> Answer:
         """Send a statement; its rows are there after the next sync."""
-        return await self._connection.execute(_SQL[statement], {**self._always, **arrays}, prepare=True)
+        return self._wire.send(_SQL[statement], {**self._always, **arrays})
 
 
-async def _accounts(lookup: Lookup, keys: _Keys) -> Take:
-    cursor = await lookup.run("accounts_by_id", ids=_uuids(keys), all_lots="f")
+def _accounts(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("accounts_by_id", ids=_uuids(keys), all_lots="f")
 
-    async def take(state: State) -> None:
-        found = await cursor.fetchall()
+    def take(state: State) -> None:
+        found = cursor.rows
         rows.take_accounts(state, found)
         for row in found:
             state.found[("account", row[1])] = row[0]
@@ -68,14 +66,14 @@ async def _accounts(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
-async def _internal(lookup: Lookup, keys: _Keys) -> Take:
-    cursor = await lookup.run(
+def _internal(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run(
         "accounts_by_indicator", indicators=array([k[1] for k in keys]), assets=array([k[2] for k in keys]),
         all_lots="f",
     )  # fmt: skip
 
-    async def take(state: State) -> None:
-        found = await cursor.fetchall()
+    def take(state: State) -> None:
+        found = cursor.rows
         rows.take_accounts(state, found)
         for row in found:
             state.found[("internal", row[4], row[3])] = row[0]
@@ -83,11 +81,11 @@ async def _internal(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
-async def _account_nos(lookup: Lookup, keys: _Keys) -> Take:
-    cursor = await lookup.run("accounts_by_no", nos=array([key[1] for key in keys]), all_lots="f")
+def _account_nos(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("accounts_by_no", nos=array([key[1] for key in keys]), all_lots="f")
 
-    async def take(state: State) -> None:
-        found = await cursor.fetchall()
+    def take(state: State) -> None:
+        found = cursor.rows
         rows.take_accounts(state, found)
         for row in found:
             state.found[("account_no", row[0])] = row[0]
@@ -95,11 +93,11 @@ async def _account_nos(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
-async def _programs(lookup: Lookup, _: _Keys) -> Take:
-    cursor = await lookup.run("accounts_of_programs", all_lots="f")
+def _programs(lookup: Lookup, _: _Keys) -> Take:
+    cursor = lookup.run("accounts_of_programs", all_lots="f")
 
-    async def take(state: State) -> None:
-        found = await cursor.fetchall()
+    def take(state: State) -> None:
+        found = cursor.rows
         rows.take_accounts(state, found)
         for row in found:
             state.program_accounts[(row[6], row[8])] = row[0]
@@ -108,35 +106,35 @@ async def _programs(lookup: Lookup, _: _Keys) -> Take:
     return take
 
 
-async def _lots(lookup: Lookup, keys: _Keys) -> Take:
-    cursor = await lookup.run("lots_open", nos=array([key[1] for key in keys]))
+def _lots(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("lots_open", nos=array([key[1] for key in keys]))
 
-    async def take(state: State) -> None:
-        rows.take_lots(state, await cursor.fetchall())
+    def take(state: State) -> None:
+        rows.take_lots(state, cursor.rows)
         for key in keys:
             state.found[key] = True
 
     return take
 
 
-async def _ledgers(lookup: Lookup, keys: _Keys) -> Take:
-    cursor = await lookup.run("ledgers", ids=_uuids(keys))
+def _ledgers(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("ledgers", ids=_uuids(keys))
 
-    async def take(state: State) -> None:
-        rows.take_ledgers(state, await cursor.fetchall())
+    def take(state: State) -> None:
+        rows.take_ledgers(state, cursor.rows)
 
     return take
 
 
-async def _members(lookup: Lookup, keys: _Keys) -> Take:
-    return await _ask_members(lookup, keys, all_lots=False)
+def _members(lookup: Lookup, keys: _Keys) -> Take:
+    return _ask_members(lookup, keys, all_lots=False)
 
 
-async def _spenders(lookup: Lookup, keys: _Keys) -> Take:
-    take_members = await _ask_members(lookup, keys, all_lots=True)
+def _spenders(lookup: Lookup, keys: _Keys) -> Take:
+    take_members = _ask_members(lookup, keys, all_lots=True)
 
-    async def take(state: State) -> None:
-        await take_members(state)
+    def take(state: State) -> None:
+        take_members(state)
         for key in keys:
             member_key = ("member", *key[1:])
             state.asked.add(member_key)
@@ -146,7 +144,7 @@ async def _spenders(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
-async def _ask_members(lookup: Lookup, keys: _Keys, all_lots: bool) -> Take:
+def _ask_members(lookup: Lookup, keys: _Keys, all_lots: bool) -> Take:
     named = [key for key in keys if key[1] not in _MEMBER_BY]
     asked = {
         "ids": array([key[2] for key in keys if key[1] == "id" and _UUID(key[2])]),
@@ -154,21 +152,21 @@ async def _ask_members(lookup: Lookup, keys: _Keys, all_lots: bool) -> Take:
         "kinds": array([key[1] for key in named]),
         "texts": array([key[2] for key in named]),
     }
-    members = await lookup.run("members", **asked)
-    accounts = await lookup.run("accounts_of_members", **asked, all_lots="t" if all_lots else "f")
+    members = lookup.run("members", **asked)
+    accounts = lookup.run("accounts_of_members", **asked, all_lots="t" if all_lots else "f")
 
-    async def take(state: State) -> None:
-        rows.take_members(state, await members.fetchall())
-        rows.take_member_accounts(state, await accounts.fetchall(), all_lots)
+    def take(state: State) -> None:
+        rows.take_members(state, members.rows)
+        rows.take_member_accounts(state, accounts.rows, all_lots)
 
     return take
 
 
-async def _transfers(lookup: Lookup, keys: _Keys) -> Take:
-    cursor = await lookup.run("transfers", ids=_uuids(keys))
+def _transfers(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("transfers", ids=_uuids(keys))
 
-    async def take(state: State) -> None:
-        found = await cursor.fetchall()
+    def take(state: State) -> None:
+        found = cursor.rows
         rows.take_transfers(state, found)
         seqs: dict[str, list[int]] = defaultdict(list)
         for row in found:
@@ -185,44 +183,44 @@ async def _transfers(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
-async def _references(lookup: Lookup, keys: _Keys) -> Take:
-    cursor = await lookup.run("references", texts=array([key[1] for key in keys]))
+def _references(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("references", texts=array([key[1] for key in keys]))
 
-    async def take(state: State) -> None:
-        for reference, seq in await cursor.fetchall():
+    def take(state: State) -> None:
+        for reference, seq in cursor.rows:
             state.found[("reference", reference)] = seq
 
     return take
 
 
-async def _outcomes(lookup: Lookup, keys: _Keys) -> Take:
-    cursor = await lookup.run("outcomes", actors=array([key[1] for key in keys]), keys=array([key[2] for key in keys]))
+def _outcomes(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("outcomes", actors=array([key[1] for key in keys]), keys=array([key[2] for key in keys]))
 
-    async def take(state: State) -> None:
-        for actor, key, fingerprint, answer in await cursor.fetchall():
+    def take(state: State) -> None:
+        for actor, key, fingerprint, answer in cursor.rows:
             state.found[("outcome", actor, key)] = (fingerprint, answer)
 
     return take
 
 
-async def _events(lookup: Lookup, keys: _Keys) -> Take:
+def _events(lookup: Lookup, keys: _Keys) -> Take:
     lookup.whole_events.update(key[1] for key in keys)
 
-    async def take(state: State) -> None:
+    def take(state: State) -> None:
         pass  # the second round trip has them
 
     return take
 
 
-async def _purchases(lookup: Lookup, keys: _Keys) -> Take:
+def _purchases(lookup: Lookup, keys: _Keys) -> Take:
     by = {name: [key[2] for key in keys if key[1] == name] for name in ("id", "number", "no")}
-    cursor = await lookup.run(
+    cursor = lookup.run(
         "purchases", ids=array([id_ for id_ in by["id"] if _UUID(id_)]), texts=array(by["number"]),
         nos=array([no for no in by["no"] if _NO(str(no))]),
     )  # fmt: skip
 
-    async def take(state: State) -> None:
-        for row in await cursor.fetchall():
+    def take(state: State) -> None:
+        for row in cursor.rows:
             purchase = rows.take_purchase(state, row)
             _follow(lookup, state, purchase)
             for name, value in (("id", purchase.id), ("number", purchase.number), ("no", str(purchase.no))):
@@ -233,40 +231,40 @@ async def _purchases(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
-async def _purchase_numbers(lookup: Lookup, keys: _Keys) -> Take:
-    cursor = await lookup.run("purchases", ids="{}", nos="{}", texts=array([key[1] for key in keys]))
+def _purchase_numbers(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("purchases", ids="{}", nos="{}", texts=array([key[1] for key in keys]))
 
-    async def take(state: State) -> None:
-        for row in await cursor.fetchall():
+    def take(state: State) -> None:
+        for row in cursor.rows:
             state.found[("purchase_number", row[2])] = rows.take_purchase(state, row).no
 
     return take
 
 
-async def _returns(lookup: Lookup, keys: _Keys) -> Take:
-    cursor = await lookup.run("returns", texts=array([key[1] for key in keys]))
+def _returns(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("returns", texts=array([key[1] for key in keys]))
 
-    async def take(state: State) -> None:
-        for row in await cursor.fetchall():
+    def take(state: State) -> None:
+        for row in cursor.rows:
             state.found[("return", row[2])] = rows.take_return(state, row).no
 
     return take
 
 
-async def _returns_of(lookup: Lookup, keys: _Keys) -> Take:
+def _returns_of(lookup: Lookup, keys: _Keys) -> Take:
     lookup.purchases.update(key[1] for key in keys)
 
-    async def take(state: State) -> None:
+    def take(state: State) -> None:
         pass  # the second round trip has them
 
     return take
 
 
-async def _redemptions(lookup: Lookup, keys: _Keys) -> Take:
-    cursor = await lookup.run("redemptions", ids=_uuids(keys), texts="{}")
+def _redemptions(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("redemptions", ids=_uuids(keys), texts="{}")
 
-    async def take(state: State) -> None:
-        for row in await cursor.fetchall():
+    def take(state: State) -> None:
+        for row in cursor.rows:
             redemption = rows.take_redemption(state, row)
             _follow(lookup, state, redemption)
             state.found[("redemption", redemption.id)] = redemption.id
@@ -274,40 +272,40 @@ async def _redemptions(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
-async def _redemption_references(lookup: Lookup, keys: _Keys) -> Take:
-    cursor = await lookup.run("redemptions", ids="{}", texts=array([key[1] for key in keys]))
+def _redemption_references(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("redemptions", ids="{}", texts=array([key[1] for key in keys]))
 
-    async def take(state: State) -> None:
-        for row in await cursor.fetchall():
+    def take(state: State) -> None:
+        for row in cursor.rows:
             redemption = rows.take_redemption(state, row)
             state.found[("redemption_reference", redemption.reference)] = redemption.id
 
     return take
 
 
-async def _metadata(lookup: Lookup, keys: _Keys) -> Take:
-    cursor = await lookup.run("metadata", kinds=array([key[1] for key in keys]), texts=array([key[2] for key in keys]))
+def _metadata(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("metadata", kinds=array([key[1] for key in keys]), texts=array([key[2] for key in keys]))
 
-    async def take(state: State) -> None:
-        for kind, object_, version, meta in await cursor.fetchall():
+    def take(state: State) -> None:
+        for kind, object_, version, meta in cursor.rows:
             state.metadata[(kind, object_)] = (version, meta)
             state.found[("metadata", kind, object_)] = (version, meta)
 
     return take
 
 
-async def _api_keys(lookup: Lookup, keys: _Keys) -> Take:
-    cursor = await lookup.run("api_keys", ids=_uuids(keys))
+def _api_keys(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("api_keys", ids=_uuids(keys))
 
-    async def take(state: State) -> None:
-        for row in await cursor.fetchall():
+    def take(state: State) -> None:
+        for row in cursor.rows:
             state.api_keys[row[0]] = rows.api_key(row)
             state.found[("key", row[0])] = row[0]
 
     return take
 
 
-KINDS: dict[str, Callable[[Lookup, _Keys], Awaitable[Take]]] = {
+KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "account": _accounts,
     "internal": _internal,
     "account_no": _account_nos,
@@ -350,58 +348,58 @@ def _follow(lookup: Lookup, state: State, fact: Purchase | Redemption) -> None:
             lookup.whole_events.add(state.redemptions[fact.redemption_id].event_seq)
 
 
-async def ask_more(lookup: Lookup) -> list[Take]:
+def ask_more(lookup: Lookup) -> list[Take]:
     takers: list[Take] = []
     if lookup.whole_events or lookup.events:
-        takers.append(await _ask_events(lookup))
+        takers.append(_ask_events(lookup))
     if lookup.transfers:
-        takers.append(await _ask_transfers(lookup))
+        takers.append(_ask_transfers(lookup))
     if lookup.members:
         keys: _Keys = [("spend", "number", str(no)) for no in lookup.members]
-        takers.append(await _ask_members(lookup, keys, all_lots=True))
+        takers.append(_ask_members(lookup, keys, all_lots=True))
     if lookup.purchases:
-        takers.append(await _ask_returns(lookup))
+        takers.append(_ask_returns(lookup))
     return takers
 
 
-async def _ask_events(lookup: Lookup) -> Take:
+def _ask_events(lookup: Lookup) -> Take:
     seqs, whole = array(lookup.events | lookup.whole_events), array(lookup.whole_events)
-    events = await lookup.run("events", seqs=seqs)
-    lots = await lookup.run("lots_of_events", seqs=seqs)
-    transfers = await lookup.run("transfers_of_events", seqs=whole)
-    accounts = await lookup.run("accounts_of_events", seqs=whole, all_lots="t")
+    events = lookup.run("events", seqs=seqs)
+    lots = lookup.run("lots_of_events", seqs=seqs)
+    transfers = lookup.run("transfers_of_events", seqs=whole)
+    accounts = lookup.run("accounts_of_events", seqs=whole, all_lots="t")
 
-    async def take(state: State) -> None:
-        rows.take_events(state, await events.fetchall())
-        rows.take_lots(state, await lots.fetchall())
-        rows.take_transfers(state, await transfers.fetchall())
-        rows.take_accounts(state, await accounts.fetchall(), all_lots=True)
+    def take(state: State) -> None:
+        rows.take_events(state, events.rows)
+        rows.take_lots(state, lots.rows)
+        rows.take_transfers(state, transfers.rows)
+        rows.take_accounts(state, accounts.rows, all_lots=True)
         for seq in lookup.whole_events & state.events.keys():
             state.found[("event", seq)] = seq
 
     return take
 
 
-async def _ask_transfers(lookup: Lookup) -> Take:
+def _ask_transfers(lookup: Lookup) -> Take:
     seqs = array(lookup.transfers)
-    holds = await lookup.run("holds", seqs=seqs)
-    scheduled = await lookup.run("scheduled", seqs=seqs)
-    accounts = await lookup.run("accounts_by_no", nos=array(lookup.accounts), all_lots="t")
+    holds = lookup.run("holds", seqs=seqs)
+    scheduled = lookup.run("scheduled", seqs=seqs)
+    accounts = lookup.run("accounts_by_no", nos=array(lookup.accounts), all_lots="t")
 
-    async def take(state: State) -> None:
-        rows.take_holds(state, await holds.fetchall())
-        rows.take_scheduled(state, await scheduled.fetchall())
-        rows.take_accounts(state, await accounts.fetchall(), all_lots=True)
+    def take(state: State) -> None:
+        rows.take_holds(state, holds.rows)
+        rows.take_scheduled(state, scheduled.rows)
+        rows.take_accounts(state, accounts.rows, all_lots=True)
 
     return take
 
 
-async def _ask_returns(lookup: Lookup) -> Take:
-    cursor = await lookup.run("returns_of_purchases", nos=array(lookup.purchases))
+def _ask_returns(lookup: Lookup) -> Take:
+    cursor = lookup.run("returns_of_purchases", nos=array(lookup.purchases))
 
-    async def take(state: State) -> None:
+    def take(state: State) -> None:
         returns_of: dict[int, list[int]] = {no: [] for no in lookup.purchases}
-        for row in await cursor.fetchall():
+        for row in cursor.rows:
             returned = rows.take_return(state, row)
             returns_of[returned.purchase_no].append(returned.no)
         for purchase_no, nos in returns_of.items():

@@ -28,6 +28,7 @@ from guerdon.core.state import State
 from guerdon.store.arrays import array, blobs
 from guerdon.store.load import COUNTERS
 from guerdon.store.statements import statements
+from guerdon.store.wire import Prepared, Wire, wire
 
 APPEND_MIN = 200
 """Fewer rows than this wait: a statement costs more than it would overlap."""
@@ -35,14 +36,21 @@ APPEND_MIN = 200
 Changed = dict[Any, tuple[bool, Any]]
 """The rows of one table: whether each is new, and what it is now."""
 
-_SQL = statements("save")
+_SQL = {name: Prepared(text) for name, text in statements("save").items()}
+_COMMIT = Prepared("commit")
+_NO_WAIT = Prepared("set local synchronous_commit = off")
 _CONFIGURATION = ("assets", "programs", "stores", "tills", "sources")
 
 
 async def append(connection: AsyncConnection[Any], org_id: int, state: State, at_least: int = APPEND_MIN) -> None:
     """Send the events and transfers that are new since the last call, each linked to the one before it."""
-    if state.unappended() < at_least:
-        return
+    if state.unappended() >= at_least:
+        async with wire(connection) as sending:
+            _append(_Writing(sending, org_id), state)
+            await sending.flush()
+
+
+def _append(writing: _Writing, state: State) -> None:
     events: list[Event] = []
     transfers: list[Transfer] = []
     event_hashes: list[bytes] = []
@@ -57,9 +65,8 @@ async def append(connection: AsyncConnection[Any], org_id: int, state: State, at
             events.append(row)
             event_hashes.append(last)
     state.last_hash = last
-    writing = _Writing(connection, org_id)
-    await writing.insert("insert_events", Event, events, hash=blobs(event_hashes))
-    await writing.insert("insert_transfers", Transfer, transfers, hash=blobs(transfer_hashes))
+    writing.insert("insert_events", Event, events, hash=blobs(event_hashes))
+    writing.insert("insert_transfers", Transfer, transfers, hash=blobs(transfer_hashes))
 
 
 async def save(connection: AsyncConnection[Any], org_id: int, state: State) -> None:
@@ -67,89 +74,88 @@ async def save(connection: AsyncConnection[Any], org_id: int, state: State) -> N
     if not state.mark():
         await _leave(connection)
         return
-    async with connection.pipeline():
-        await append(connection, org_id, state, at_least=1)
+    async with wire(connection) as sending:
+        writing = _Writing(sending, org_id)
+        _append(writing, state)
         changes = state.changes()
-        writing = _Writing(connection, org_id)
-        await _save_ledger(writing, changes)
-        await _save_members(writing, changes)
-        await _save_facts(writing, changes)
-        await _save_configuration(writing, state, changes)
-        await writing.run(
+        _save_ledger(writing, changes)
+        _save_members(writing, changes)
+        _save_facts(writing, changes)
+        _save_configuration(writing, state, changes)
+        writing.run(
             "update_head",
             **{name: str(state.counters.get(name, 0)) for name in COUNTERS},
             configured="1" if any(name in changes for name in _CONFIGURATION) else "0",
             last_recorded_at=state.last_recorded_at.isoformat(),
             last_hash="\\x" + state.last_hash.hex(),
         )
-        await connection.execute("commit")
+        sending.send(_COMMIT)
+        await sending.sync()
 
 
 async def _leave(connection: AsyncConnection[Any]) -> None:
-    """End a transaction in which nothing changed.
-
-    A commit, since after a rollback psycopg forgets what it has prepared; and one that need not reach the disk.
-    """
-    async with connection.pipeline():
-        await connection.execute("set local synchronous_commit = off")
-        await connection.execute("commit")
+    """End a transaction in which nothing changed, which need not reach the disk."""
+    async with wire(connection) as sending:
+        sending.send(_NO_WAIT)
+        sending.send(_COMMIT)
+        await sending.sync()
 
 
-async def _save_ledger(writing: _Writing, changes: dict[str, Changed]) -> None:
+def _save_ledger(writing: _Writing, changes: dict[str, Changed]) -> None:
     new, old = _split(changes, "ledgers")
-    await writing.insert("insert_ledgers", Ledger, new)
-    await writing.update("update_ledgers", old, "no", "name")
+    writing.insert("insert_ledgers", Ledger, new)
+    writing.update("update_ledgers", old, "no", "name")
     new, old = _split(changes, "accounts")
-    await writing.insert("insert_accounts", Account, new)
-    await writing.update(
+    writing.insert("insert_accounts", Account, new)
+    writing.update(
         "update_accounts", old, "no", "member_no", "program_no", "category", "role", "tracks_lots", "options"
     )
     figures = changes.get("figures", {})
     for statement, wanted in (("insert_figures", True), ("update_figures", False)):
         nos = [no for no, (new, _) in figures.items() if new is wanted]
-        await writing.insert(statement, Figures, [figures[no][1] for no in nos], account_no=array(nos))
+        writing.insert(statement, Figures, [figures[no][1] for no in nos], account_no=array(nos))
     new, old = _split(changes, "lots")
-    await writing.insert("insert_lots", Lot, new)
-    await writing.update("update_lots", old, "no", "remaining", "redeemed", "returned", "expired", "held")
+    writing.insert("insert_lots", Lot, new)
+    writing.update("update_lots", old, "no", "remaining", "redeemed", "returned", "expired", "held")
     new, old = _split(changes, "holds")
-    await writing.insert("insert_holds", Hold, new)
-    await writing.update("update_holds", old, "seq", "remaining", "released", "expires_at", "commits_at", "pins")
+    writing.insert("insert_holds", Hold, new)
+    writing.update("update_holds", old, "seq", "remaining", "released", "expires_at", "commits_at", "pins")
     new, old = _split(changes, "scheduled")
-    await writing.insert("insert_scheduled", Scheduled, new)
-    await writing.update("update_scheduled", old, "seq", "done")
+    writing.insert("insert_scheduled", Scheduled, new)
+    writing.update("update_scheduled", old, "seq", "done")
 
 
-async def _save_members(writing: _Writing, changes: dict[str, Changed]) -> None:
+def _save_members(writing: _Writing, changes: dict[str, Changed]) -> None:
     new, old = _split(changes, "members")
-    await writing.update("insert_members", new, "no", "id", "status", "enrolled", "registered_at", "survivor_no")
-    await writing.update("update_members", old, "no", "status", "enrolled", "survivor_no")
-    await writing.update("delete_member_identifiers", old, "no")
+    writing.update("insert_members", new, "no", "id", "status", "enrolled", "registered_at", "survivor_no")
+    writing.update("update_members", old, "no", "status", "enrolled", "survivor_no")
+    writing.update("delete_member_identifiers", old, "no")
     identifiers = [(kind, value, member.no) for member in new + old for kind, value in member.identifiers]
-    await writing.write("insert_member_identifiers", ("kind", "value", "member_no"), identifiers)
+    writing.write("insert_member_identifiers", ("kind", "value", "member_no"), identifiers)
     profiles = [(no, profile) for no, (_, profile) in changes.get("profiles", {}).items()]
-    await writing.write("write_profiles", ("member_no", "profile"), profiles)
+    writing.write("write_profiles", ("member_no", "profile"), profiles)
     removed = changes.get("removed_members")
     if removed:
         for statement in ("delete_member_identifiers", "delete_profiles", "delete_members"):
-            await writing.run(statement, no=array(list(removed)))
+            writing.run(statement, no=array(list(removed)))
 
 
-async def _save_facts(writing: _Writing, changes: dict[str, Changed]) -> None:
+def _save_facts(writing: _Writing, changes: dict[str, Changed]) -> None:
     new, _ = _split(changes, "purchases")
-    await writing.insert("insert_purchases", Purchase, new)
+    writing.insert("insert_purchases", Purchase, new)
     new, _ = _split(changes, "returns")
-    await writing.insert("insert_purchase_returns", PurchaseReturn, new)
+    writing.insert("insert_purchase_returns", PurchaseReturn, new)
     new, old = _split(changes, "redemptions")
-    await writing.insert("insert_redemptions", Redemption, new)
-    await writing.update("update_redemptions", old, "id", "reversed")
+    writing.insert("insert_redemptions", Redemption, new)
+    writing.update("update_redemptions", old, "id", "reversed")
     new, old = _split(changes, "api_keys")
-    await writing.insert("insert_api_keys", ApiKey, new)
-    await writing.update("update_api_keys", old, "id", "expires_at", "revoked_at")
+    writing.insert("insert_api_keys", ApiKey, new)
+    writing.update("update_api_keys", old, "id", "expires_at", "revoked_at")
     outcomes = [(*key, *outcome) for key, (_, outcome) in changes.get("outcomes", {}).items()]
-    await writing.write("insert_outcomes", ("actor", "key", "fingerprint", "answer", "recorded_at"), outcomes)
+    writing.write("insert_outcomes", ("actor", "key", "fingerprint", "answer", "recorded_at"), outcomes)
 
 
-async def _save_configuration(writing: _Writing, state: State, changes: dict[str, Changed]) -> None:
+def _save_configuration(writing: _Writing, state: State, changes: dict[str, Changed]) -> None:
     """What is not part of a state's tables when it is loaded, so that every change looks like a new row."""
     for name, statement, fields in (
         ("assets", "insert_assets", ("code", "scale")),
@@ -161,20 +167,20 @@ async def _save_configuration(writing: _Writing, state: State, changes: dict[str
             records = {key: record for key, record, _, _ in state.history(name)}
             first: dict[Any, datetime] = {key: at for key, _, at, _ in reversed(state.history(name))}
             rows = [(*astuple(record), first[key]) for key, record in records.items()]
-            await writing.write(statement, (*fields, "created_at"), rows)
+            writing.write(statement, (*fields, "created_at"), rows)
     if "programs" in changes:
         versions = [
             (no, program.version, program.policies, at, actor) for no, program, at, actor in state.history("programs")
         ]
         fields = ("program_no", "version", "policies", "recorded_at", "actor")
-        await writing.write("insert_program_versions", fields, versions)
+        writing.write("insert_program_versions", fields, versions)
     if "sources" in changes:
         sources = [(code, at) for code, (_, at) in changes["sources"].items()]
-        await writing.write("insert_sources", ("code", "created_at"), sources)
+        writing.write("insert_sources", ("code", "created_at"), sources)
     if "metadata" in changes:
         metadata = [(*key, *value, at, actor) for key, value, at, actor in state.history("metadata")]
         fields = ("kind", "object", "version", "meta", "recorded_at", "actor")
-        await writing.write("insert_metadata", fields, metadata)
+        writing.write("insert_metadata", fields, metadata)
 
 
 def _split(changes: dict[str, Changed], name: str) -> tuple[list[Any], list[Any]]:
@@ -189,30 +195,30 @@ def _split(changes: dict[str, Changed], name: str) -> tuple[list[Any], list[Any]
 class _Writing:
     """Sends statements, with rows turned into one array per column. No rows, no statement."""
 
-    def __init__(self, connection: AsyncConnection[Any], org_id: int) -> None:
-        self._connection = connection
+    def __init__(self, sending: Wire, org_id: int) -> None:
+        self._sending = sending
         self._org = str(org_id)
 
-    async def run(self, statement: str, /, **given: str) -> None:
-        await self._connection.execute(_SQL[statement], {**given, "org": self._org}, prepare=True)
+    def run(self, statement: str, /, **given: str) -> None:
+        self._sending.send(_SQL[statement], {**given, "org": self._org})
 
-    async def insert(self, statement: str, kind: type[msgspec.Struct], records: Sequence[Any], /, **more: str) -> None:
+    def insert(self, statement: str, kind: type[msgspec.Struct], records: Sequence[Any], /, **more: str) -> None:
         """All fields of records of a kind."""
-        await self.write(statement, kind.__struct_fields__, map(astuple, records) if records else (), **more)
+        self.write(statement, kind.__struct_fields__, map(astuple, records) if records else (), **more)
 
-    async def update(self, statement: str, records: Sequence[Any], /, *fields: str) -> None:
+    def update(self, statement: str, records: Sequence[Any], /, *fields: str) -> None:
         """Some fields of records."""
         if len(fields) == 1:
-            await self.write(statement, fields, [(getattr(record, fields[0]),) for record in records])
+            self.write(statement, fields, [(getattr(record, fields[0]),) for record in records])
         else:
-            await self.write(statement, fields, map(attrgetter(*fields), records))
+            self.write(statement, fields, map(attrgetter(*fields), records))
 
-    async def write(self, statement: str, fields: Sequence[str], rows: Iterable[Any], /, **more: str) -> None:
+    def write(self, statement: str, fields: Sequence[str], rows: Iterable[Any], /, **more: str) -> None:
         """Rows with a value per field."""
         columns = list(zip(*rows, strict=True))
         if columns:
             arrays = {name: _FORMS.get(name, array)(column) for name, column in zip(fields, columns, strict=True)}
-            await self.run(statement, **arrays, **more)
+            self.run(statement, **arrays, **more)
 
 
 def _jsons(values: Sequence[object]) -> str:

@@ -22,7 +22,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from time import monotonic
 from typing import Any, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
@@ -70,6 +70,7 @@ class Steps(NamedTuple):
 
     load: Callable[..., Awaitable[State]]
     decide: Callable[[Command, State], Outcome]
+    streaming: Callable[[Any], AbstractAsyncContextManager[Any]]
     append: Callable[[Any, int, State], Awaitable[None]]
     save: Callable[[Any, int, State], Awaitable[None]]
     committed: Callable[[Any, int, str], Awaitable[bool]]
@@ -159,7 +160,7 @@ class Batches:
             async with self._pool.connection() as conn:
                 await self._renew_plans(conn)
                 state = await self._steps.load(conn, org_id, keys, now=now, configs=self._configs)
-                async with conn.pipeline() if len(part) >= STREAMED_MIN else nullcontext():
+                async with self._steps.streaming(conn) if len(part) >= STREAMED_MIN else nullcontext():
                     answers = await self._decide(conn, org_id, part, state)
                     left = part[len(answers) :]
                     changed = state.mark() > 0

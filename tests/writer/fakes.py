@@ -90,7 +90,7 @@ class FakeDatabase:
         self.checks += 1
 
     @asynccontextmanager
-    async def pipeline(self) -> AsyncIterator[None]:
+    async def streaming(self, conn: Any) -> AsyncIterator[None]:
         yield
 
     async def execute(self, statement: str) -> None:
@@ -100,7 +100,7 @@ class FakeDatabase:
 
     @property
     def steps(self) -> Steps:
-        return Steps(self.load, self.decide, self.append, self.save, self.committed)  # type: ignore[arg-type]
+        return Steps(self.load, self.decide, self.streaming, self.append, self.save, self.committed)  # type: ignore[arg-type]
 
     async def load(self, conn: Any, org_id: int, keys: Sequence[Key], **_: Any) -> FakeState:
         self.loads += 1

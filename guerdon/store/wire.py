@@ -1,0 +1,162 @@
+"""Prepared statements of a batch, many in one round trip, below psycopg's cursors.
+
+A batch of one command runs nine statements, and each costs psycopg's asynchronous cursor about 100 us of this process,
+two thirds of what such a batch takes. Here a statement is one call of libpq, and the rows come through psycopg's own
+(compiled) loaders. Promises: statements run in the order they were sent; `sync` waits for all of them and raises the
+first error; whatever happens, the connection is left as psycopg expects it, or closed.
+Leaves to others: everything else a connection is for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Mapping
+from contextlib import suppress
+from itertools import count
+from types import TracebackType
+from typing import Any, Self
+
+from psycopg import AsyncConnection, OperationalError
+from psycopg.adapt import Transformer
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus, PipelineStatus, TransactionStatus
+from psycopg.pq.abc import PGconn, PGresult
+from psycopg.waiting import Ready, Wait
+
+_PARAMETER = re.compile(r"%\((\w+)\)s")
+_numbers = count(1)
+
+
+class Prepared:
+    """A statement as the server gets it, with `$1`, `$2` ... for its parameters, and their names in that order."""
+
+    __slots__ = ("name", "parameters", "text")
+
+    def __init__(self, statement: str) -> None:
+        self.parameters = list(dict.fromkeys(_PARAMETER.findall(statement)))
+        self.text = _PARAMETER.sub(lambda match: f"${self.parameters.index(match[1]) + 1}", statement).encode()
+        self.name = f"guerdon_{next(_numbers)}".encode()
+
+
+class Answer:
+    """What a statement found; known after the next `sync`."""
+
+    __slots__ = ("rows",)
+
+    rows: list[tuple[Any, ...]]
+
+
+class Wire:
+    """What is sent on a connection within `async with`; inner ones are part of the outermost, which ends in `sync`."""
+
+    def __init__(self, connection: AsyncConnection[Any]) -> None:
+        self._connection = connection
+        self._pgconn = connection.pgconn
+        self._prepared: set[bytes] = set()
+        self._depth = 0
+        self._sent: list[tuple[bytes, Answer | None]] = []
+
+    async def __aenter__(self) -> Self:
+        self._depth += 1
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._depth -= 1
+        if problem is None:
+            if not self._depth:
+                await self.sync()
+        elif not isinstance(problem, Exception):
+            self._connection.pgconn.finish()
+        else:
+            with suppress(Exception):  # the first problem is the one to tell
+                await self.sync()
+
+    def send(self, statement: Prepared, given: Mapping[str, str] = {}) -> Answer:
+        """Hand over a statement with its values as text, after a `begin` where there is no transaction."""
+        pgconn, answer = self._pgconn, Answer()
+        if not self._sent:
+            self._open()
+        if statement.name not in self._prepared:
+            pgconn.send_prepare(statement.name, statement.text)
+            self._prepared.add(statement.name)
+            self._sent.append((statement.name, None))
+        pgconn.send_query_prepared(statement.name, [given[name].encode() for name in statement.parameters])
+        self._sent.append((statement.name, answer))
+        return answer
+
+    def _open(self) -> None:
+        pgconn = self._pgconn
+        begins = pgconn.transaction_status == TransactionStatus.IDLE
+        if pgconn.pipeline_status == PipelineStatus.OFF:
+            pgconn.enter_pipeline_mode()
+        if begins:
+            pgconn.send_query_params(b"begin", None)
+            self._sent.append((b"", None))
+
+    async def flush(self) -> None:
+        """See that the server has what was handed over, and can begin; its errors are told by `sync`."""
+        await self._connection.wait(_flush(self._pgconn))
+
+    async def sync(self) -> None:
+        """Wait for all that was sent; raises the first error."""
+        if not self._sent:
+            return
+        sent, self._sent = self._sent, []
+        self._pgconn.pipeline_sync()
+        try:
+            results = await self._connection.wait(_exchange(self._pgconn))
+            self._pgconn.exit_pipeline_mode()
+        except BaseException:
+            self._pgconn.finish()  # nobody can say any more what answers what
+            raise
+        problem: Exception | None = None
+        for (name, answer), result in zip(sent, results, strict=True):
+            if result.status == ExecStatus.TUPLES_OK and answer is not None:
+                rows = Transformer.from_context(self._connection)
+                rows.set_pgresult(result)
+                answer.rows = rows.load_rows(0, result.ntuples, tuple)
+            elif result.status in (ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED):
+                if answer is None:
+                    self._prepared.discard(name)
+                if problem is None:
+                    problem = error_from_result(result, self._connection.info.encoding)
+        if problem is not None:
+            raise problem
+
+
+def wire(connection: AsyncConnection[Any]) -> Wire:
+    """The wire of a connection, always the same."""
+    kept = vars(connection)
+    found: Wire | None = kept.get("guerdon_wire")
+    if found is None:
+        found = kept["guerdon_wire"] = Wire(connection)
+    return found
+
+
+def _flush(pgconn: PGconn) -> Generator[Wait, Ready | int, None]:
+    while pgconn.flush():
+        if (yield Wait.RW) & Ready.R:
+            pgconn.consume_input()  # the server may have to be rid of answers before it takes more
+
+
+def _exchange(pgconn: PGconn) -> Generator[Wait, Ready | int, list[PGresult]]:
+    """One result for each statement that was sent before the last `pipeline_sync`."""
+    yield from _flush(pgconn)
+    results: list[PGresult] = []
+    ended = True
+    while True:
+        while pgconn.is_busy():
+            yield Wait.R
+            pgconn.consume_input()
+        result = pgconn.get_result()
+        if result is None:
+            if ended:
+                raise OperationalError("the connection is lost")
+            ended = True
+        elif result.status == ExecStatus.PIPELINE_SYNC:
+            return results
+        else:
+            ended = False
+            results.append(result)

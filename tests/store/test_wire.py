@@ -1,0 +1,94 @@
+"""The wire: order, errors, and the state in which it leaves a connection."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import AsyncConnection
+from psycopg.pq import PipelineStatus, TransactionStatus
+
+from guerdon.store.wire import Prepared, wire
+from tests.conftest import Database
+
+ADD = Prepared("select %(a)s::int + %(b)s::int, %(a)s::text")
+DIVIDE = Prepared("select 1 / %(a)s::int")
+COMMIT = Prepared("commit")
+
+
+@pytest.fixture
+async def connection(market: Database) -> AsyncIterator[AsyncConnection[Any]]:
+    async with await AsyncConnection.connect(market.superuser_dsn) as found:
+        yield found
+
+
+async def test_statements_travel_together_and_answer_in_order(connection: AsyncConnection[Any]) -> None:
+    async with wire(connection) as sending:
+        answers = [sending.send(ADD, {"a": str(n), "b": "1"}) for n in range(3)]
+        await sending.sync()
+    assert [answer.rows for answer in answers] == [[(1, "0")], [(2, "1")], [(3, "2")]]
+    assert connection.info.transaction_status == TransactionStatus.INTRANS
+
+
+async def test_more_than_a_socket_holds_gets_through_both_ways(connection: AsyncConnection[Any]) -> None:
+    echo, long = Prepared("select %(text)s::text"), "x" * 3_000_000
+    async with wire(connection) as sending:
+        answers = [sending.send(echo, {"text": long}) for _ in range(5)]
+        await sending.flush()
+        answers += [sending.send(echo, {"text": long}) for _ in range(5)]
+    assert all(answer.rows == [(long,)] for answer in answers)
+
+
+async def test_the_first_error_is_told_and_what_follows_does_not_run(connection: AsyncConnection[Any]) -> None:
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        async with wire(connection) as sending:
+            sending.send(DIVIDE, {"a": "0"})
+            sending.send(ADD, {"a": "no number", "b": "1"})
+            sending.send(COMMIT)
+    assert connection.pgconn.pipeline_status == PipelineStatus.OFF
+    assert connection.info.transaction_status == TransactionStatus.INERROR
+    await connection.rollback()
+    async with wire(connection) as sending:
+        answer = sending.send(ADD, {"a": "1", "b": "1"})  # was prepared in vain, or not at all
+    assert answer.rows == [(2, "1")]
+
+
+async def test_a_statement_that_cannot_be_prepared_is_no_burden(connection: AsyncConnection[Any]) -> None:
+    wrong = Prepared("select nothing from nowhere")
+    for _ in range(2):
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            async with wire(connection) as sending:
+                sending.send(wrong)
+        await connection.rollback()
+
+
+async def test_an_exception_on_the_way_leaves_a_usable_connection(connection: AsyncConnection[Any]) -> None:
+    with pytest.raises(KeyError):
+        async with wire(connection) as sending:
+            sending.send(ADD, {"a": "1", "b": "2"})
+            raise KeyError
+    assert connection.pgconn.pipeline_status == PipelineStatus.OFF
+    await connection.rollback()
+    assert await (await connection.execute("select 1")).fetchone() == (1,)
+
+
+async def test_inner_ones_wait_for_the_outermost(connection: AsyncConnection[Any]) -> None:
+    async with wire(connection):
+        async with wire(connection) as inner:
+            answer = inner.send(ADD, {"a": "1", "b": "2"})
+            await inner.flush()
+        assert not hasattr(answer, "rows")
+    assert answer.rows == [(3, "1")]
+
+
+async def test_a_killed_backend_is_told_as_a_lost_connection(
+    connection: AsyncConnection[Any], market: Database
+) -> None:
+    with psycopg.connect(market.superuser_dsn, autocommit=True) as killer:
+        killer.execute("select pg_terminate_backend(%s, 5000)", (connection.info.backend_pid,))
+    with pytest.raises(psycopg.OperationalError):
+        async with wire(connection) as sending:
+            sending.send(ADD, {"a": "1", "b": "2"})
+    assert connection.closed
