@@ -42,7 +42,7 @@ async def test_more_than_a_socket_holds_gets_through_both_ways(connection: Async
 
 
 async def test_the_first_error_is_told_and_what_follows_does_not_run(connection: AsyncConnection[Any]) -> None:
-    with pytest.raises(psycopg.errors.DivisionByZero):
+    with pytest.raises(psycopg.errors.DivisionByZero):  # noqa: PT012  # it comes at the end of the block
         async with wire(connection) as sending:
             sending.send(DIVIDE, {"a": "0"})
             sending.send(ADD, {"a": "no number", "b": "1"})
@@ -65,7 +65,7 @@ async def test_a_statement_that_cannot_be_prepared_is_no_burden(connection: Asyn
 
 
 async def test_an_exception_on_the_way_leaves_a_usable_connection(connection: AsyncConnection[Any]) -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError):  # noqa: PT012  # so it must be in a block
         async with wire(connection) as sending:
             sending.send(ADD, {"a": "1", "b": "2"})
             raise KeyError
