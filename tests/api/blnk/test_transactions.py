@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -91,6 +92,25 @@ async def test_an_unscheduled_and_a_scheduled_transaction_differ_in_status_and_e
         assert (later.status, later["status"]) == (201, "SCHEDULED")
         assert later["scheduled_for"] == "2099-01-01T00:00:00Z"
     assert await figures(blnk, wallet) == (0, 0, 0)
+
+
+async def test_of_many_at_once_with_one_reference_one_is_booked(blnk: Client) -> None:
+    wallet = await blnk.balance()
+    answers = await asyncio.gather(
+        *(blnk.transact("once", 5, "@World", wallet, skip_queue=n % 2 == 0) for n in range(20))
+    )
+    assert sorted(answer.status for answer in answers) == [201] + [409] * 19
+    assert (await blnk.get(f"/balances/{wallet}"))["balance"] == 5
+
+
+async def test_of_many_at_once_only_as_many_pass_as_the_funds_allow(blnk: Client) -> None:
+    wallet = await blnk.balance()
+    await blnk.transact("fund", 100, "@World", wallet, skip_queue=True)
+    answers = await asyncio.gather(
+        *(blnk.transact(f"spend-{n}", 30, wallet, "@Shop", skip_queue=True) for n in range(12))
+    )
+    assert [answer.status for answer in answers].count(201) == 3
+    assert await figures(blnk, wallet) == (10, 0, 0)
 
 
 # -- holds
