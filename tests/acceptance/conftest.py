@@ -23,7 +23,7 @@ from guerdon.store.embedded import Embedded
 from tests.conftest import Database, addresses, drop_database
 
 HERE = Path(__file__).parent
-START_S = 60
+START_S = 90
 KEY = "acceptance-platform-key"
 
 

@@ -14,6 +14,7 @@ from . import npm_suite
 from .conftest import serving
 
 
+@pytest.mark.timeout(300)
 def test_every_subtest_of_the_official_suite_passes(
     database: Database, node: list[str], typescript: Path, tmp_path: Path
 ) -> None:
