@@ -33,11 +33,22 @@ from guerdon.writer import Writer
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
-class Application:
-    """The whole server as one ASGI application. Its lifespan opens the pools and the writer, and closes them."""
+Clock = Callable[[], datetime]
 
-    def __init__(self, settings: Settings, installation: Installation) -> None:
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Application:
+    """The whole server as one ASGI application. Its lifespan opens the pools and the writer, and closes them.
+
+    Requests are dated by `now`.
+    """
+
+    def __init__(self, settings: Settings, installation: Installation, now: Clock = _now) -> None:
         self._settings = settings
+        self._now = now
         self._installation = installation
         self._endpoint: Endpoint | None = None
         self._ledger: App | None = None
@@ -64,7 +75,7 @@ class Application:
         async with reading, writing:
             writer = Writer(writing, settings)
             await writer.start()
-            services = _services(settings, self._installation, reading, writer)
+            services = _services(settings, self._installation, reading, writer, self._now)
             async with writing.connection() as connection:
                 await organisations.create(connection, organisations.DEFAULT, "Default")
             app.state.services = services
@@ -92,7 +103,7 @@ class _Organisations:
         return await self._reader.organisation(code)
 
 
-def _services(settings: Settings, installation: Installation, pool: Pool, writer: Writer) -> Services:
+def _services(settings: Settings, installation: Installation, pool: Pool, writer: Writer, now: Clock) -> Services:
     reader = Reader(pool)
 
     auth = Authenticator(
@@ -100,7 +111,7 @@ def _services(settings: Settings, installation: Installation, pool: Pool, writer
         pepper=installation.key_pepper,
         admin_key=installation.admin_key,
         open_to_all=settings.open,
-        now=_now,
+        now=now,
     )
     return Services(
         settings=settings,
@@ -109,12 +120,8 @@ def _services(settings: Settings, installation: Installation, pool: Pool, writer
         organisations=_Organisations(reader, pool),
         auth=auth,
         metrics=Metrics(writer.stats),
-        now=_now,
+        now=now,
     )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Server(uvicorn.Server):
@@ -125,10 +132,11 @@ class Server(uvicorn.Server):
         settings: Settings,
         installation: Installation,
         started: Callable[[str], None] = lambda _: None,
+        now: Clock = _now,
     ) -> None:
         super().__init__(
             uvicorn.Config(
-                Application(settings, installation),
+                Application(settings, installation, now),
                 host=settings.host,
                 port=settings.port,
                 access_log=False,

@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from guerdon.app import Server
+from guerdon.app import Clock, Server
 from guerdon.installation import Installation
 from guerdon.settings import Settings
 from guerdon.store.embedded import Embedded
@@ -79,8 +79,8 @@ class Api:
 
 
 @contextmanager
-def served(database: Database, **given: Any) -> Iterator[str]:
-    """A running server's address."""
+def served(database: Database, *, now: Clock | None = None, **given: Any) -> Iterator[str]:
+    """A running server's address. With `now` it goes by that clock."""
     settings = Settings(database_url=database.app_dsn, port=0, admin_key=ADMIN_KEY, **given)
     installation = Installation(database.owner_dsn, database.app_dsn, ADMIN_KEY, b"pepper for tests only")
     url: list[str] = []
@@ -90,7 +90,8 @@ def served(database: Database, **given: Any) -> Iterator[str]:
         url.append(address)
         listening.set()
 
-    server = Server(settings, installation, started)
+    clock = {"now": now} if now is not None else {}
+    server = Server(settings, installation, started, **clock)
     thread = threading.Thread(target=server.run, name="server")
     thread.start()
     try:
