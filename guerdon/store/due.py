@@ -38,7 +38,7 @@ async def due(connection: AsyncConnection[Any], org_id: int, now: datetime, grac
     """What is due by now, and of lots what ended `grace` ago. One round trip."""
     asked = {"org": org_id, "now": now, "ended_by": now - grace, "grace": grace, "limit": limit}
     async with connection.transaction(), connection.pipeline():
-        await connection.execute("select set_config('guerdon.org', %s, true)", [str(org_id)])
+        await connection.execute(_SQL["enter"], {"org": org_id})
         lots, holds, scheduled, next_due = [
             await connection.execute(_SQL[name], asked)
             for name in ("lots_due", "holds_due", "scheduled_due", "next_due")

@@ -48,6 +48,6 @@ async def seq_at(connection: AsyncConnection[Any], org_id: int, at: datetime) ->
 
 async def _rows(connection: AsyncConnection[Any], org_id: int, name: str, values: dict[str, Any]) -> list[Any]:
     async with connection.pipeline(), connection.cursor(row_factory=tuple_row) as cursor:
-        await cursor.execute("select set_config('guerdon.org', %s, true)", [str(org_id)])
+        await cursor.execute(_SQL["enter"], {"org": org_id})
         await cursor.execute(_SQL[name], {"org": org_id, **values})
         return await cursor.fetchall()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from bisect import bisect_left
 from collections import defaultdict
 from datetime import timedelta
 from random import Random
 from typing import Any
 
+import psycopg
 import pytest
 
 from guerdon.store import history
+from guerdon.store.statements import statements
 from tests.audit.books import Books, books, everything
 from tests.conftest import Database
 
@@ -89,6 +92,53 @@ async def test_an_answer_stays_the_same_while_others_post_and_post_back_in_time(
         effective = await history.balances_at_effective(connection, b.org_id, accounts, at)
         assert effective == {no: replay.balances(effective=at)[no] for no in accounts}
         assert effective != then
+
+
+MANY = (
+    (
+        "insert into transfers (org_id, seq, id, event_seq, action, source, destination, asset, amount, source_version,"
+        " destination_version, source_balance, destination_balance, recorded_at, hash)"
+        " select {org}, n, gen_random_uuid(), 0, 'apply', 1, 2 + n % 50, 'P', 1, n, (n - 1) / 50 + 1, -n,"
+        " (n - 1) / 50 + 1, '2027-01-01'::timestamptz + n * interval '1 second', '' from generate_series(1, 20000) n"
+    ),
+    "insert into heads (org_id, seq) values ({org}, 20000)",
+    (
+        "insert into figures select {org}, 1 + n, 0, 0, 0, 0, case n when 0 then 20000 else 400 end"
+        " from generate_series(0, 50) n"
+    ),
+)
+
+
+def test_it_takes_a_few_look_ups_by_index_even_where_the_statistics_know_nothing_yet(database: Database) -> None:
+    with psycopg.connect(database.superuser_dsn) as connection:
+        for org in (7, 8):
+            for statement in MANY:
+                connection.execute(statement.format(org=org))
+            if org == 7:
+                connection.execute("analyze")
+    # 2 x log2(20,000) look-ups, each some blocks deep, for each of three accounts
+    enough = 3 * 2 * 15 * 5
+    place = {"accounts": "'{1,2,3}'", "seq": "12345"}
+    for name, values in (("balances_at_seq", place), ("seq_at", {"at": "'2027-01-01 04:00'"})):
+        assert blocks_read(database, name, values, statements("history")["enter"]) < enough
+    # and the control: without being told to, the planner looks for an organisation that it takes to be empty
+    assert (
+        blocks_read(database, "balances_at_seq", place, "select set_config('guerdon.org', %(org)s::text, true)")
+        > enough
+    )
+
+
+def blocks_read(database: Database, name: str, values: dict[str, str], enter: str) -> int:
+    """How many blocks a statement reads for organisation 8, planned as the server plans it."""
+    given = {"org": "8", **values}
+    text = re.sub(r"%\((\w+)\)s", lambda match: f"${1 + list(given).index(match[1])}", statements("history")[name])
+    with psycopg.connect(database.app_dsn) as connection:
+        connection.execute(enter, {"org": 8})
+        connection.execute(f"prepare asked as {text}".encode())
+        explain = f"explain (analyze, buffers, format json) execute asked ({', '.join(given.values())})"
+        ((plan,),) = connection.execute(explain.encode()).fetchall()
+    node = plan[0]["Plan"]
+    return int(node["Shared Hit Blocks"] + node["Shared Read Blocks"])
 
 
 @pytest.mark.parametrize("seq", [0, 1, 2**62])

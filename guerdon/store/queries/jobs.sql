@@ -4,6 +4,10 @@
 -- everybody who may have something due
 select org_id from organisations order by org_id
 
+-- enter --
+-- whose rows, and plans that are right on average, as in history.sql
+select set_config('guerdon.org', %(org)s::bigint::text, true), set_config('plan_cache_mode', 'force_generic_plan', true)
+
 -- lots_due --
 -- accounts with lots that ended by a moment and are not posted yet, those that ended first first
 select account from lots
