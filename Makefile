@@ -30,7 +30,7 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.run
 
-.PHONY: setup run test check format bench torture lock schema clean help
+.PHONY: setup run test check format bench torture docs lock schema clean help
 
 setup: $(VENV)/.dev  ## Make .venv with everything that is needed to work on Guerdon
 
@@ -55,6 +55,9 @@ bench: $(VENV)/.dev  ## Measure, and write benchmarks/RESULTS.md
 
 torture: $(VENV)/.dev  ## Kill servers and databases under load, then verify (SEED=1 repeats a run)
 	GUERDON_SEED=$(SEED) $(BIN)/python -m pytest -m torture --timeout 1800 -s
+
+docs: $(VENV)/.dev  ## Write docs/reference/ anew from the code
+	$(BIN)/python docs/generate.py
 
 schema: $(VENV)/.dev  ## Until the first release: make migration 0001 equal to schema.sql
 	cp guerdon/store/schema.sql guerdon/store/migrations/0001_foundation.sql
