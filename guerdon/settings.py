@@ -24,50 +24,79 @@ CONFIG_FILE = Path("guerdon.toml")
 class Settings(BaseSettings):
     """What the operator chose; `GUERDON_PORT=9000` sets `port`."""
 
-    model_config = SettingsConfigDict(env_prefix="GUERDON_", frozen=True, extra="forbid", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="GUERDON_", frozen=True, extra="forbid", env_ignore_empty=True, use_attribute_docstrings=True
+    )
 
-    # Database. Without a URL, an embedded PostgreSQL keeps its files in `data_dir`.
+    # Database
     database_url: str | None = Field(default=None, repr=False)
+    """Address of a PostgreSQL 15 or newer, as the role the server works with. Without it an embedded PostgreSQL keeps
+    its files in `data_dir`."""
     database_owner_url: str | None = Field(default=None, repr=False)
+    """The same database as the role that owns the schema, for migrations; `database_url` where it is not given."""
     data_dir: Path = Field(default_factory=lambda: default_data_dir())
+    """Folder of the embedded database and of the keys that were made."""
     postgres_bin: Path | None = None
+    """Folder with the programs of the embedded PostgreSQL, where it is not the one that came with Guerdon."""
     postgres_user: str | None = None
+    """User that the embedded PostgreSQL runs as when Guerdon is started by root."""
     reader_connections: int = Field(default=8, ge=1)
+    """Connections that reads and jobs share."""
     writer_connections: int = Field(default=4, ge=1)
+    """Connections that batches are saved on: so many organisations commit at the same time."""
 
-    # Who may come in.
+    # Who may come in
     admin_key: str | None = Field(default=None, repr=False, min_length=16)
+    """The platform key. Without it one is made at the first start, printed once and kept in `data_dir`."""
     key_pepper: str | None = Field(default=None, repr=False, min_length=16)
+    """Secret under which API keys are hashed; the same on every server of a database. Without it one is made and kept
+    in `data_dir`."""
     open: bool = False
-    unsafe: bool = False  # start although `guerdon doctor` found something unsafe
+    """Serve the organisation `default` to whoever comes without a key."""
+    unsafe: bool = False
+    """Start although `guerdon doctor` found something unsafe."""
 
-    # Server.
+    # Server
     host: str = "127.0.0.1"
+    """Address to listen on."""
     port: int = Field(default=8080, ge=0, le=65535)
+    """Port to listen on; 0 for any that is free."""
     blnk_path: str = "/blnk"
+    """Where the Blnk-compatible ledger API is mounted; `/` in place of a Blnk server."""
     access_log: bool = False
+    """Log every request to `/v1`."""
     log_level: str = "info"
+    """`debug`, `info`, `warning` or `error`."""
     log_json: bool = False
+    """Log lines as JSON."""
 
-    # Limits of a request.
+    # Limits of a request
     body_bytes_max: int = Field(default=5_000_000, ge=1_000)
+    """Size of a body."""
     depth_max: int = Field(default=64, ge=4)
-    page_default: int = Field(default=10, ge=1)
-    page_max: int = Field(default=100, ge=1)
+    """How deep a body of `/v1` may be nested."""
     bulk_items_max: int = Field(default=10_000, ge=1)
+    """Transactions in one bulk request of the ledger API."""
     purchase_lines_max: int = Field(default=2_000, ge=1)
+    """Lines of one purchase."""
     metadata_bytes_max: int = Field(default=16_384, ge=0)
-    late_hours_max: int = Field(default=72, ge=0)
+    """Size of the metadata of one thing."""
 
     # Limits of the writer, for each organisation. Weight is the number of rows a command will write.
     batch_weight_max: int = Field(default=2_000, ge=1)
+    """Weight of one batch, which is one transaction of the database."""
     queue_weight_max: int = Field(default=20_000, ge=1)
+    """Weight that may wait; beyond it a request is answered 503 with `Retry-After`."""
     retry_total_s: float = Field(default=20.0, ge=0)
+    """How long a batch is tried again when the database is away, before its callers are answered 503."""
     shutdown_s: float = Field(default=20.0, ge=0)
+    """How long requests that are under way may take when the server is told to stop."""
 
-    # Work on a schedule. Everybody is looked at so often; whoever has something due, when it is due.
+    # Work on a schedule
     job_interval_s: float = Field(default=60.0, gt=0)
+    """Every organisation is looked at so often; one with something due, when it is due."""
     job_accounts_max: int = Field(default=100, ge=1)
+    """Accounts whose ended lots one command posts."""
 
     @classmethod
     def settings_customise_sources(
@@ -104,8 +133,6 @@ class Settings(BaseSettings):
     def _fits_together(self) -> Settings:
         if self.database_owner_url and not self.database_url:
             raise ValueError("database_owner_url (for migrations) needs database_url (for everything else)")
-        if self.page_default > self.page_max:
-            raise ValueError("page_default is larger than page_max")
         if self.batch_weight_max > self.queue_weight_max:
             raise ValueError("batch_weight_max is larger than queue_weight_max")
         return self

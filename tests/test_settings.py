@@ -21,7 +21,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
     settings = Settings()
     assert (settings.port, settings.blnk_path, settings.open) == (8080, "/blnk", False)
     assert (settings.body_bytes_max, settings.depth_max) == (5_000_000, 64)
-    assert (settings.bulk_items_max, settings.late_hours_max) == (10_000, 72)
+    assert (settings.bulk_items_max, settings.purchase_lines_max) == (10_000, 2_000)
     assert settings.database_url is None
     assert settings.owner_url is None
 
@@ -32,7 +32,7 @@ def test_the_environment_goes_before_the_file_and_the_file_before_the_defaults(
     (tmp_path / "guerdon.toml").write_text('port = 7000\nhost = "0.0.0.0"\n')
     monkeypatch.setenv("GUERDON_PORT", "7001")
     settings = Settings()
-    assert (settings.port, settings.host, settings.page_max) == (7001, "0.0.0.0", 100)
+    assert (settings.port, settings.host, settings.depth_max) == (7001, "0.0.0.0", 64)
 
 
 def test_a_file_named_by_setting_is_read_from_anywhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

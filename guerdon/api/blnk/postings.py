@@ -20,7 +20,6 @@ REFERENCE_CHARACTERS_MAX = 500
 NAME_CHARACTERS_MAX = 200
 PRECISION_MAX = 10**30
 LEGS_MAX = 1_000
-BULK_MAX = 10_000
 _SIGNIFICANT_DIGITS_MAX = 15
 _PARTS_PER_PERCENT = 10**10
 _INDICATOR = re.compile(r"@\S+")
@@ -78,13 +77,13 @@ def posting(body: TransactionIn, *, queued: bool, inflight: bool = False) -> Pos
     return found
 
 
-def bulk(body: BulkIn) -> Iterator[Posting]:
+def bulk(body: BulkIn, items_max: int) -> Iterator[Posting]:
     """The items of a bulk request; the first one that is not valid is an error that names its index."""
     items = body.transactions or []
     if not items:
         raise BlnkError("TXN_BULK_EMPTY", "transactions cannot be empty")
-    if len(items) > BULK_MAX:
-        raise BlnkError("TXN_BULK_LIMIT_EXCEEDED", f"too many transactions; max is {BULK_MAX}")
+    if len(items) > items_max:
+        raise BlnkError("TXN_BULK_LIMIT_EXCEEDED", f"too many transactions; max is {items_max}")
     for index, item in enumerate(items):
         if item is None:
             raise _item(index, "TXN_VALIDATION_ERROR", f"transactions[{index}] is required")

@@ -81,14 +81,13 @@ async def create_transaction(call: Call, body: TransactionIn) -> Any:
         return Answer(200, (await _projected(call, [posting], cumulative=False))[0])
     command = Post(postings=(posting,), atomic=True, **call.common())
     posted = await call.submit(command, upgrade=_UPGRADE)
-    rows = await call.reader.transactions_by_seq(call.org_id, posted.transfers[0])
-    return rendering.created(body, rows)
+    return rendering.created(body, rendering.posted(posted, posting.meta))
 
 
 @routes.post("/transactions/bulk")
 async def create_bulk(call: Call, body: BulkIn) -> Answer:
     """One database transaction. With `atomic` its items stand or fall together; without, each on its own."""
-    items = tuple(postings.bulk(body))
+    items = tuple(postings.bulk(body, call.services.settings.bulk_items_max))
     if body.dry_run:
         cumulative = bool(body.skip_queue)
         results = await _projected(call, items, cumulative=cumulative)
