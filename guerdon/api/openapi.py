@@ -241,7 +241,7 @@ _PROBLEM: dict[str, Any] = {
 }
 
 _ABOUT = re.sub(
-    r"\n(?!\n|\*)",
+    r"(?<!\n)\n(?!\n|\*)",
     " ",
     """Members earn, redeem and lose points on a double-entry ledger.
 

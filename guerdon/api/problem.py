@@ -103,7 +103,7 @@ KINDS: dict[str, Kind] = {
     _R.ALREADY_REVERSED: Kind(409, "The redemption has been reversed in full"),
     _R.ASSET_IN_USE: Kind(409, "The asset is in use"),
     _R.EVENT_TIME_OUT_OF_RANGE: Kind(
-        400, "The time is out of range", "Send a time between the year 1900 and now, or leave it out."
+        400, "The time is out of range", "Send a time between 1970 and now, or leave it out."
     ),
     _R.ASSET_MISMATCH: Kind(400, "The account holds another asset"),
     _R.PRECISION_MISMATCH: Kind(400, "The precision is not the asset's", "Send 10 to the power of its scale."),
@@ -161,7 +161,7 @@ class Problem(Exception):
         }
         if self.field:
             shown["field"] = self.field
-        return msgspec.json.encode({**self.extra, **shown, "request_id": request_id})
+        return msgspec.json.encode(shown | self.extra | shown | {"request_id": request_id})
 
 
 def refused(rejected: Rejected, scale: int = 0, fields: Mapping[str, str] = _AS_THEY_ARE) -> Problem:
