@@ -245,7 +245,8 @@ _ABOUT = re.sub(
     " ",
     """Members earn, redeem and lose points on a double-entry ledger.
 
-* Amounts are sent as a string or a number, read exactly, and answered as strings with the decimals of their asset.
+* Points are sent as a string or a number, read exactly, and answered as strings with the decimals of their asset.
+* Money is whole minor units: `amount_minor` 1999 is 19.99 of an asset with two decimals.
 * Instants are RFC 3339 with an offset.
 * Unknown fields and parameters are refused, with their name.
 * `Idempotency-Key` makes any change safe to send again.
