@@ -81,9 +81,18 @@ class Load:
         number = next(self._numbers)
         if self._asked["kind"] == "award":
             path, body = f"/v1/members/{self._items[number % len(self._items)]}/awards", AWARD
+        elif self._asked["kind"] == "post":
+            path, body = "/blnk/transactions", self._post(number)
         else:
             path, body = "/blnk/transactions/bulk", self._bulk(number)
         return (self._head % (path, len(body)) + body).encode()
+
+    def _post(self, number: int) -> str:
+        return (
+            f'{{"precise_amount":10,"precision":1,"reference":"{self._run}-{number}","currency":"POINTS",'
+            f'"source":"@PointsPool","destination":"{self._items[number % len(self._items)]}","allow_overdraft":true,'
+            '"description":"Points for a purchase","skip_queue":true}'
+        )
 
     def _bulk(self, number: int) -> str:
         size = self._asked["size"]

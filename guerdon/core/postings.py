@@ -91,7 +91,18 @@ def _post_all(state: State, command: Post, reason: Rejection | None) -> Outcome:
         else:
             made.append(outcome)
             refused.append(None)
-    return Accepted(Posted(transfers=tuple(made), refused=tuple(refused)))
+    if command.batch:
+        return Accepted(Posted(transfers=tuple(made), refused=tuple(refused)))
+    rows = tuple([state.transfers[seq] for seqs in made for seq in seqs])
+    return Accepted(
+        Posted(transfers=tuple(made), refused=tuple(refused), rows=rows, names=_names(state, rows)),
+    )
+
+
+def _names(state: State, rows: tuple[Transfer, ...]) -> dict[int, tuple[str, str]]:
+    """The id and indicator of every account that transfers name."""
+    accounts = [state.accounts[no] for row in rows for no in (row.source, row.destination)]
+    return {account.no: (account.id, account.indicator) for account in accounts}
 
 
 def _rejected_among(state: State, seqs: list[int]) -> Rejection | None:

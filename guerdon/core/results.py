@@ -42,11 +42,15 @@ class Posted(Result, frozen=True, kw_only=True, gc=False):
     """One outcome per leg: sequence numbers of the transfers made, grouped by posting. `refused` tells, per
     posting, why not.
 
-    `refused` has an entry per posting: None where it was posted, else (code, field index detail).
+    `refused` has an entry per posting: None where it was posted, else the code. For a single posting `rows` are the
+    transfers themselves and `names` the ids and indicators of their accounts by number, so that the answer needs no
+    second look at the database.
     """
 
     transfers: tuple[tuple[int, ...], ...]
     refused: tuple[str | None, ...]
+    rows: tuple[Transfer, ...] = ()
+    names: dict[int, tuple[str, str]] = {}
 
 
 class Side(Struct, frozen=True, kw_only=True):

@@ -33,13 +33,18 @@ PREPARED_MAX = 500
 CONNECT_TIMEOUT_S = 10
 RECONNECT_WITHIN_S = 300.0
 LIFETIME_S = 3600.0
-STATEMENT_TIMEOUT = "60s"
 SESSION = {
     "timezone": "UTC",
     "default_transaction_isolation": "read committed",
     "lock_timeout": "30s",
     "idle_in_transaction_session_timeout": "60s",
     "jit": "off",  # statements are short and prepared: compiling them costs more than it saves
+}
+SERVER = {
+    "statement_timeout": "60s",
+    # A server's statements all go by index. A plan kept from when a table was nearly empty would read all of it for
+    # ever after: measured, a look-up by number went from 0.1 to 5 ms within seconds of load.
+    "enable_seqscan": "off",
 }
 
 Pool = AsyncConnectionPool[AsyncConnection[Any]]
@@ -60,7 +65,7 @@ def make_pool(
 
     return AsyncConnectionPool(
         dsn,
-        kwargs={**_options(dsn, name, {"statement_timeout": STATEMENT_TIMEOUT}), "autocommit": autocommit},
+        kwargs={**_options(dsn, name, SERVER), "autocommit": autocommit},
         configure=prepare_session,
         min_size=min(size_min, size_max),
         max_size=size_max,

@@ -44,7 +44,6 @@ class TransferRow(Struct, frozen=True, kw_only=True):
     recorded_at: datetime
     effective_at: datetime | None
     detail: str | None
-    hash: bytes
     request_id: str | None
     parent: str | None
     scale: int | None

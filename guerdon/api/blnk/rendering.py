@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from guerdon.api.blnk import wire
 from guerdon.api.blnk.errors import refusal
 from guerdon.api.blnk.postings import TransactionIn
 from guerdon.core.outcomes import Rejected, Rejection
+from guerdon.core.results import Posted
 from guerdon.store.read_blnk import TransferRow
 
 _BATCH_ENDING = "000000"
@@ -55,7 +57,7 @@ def transaction(row: TransferRow) -> dict[str, Any]:
         "reference": row.reference or "",
         "currency": row.asset,
         "status": row.status,
-        "hash": row.hash.hex(),
+        "hash": _hash(row),
         "allow_overdraft": detail.allow_overdraft,
         "inflight": held,
         "skip_queue": row.request_id is None and row.status != "SCHEDULED",
@@ -123,6 +125,39 @@ def created(body: TransactionIn, rows: Iterable[TransferRow]) -> dict[str, Any]:
         ]
     answer["atomic"] = bool(body.atomic)
     return answer
+
+
+def posted(result: Posted, meta: str) -> list[TransferRow]:
+    """What a caller is answered about transfers just made: the requests where they were queued, else the outcomes."""
+    return [
+        TransferRow(
+            seq=row.seq,
+            twin=0 if row.request_id is None else 1,
+            transaction_id=row.request_id or row.id,
+            parent_transaction=row.parent,
+            reference=row.reference if row.request_id is None else row.request_reference,
+            status=row.status if row.request_id is None else "QUEUED",
+            source_id=result.names[row.source][0],
+            destination_id=result.names[row.destination][0],
+            source_indicator=result.names[row.source][1],
+            destination_indicator=result.names[row.destination][1],
+            asset=row.asset,
+            amount=row.amount,
+            recorded_at=row.recorded_at,
+            effective_at=row.effective_at,
+            detail=row.detail,
+            request_id=row.request_id,
+            parent=row.parent,
+            scale=None,
+            meta=meta or "{}",
+        )
+        for row in result.rows
+    ]
+
+
+def _hash(row: TransferRow) -> str:
+    """What Blnk hashes of a transaction; the chain that `guerdon verify` walks is over whole rows, in order."""
+    return sha256(f"{row.amount}{row.reference}{row.asset}{row.source_id}{row.destination_id}".encode()).hexdigest()
 
 
 def _names(row: TransferRow, side: str) -> tuple[str, str]:

@@ -8,12 +8,12 @@ select t.seq, 0 as twin, t.id as transaction_id, coalesce(t.request_id, t.parent
        t.reference, t.action,
        case t.action when 'apply' then 'APPLIED' when 'settle' then 'APPLIED' when 'hold' then 'INFLIGHT'
                      when 'release' then 'VOID' when 'reject' then 'REJECTED' else 'SCHEDULED' end as status,
-       t.source, t.destination, t.asset, t.amount, t.recorded_at, t.effective_at, t.detail, t.hash,
+       t.source, t.destination, t.asset, t.amount, t.recorded_at, t.effective_at, t.detail,
        t.id, t.request_id, t.parent
 from transfers t where t.org_id = %(org)s
 union all
 select t.seq, 1, t.request_id, t.parent, t.request_reference, t.action, 'QUEUED',
-       t.source, t.destination, t.asset, t.amount, t.recorded_at, t.effective_at, t.detail, t.hash,
+       t.source, t.destination, t.asset, t.amount, t.recorded_at, t.effective_at, t.detail,
        t.id, t.request_id, t.parent
 from transfers t where t.org_id = %(org)s and t.request_id is not null
 
@@ -25,7 +25,7 @@ select t.seq, q.twin, case q.twin when 0 then t.id else t.request_id end as tran
        case when q.twin = 1 then 'QUEUED'
             when t.action in ('apply', 'settle') then 'APPLIED' when t.action = 'hold' then 'INFLIGHT'
             when t.action = 'release' then 'VOID' when t.action = 'reject' then 'REJECTED' else 'SCHEDULED' end as status,
-       t.source, t.destination, t.asset, t.amount, t.recorded_at, t.effective_at, t.detail, t.hash,
+       t.source, t.destination, t.asset, t.amount, t.recorded_at, t.effective_at, t.detail,
        t.id, t.request_id, t.parent
 from transfers t cross join (values (0), (1)) as q (twin)
 where t.org_id = %(org)s and (q.twin = 0 or t.request_id is not null)
@@ -35,7 +35,7 @@ where t.org_id = %(org)s and (q.twin = 0 or t.request_id is not null)
 select x.seq, x.twin, x.transaction_id::text, x.parent_transaction::text, x.reference, x.status,
        s.id::text as source_id, d.id::text as destination_id, s.indicator as source_indicator,
        d.indicator as destination_indicator, x.asset, x.amount::text, x.recorded_at,
-       x.effective_at, x.detail, x.hash, x.request_id::text, x.parent::text, a.scale, {meta}::text as meta
+       x.effective_at, x.detail, x.request_id::text, x.parent::text, a.scale, {meta}::text as meta
 
 -- joins --
 join accounts s on s.org_id = %(org)s and s.no = x.source
