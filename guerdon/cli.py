@@ -397,7 +397,7 @@ def _explained(problem: Exception) -> str | None:
         return "; ".join(faults)
     if isinstance(problem, psycopg.OperationalError):
         return f"the database does not answer: {str(problem).strip()}"
-    told = ("PostgresUnavailable", "MigrationRefused", "Unsafe", "FileRefused", "KeyRefused")
+    told = ("PostgresUnavailable", "MigrationRefused", "Unsafe", "FileRefused", "KeyRefused", "VerifyRefused")
     if isinstance(problem, OSError | SettingsError) or type(problem).__name__ in told:
         return str(problem)
     return None

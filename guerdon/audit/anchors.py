@@ -18,7 +18,7 @@ from msgspec import Struct
 from psycopg import Connection
 
 from guerdon.audit.chain import hash_at
-from guerdon.audit.report import Row
+from guerdon.audit.report import Row, VerifyRefused
 
 _ONE = re.compile(r"(?:(?P<seq>\d+):(?P<hash>[0-9a-f]{64})|(?P<hash2>[0-9a-f]{64}):(?P<seq2>\d+))")
 
@@ -40,14 +40,14 @@ def read(anchor: str) -> tuple[Head, ...]:
         return (Head(seq=int(one["seq"] or one["seq2"]), hash=one["hash"] or one["hash2"]),)
     path = Path(anchor)
     if not path.is_file():
-        raise ValueError(f"{anchor} is neither a head (SEQ:HEX) nor a file of heads")
+        raise VerifyRefused(f"{anchor} is neither a head (SEQ:HEX) nor a file of heads")
     decoder = msgspec.json.Decoder(Head)
     heads: list[Head] = []
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
             heads += [decoder.decode(line)] if line.strip() else []
         except msgspec.DecodeError as problem:
-            raise ValueError(f"{anchor}, line {number} is not a published head: {problem}") from None
+            raise VerifyRefused(f"{anchor}, line {number} is not a published head: {problem}") from None
     return tuple(heads)
 
 

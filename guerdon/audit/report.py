@@ -8,6 +8,11 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+
+class VerifyRefused(ValueError):
+    """What was asked for cannot be looked at; the message says what to ask for instead."""
+
+
 SHOWN_MAX = 20
 """So many findings of one check are named; of the others it is said that there are more."""
 

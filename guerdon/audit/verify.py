@@ -13,7 +13,7 @@ from psycopg import Connection, errors
 
 from guerdon.audit import anchors, chain
 from guerdon.audit.checks import CHECKS, run, unreadable
-from guerdon.audit.report import SHOWN_MAX, Book, Finding, Progress, Report, Row, Tell
+from guerdon.audit.report import SHOWN_MAX, Book, Finding, Progress, Report, Row, Tell, VerifyRefused
 from guerdon.store.pool import connect
 from guerdon.store.statements import statements
 
@@ -58,9 +58,9 @@ def audit(
         found = connection.execute(_SQL["organisations"], {"organisation": organisation}).fetchall()
         connection.rollback()
         if organisation and not found:
-            raise ValueError(f"there is no organisation {organisation}")
+            raise VerifyRefused(f"there is no organisation {organisation}")
         if len(found) > 1 and any(not head.id for head in heads):
-            raise ValueError("there are several organisations: say whose head this is with --organisation")
+            raise VerifyRefused("there are several organisations: say whose head this is with --organisation")
         for org_id, code, id_ in found:
             connection.execute("set transaction isolation level repeatable read, read only")
             connection.execute(_SQL["enter"], {"org": org_id})
