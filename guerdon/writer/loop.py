@@ -36,8 +36,6 @@ from guerdon.writer.stats import Stats
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_MAX_S = 30
-GATHER_TURNS, GATHER_MAX_S = 1, 0.005
-"""A batch is taken when so many turns of the event loop in a row brought nothing more, and at the latest then."""
 SHARED_WEIGHT = 100
 """A batch may always be so heavy, however many organisations want a turn."""
 STEPS = Steps(load, decide, wire, append, save, committed)
@@ -126,21 +124,7 @@ class Writer:
                 queue.busy = False
         self._working -= 1  # here and not when the task is done, or a command in between would find no worker
 
-    async def _gather(self, queue: Queue) -> None:
-        """Let those who are at the door come in: as long as the event loop brings in more commands, wait.
-
-        There is no timer in this. When nothing more arrives for a few turns of the loop, some microseconds each, the
-        batch is taken; a busy loop thus makes large batches, and a lone caller hardly notices.
-        """
-        until = monotonic() + GATHER_MAX_S
-        quiet = 0
-        while quiet < GATHER_TURNS and queue.weight < self._settings.batch_weight_max and monotonic() < until:
-            before = queue.weight
-            await asyncio.sleep(0)
-            quiet = quiet + 1 if queue.weight == before else 0
-
     async def _turn(self, queue: Queue) -> None:
-        await self._gather(queue)
         batch = queue.take(self._bound())
         taken = sum(waiting.weight for waiting in batch)
         self.stats.waiting_weight -= taken

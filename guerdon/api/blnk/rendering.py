@@ -43,6 +43,7 @@ def transaction(row: TransferRow) -> dict[str, Any]:
     detail = _detail(row)
     precision = _precision(row, detail)
     queued = row.twin == 1
+    created_at = wire.time_text(row.recorded_at)
     held = row.status == "INFLIGHT" or (queued and detail.inflight)
     answer: dict[str, Any] = {
         "precise_amount": row.amount,
@@ -62,8 +63,8 @@ def transaction(row: TransferRow) -> dict[str, Any]:
         "inflight": held,
         "skip_queue": row.request_id is None and row.status != "SCHEDULED",
         "atomic": False,
-        "created_at": wire.time_text(row.recorded_at),
-        "effective_date": wire.time_text(row.effective_at or row.recorded_at),
+        "created_at": created_at,
+        "effective_date": created_at if row.effective_at is None else wire.time_text(row.effective_at),
         "scheduled_for": _time(detail.scheduled_for),
         "inflight_expiry_date": _time(detail.inflight_expiry_date),
         "inflight_commit_date": _time(detail.inflight_commit_date),
@@ -202,7 +203,7 @@ def _parent(row: TransferRow, detail: Detail) -> str:
 
 
 def _time(text: str) -> str:
-    return wire.time_text(wire.instant(text))
+    return text if text == wire.ZERO_TIME else wire.time_text(wire.instant(text))
 
 
 def _meta(row: TransferRow, detail: Detail) -> dict[str, Any]:

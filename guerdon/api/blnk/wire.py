@@ -151,9 +151,8 @@ def time_text(moment: datetime | None) -> str:
     """RFC 3339 in UTC, as many decimals as it has; the zero time for none."""
     if moment is None:
         return ZERO_TIME
-    utc = moment.astimezone(UTC)
-    text = f"{utc.year:04d}" + utc.strftime("-%m-%dT%H:%M:%S")
-    return f"{text}.{f'{utc.microsecond:06d}'.rstrip('0')}Z" if utc.microsecond else f"{text}Z"
+    text = moment.astimezone(UTC).isoformat()[: -len("+00:00")]
+    return f"{text.rstrip('0')}Z" if moment.microsecond else f"{text}Z"
 
 
 def major_units(amount: int, precision: int) -> int | float:
