@@ -113,3 +113,15 @@ def test_a_program_added_later_opens_its_accounts_with_nothing() -> None:
     assert names == ["CustomerRegistration", "PointsLedgerBulkJob", "GoodwillAward"]
     assert world.internal("@PointsPool:bistro").debit == 5
     assert world.internal("@PointsPool").debit == 0
+
+
+def test_a_raw_identity_is_enrolled_when_it_first_earns() -> None:
+    world = World().with_program()
+    raw = world.ok(c.RegisterMember, identifiers=(EMAIL,), enrol=False)
+    assert world.no(c.RecordPurchase, **purchase("B-1", 900, EMAIL), spend=1).code is Rejection.INSUFFICIENT_POINTS
+    assert not world.state.members[raw.number].enrolled
+    world.buy("B-1", 900, EMAIL)
+    world.buy("B-2", 900, EMAIL)
+    names = [event.name for event in world.state.events.values()]
+    assert names == ["CustomerRegistration", "TransactionAdd", "TransactionAdd"]
+    assert world.no(c.RemoveMember, member=EMAIL).code is Rejection.MEMBER_IN_USE
