@@ -84,7 +84,7 @@ class _Stored(msgspec.Struct, frozen=True, tag="accepted"):
     replayed: bool = False
 
 
-_answers = msgspec.json.Encoder(order="deterministic")
+_answers = msgspec.json.Encoder()
 _stored: msgspec.json.Decoder[_Stored | Rejected] = msgspec.json.Decoder(_Stored | Rejected)
 
 

@@ -73,7 +73,7 @@ class Projection(Struct, frozen=True, kw_only=True):
 
 
 class Previewed(Result, frozen=True, kw_only=True):
-    """One projection per command. Never stored."""
+    """One projection per command."""
 
     items: tuple[Projection, ...]
 
@@ -163,4 +163,16 @@ class Expired(Result, frozen=True, kw_only=True):
     points: int
 
 
-AnyResult = Opened | Changed | Registered | Posted | Purchased | Returned | Redeemed | Reversed | Awarded | Expired
+AnyResult = (
+    Opened
+    | Changed
+    | Registered
+    | Posted
+    | Previewed
+    | Purchased
+    | Returned
+    | Redeemed
+    | Reversed
+    | Awarded
+    | Expired
+)

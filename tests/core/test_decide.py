@@ -149,3 +149,15 @@ def test_a_bill_needs_lines_that_add_up_and_a_currency_that_exists() -> None:
     assert world.no(c.RecordPurchase, number="B", currency="USD", lines=lines).code is Rejection.AMOUNT_NOT_POSITIVE
     huge = (c.Line(sku="A", quantity=1000, amount=10**38), c.Line(sku="B", quantity=1000, amount=-(10**38)))
     assert world.no(c.RecordPurchase, number="B", currency="USD", lines=huge).code is Rejection.AMOUNT_OUT_OF_RANGE
+
+
+def test_a_raw_posting_and_a_preview_are_answered_again_from_what_is_stored() -> None:
+    world, amy = rich()
+    points = world.state.accounts[world.account(amy)].id
+    item = c.Posting(asset="POINTS", amount=10, precision=1, reference="T", source=points, destination="@Shop")
+    asked = world.make(c.Post, postings=(item,))
+    for kind, fields in ((c.Preview, {"of": (asked,)}), (c.Post, {"postings": (item,)})):
+        first = world.do(kind, **fields, key=kind.__name__)
+        assert isinstance(first, Accepted)
+        assert world.do(kind, **fields, key=kind.__name__) == Accepted(first.result, replayed=True)
+    assert world.balance(amy) == 90
