@@ -50,7 +50,7 @@ class History:
             self._join: 2, self._buy: 8, self._return: 4, self._redeem: 6, self._reverse: 5, self._award: 4,
             self._pay: 8, self._pay_many: 2, self._end_hold: 6, self._refund: 5, self._run_scheduled: 2,
             self._expire: 2, self._change_member: 2, self._change_program: 1, self._again: 4, self._annotate: 1,
-            self._raw_identity: 1,
+            self._raw_identity: 2, self._preview: 2,
         }  # fmt: skip
 
     # -- envelopes, time, names
@@ -115,11 +115,14 @@ class History:
             self.names.setdefault(f"{account} of {name}", sub_id(id, ordinal))
 
     def _raw_identity(self) -> None:
-        if self.random.random() < 0.5:
-            self._add(c.RegisterMember, "member raw", identifiers=(("email", "raw@example.org"),), enrol=False)
+        member = ("email", "raw@example.org")
+        kind = self.random.choice((c.RegisterMember, c.RegisterMember, c.RemoveMember, c.ChangeMember, c.Award))
+        if kind is c.RegisterMember:
+            self._add(kind, identifiers=(member,), enrol=False)
+        elif kind is c.Award:
+            self._add(kind, member=member, points=5, reason="hello")
         else:
-            member = ("id", self.names.get("member raw", UNKNOWN))
-            self._add(self.random.choice((c.RemoveMember, c.ChangeMember)), member=member)
+            self._add(kind, member=member)
 
     def _buy(self) -> None:
         number = f"B-{len(self.recent['bill']) - self.random.choice((0, 0, 0, 0, 1))}"
@@ -201,6 +204,16 @@ class History:
         postings = tuple(self._posting() for _ in range(self.random.randint(2, 5)))
         self._add(c.Post, "transfer", postings=postings, batch=True, atomic=self.random.random() < 0.5)
 
+    def _preview(self) -> None:
+        """What some raw commands would do, of which none is done."""
+        envelope: dict[str, Any] = {"id": f"01900000-0000-7000-9000-{len(self.commands):06x}000000", "at": self.now}
+        of = (
+            c.Post(**envelope, postings=(self._posting(), self._posting()), batch=True),
+            c.Settle(**envelope, target=self._one_of("transfer")),
+            c.Refund(**envelope, target=self._one_of("transfer")),
+        )
+        self._add(c.Preview, of=of, cumulative=self.random.random() < 0.5)
+
     def _end_hold(self) -> None:
         draw = self.random.random()
         if draw < 0.5:
@@ -215,7 +228,8 @@ class History:
         self._add(c.RunScheduled, target=self._one_of("transfer"))
 
     def _expire(self) -> None:
-        self._add(c.ExpireLots, accounts=tuple(self.random.sample(range(1, 40), 3)))
+        ended_by = self.now - timedelta(days=3) if self.random.random() < 0.5 else None
+        self._add(c.ExpireLots, accounts=tuple(self.random.sample(range(13, 29), 3)), ended_by=ended_by)
 
     def _change_member(self) -> None:
         status = "blocked" if self.random.random() < 0.2 else "active"
