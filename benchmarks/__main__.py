@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import costs, harness, over_http, points_page, posting, sharing
+from benchmarks import bringing_in, costs, harness, over_http, points_page, posting, sharing, starting
 from benchmarks.harness import Clock, Figure
 
 FIGURES = (
@@ -19,6 +19,8 @@ FIGURES = (
     Figure("two-servers", "two servers on one organisation: does the sum hold?", over_http.two_servers),
     Figure("flooding", "100 organisations, one of them flooding", sharing.flooding),
     Figure("ledger-page", "points ledger and closing balance at 10 million entries", points_page.page),
+    Figure("import", "a grocer's real year", bringing_in.purchases),
+    Figure("clone", "from a fresh clone to a served URL", starting.clone),
     Figure("costs", "row level security, hash chain, stored outcomes; bytes kept", costs.costs),
     Figure("memory", "the server at rest and under ten minutes of load", over_http.memory),
 )
@@ -30,6 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="guerdon bench", description="Measure Guerdon on this machine.")
     parser.add_argument("--only", metavar="NAME", action="append", help="run this figure (may be repeated)")
     parser.add_argument("--list", action="store_true", help="say which figures there are")
+    parser.add_argument("--note", default="", help="what else the machine was doing, kept with the results")
     parser.add_argument("--no-write", action="store_true", help="leave RESULTS.md and RESULTS.json as they are")
     chosen = parser.parse_args()
     if chosen.list:
@@ -51,15 +54,15 @@ def main() -> None:
             print(f"{row.figure}: {row.value} {f'({row.ceiling})' if row.ceiling else ''} [{verdict}{row.bar}]")
             failed = failed or row.met is False
         if not chosen.no_write:
-            keep(figure.name, [harness.as_dict(row) for row in rows], clock.seconds)
+            keep(figure.name, [harness.as_dict(row) for row in rows], clock.seconds, chosen.note)
     sys.exit(failed)
 
 
-def keep(name: str, rows: list[dict[str, Any]], seconds: float) -> None:
+def keep(name: str, rows: list[dict[str, Any]], seconds: float, note: str) -> None:
     """Replace this figure's rows in the results, and write the table anew."""
     path = HERE / "RESULTS.json"
     results = json.loads(path.read_text()) if path.exists() else {}
-    results[name] = {"seconds": round(seconds), "machine": harness.machine(), "rows": rows}
+    results[name] = {"seconds": round(seconds), "machine": harness.machine(), "note": note, "rows": rows}
     results = {figure.name: results[figure.name] for figure in FIGURES if figure.name in results}
     path.write_text(json.dumps(results, indent=2) + "\n")
     (HERE / "RESULTS.md").write_text(table(results))
@@ -69,9 +72,10 @@ def table(results: dict[str, Any]) -> str:
     lines = [
         "# Measured",
         "",
-        "Written by `make bench`; one figure alone by `guerdon bench --only NAME`. Client, server and database share the",
-        "machine; the embedded database has fsync on. Ratios bind, absolute figures inform: the ceiling is measured in the",
-        "same run by `benchmarks/ceiling.py`, which writes the same rows with bare statements and decides nothing.",
+        "Written by `make bench`; one figure alone by `guerdon bench --only NAME`. Client, server and database share",
+        "the machine; the embedded database has fsync on. Ratios bind, absolute figures inform: the ceiling is measured",
+        "in the same run by `benchmarks/ceiling.py`, which writes the same rows with bare statements and decides",
+        "nothing. What else the machine was doing stands at the end.",
         "",
         "| figure | value | ceiling | bar | met | conditions | rerun |",
         "|---|---|---|---|---|---|---|",
@@ -89,6 +93,7 @@ def table(results: dict[str, Any]) -> str:
         lines.append(f"* {machine['cores']} x {machine['cpu']}, {machine['memory']}, Python {machine['python']}")
     lines += [
         f"* {name}: {result['machine']['measured']}, commit {result['machine']['commit']}, took {result['seconds']} s"
+        + (f"; {result['note']}" if result["note"] else "")
         for name, result in results.items()
     ]
     return "\n".join(lines) + "\n"

@@ -8,11 +8,13 @@ import platform
 import statistics
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +207,48 @@ def run(main: Coroutine[Any, Any, Any]) -> Any:
     import uvloop
 
     return uvloop.run(main)
+
+
+class _Stalls:
+    """Notices when the whole machine stood still (a virtual machine that is moved or copied, for example)."""
+
+    AT_LEAST_S = 2.0
+
+    def __init__(self) -> None:
+        self.count = 0
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        last = time.monotonic()
+        while True:
+            time.sleep(0.1)
+            now = time.monotonic()
+            if now - last > self.AT_LEAST_S:
+                self.count += 1
+                say(f"the machine stood still for {now - last:.0f} s: this run is measured again")
+            last = now
+
+
+def undisturbed(measure: Callable[[], Any]) -> Any:
+    """What `measure` gives in a run during which the machine did not stand still."""
+    while True:
+        before = _stalls().count
+        found = measure()
+        if _stalls().count == before:
+            return found
+
+
+async def undisturbed_async(measure: Callable[[], Awaitable[Any]]) -> Any:
+    while True:
+        before = _stalls().count
+        found = await measure()
+        if _stalls().count == before:
+            return found
+
+
+@cache
+def _stalls() -> _Stalls:
+    return _Stalls()
 
 
 class Clock:
