@@ -124,16 +124,17 @@ def enrol(state: State, member: Member, place: Place, actor: str) -> int:
 
 
 def account_in(state: State, member: Member, program: Program, category: str = "regular") -> int:
-    """The member's account in a program. A raw identity is enrolled now (`CustomerRegistration`); for others, a program
-    newer than the member opens its accounts now (`PointsLedgerBulkJob`).
+    """The member's account in a program.
+
+    A raw identity is enrolled now, as of its registration (`CustomerRegistration`); for others, a program newer than
+    the member opens its accounts now (`PointsLedgerBulkJob`).
     """
-    accounts = state.member_accounts.get(member.no, {})
-    place = Place(event_at=state.now, judged_at=state.now)
     if not state.members[member.no].enrolled:
         state.put(state.members, member.no, msgspec.structs.replace(member, enrolled=True))
-        enrol(state, member, place, "guerdon")
-        accounts = state.member_accounts[member.no]
+        enrol(state, member, Place(event_at=member.registered_at, judged_at=state.now), "guerdon")
+    accounts = state.member_accounts.get(member.no, {})
     if (program.no, category) not in accounts:
+        place = Place(event_at=state.now, judged_at=state.now)
         booking = Booking(state, Name.POINTS_LEDGER_BULK_JOB, member.no, place)
         opening = open_accounts(state, booking, member, program)
         booking.close(actor="guerdon", body={"opening": opening})

@@ -164,15 +164,5 @@ class Expired(Result, frozen=True, kw_only=True):
 
 
 AnyResult = (
-    Opened
-    | Changed
-    | Registered
-    | Posted
-    | Previewed
-    | Purchased
-    | Returned
-    | Redeemed
-    | Reversed
-    | Awarded
-    | Expired
+    Opened | Changed | Registered | Posted | Previewed | Purchased | Returned | Redeemed | Reversed | Awarded | Expired
 )

@@ -120,8 +120,10 @@ def test_a_raw_identity_is_enrolled_when_it_first_earns() -> None:
     raw = world.ok(c.RegisterMember, identifiers=(EMAIL,), enrol=False)
     assert world.no(c.RecordPurchase, **purchase("B-1", 900, EMAIL), spend=1).code is Rejection.INSUFFICIENT_POINTS
     assert not world.state.members[raw.number].enrolled
+    world.later(days=1)
     world.buy("B-1", 900, EMAIL)
     world.buy("B-2", 900, EMAIL)
+    assert next(iter(world.state.events.values())).event_at == raw.registered_at
     names = [event.name for event in world.state.events.values()]
     assert names == ["CustomerRegistration", "TransactionAdd", "TransactionAdd"]
     assert world.no(c.RemoveMember, member=EMAIL).code is Rejection.MEMBER_IN_USE
