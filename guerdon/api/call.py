@@ -71,9 +71,11 @@ class Call:
             raise Problem("busy", headers=_retry_after(full.retry_after_s)) from None
         except Unavailable as unavailable:
             raise Problem("database_unavailable", headers=_retry_after(unavailable.retry_after_s)) from None
-        if isinstance(outcome, Rejected):
-            raise refused(outcome, scale, fields)
         self.replayed = outcome.replayed
+        if isinstance(outcome, Rejected):
+            problem = refused(outcome, scale, fields)
+            problem.headers += self.answer_headers()
+            raise problem
         return outcome.result
 
     async def directory(self) -> Directory:

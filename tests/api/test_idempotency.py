@@ -48,6 +48,7 @@ def test_a_refused_key_stays_refused(shop: Shop) -> None:
     award(shop, 50, "k-2")
     again = shop.api.call("POST", path, {"points": 5}, headers=header)
     assert (again.status_code, again.json()["code"]) == (422, "insufficient_points")
+    assert ("idempotency-replayed" in first.headers, again.headers.get("idempotency-replayed")) == (False, "true")
     assert balance(shop) == "50"
 
 
