@@ -30,7 +30,7 @@ WHERE = {"accounts": "tracks_lots"}  # of the others no event tells
 NAMES = {
     "transfers": ("transfer {seq}", "row {seq}", "transfer {id}"),
     "events": ("event {seq}", "row {seq}"),
-    "figures": ("figures of account {account_no}",),
+    "figures": ("figures of account {account_no}", "account {account_no}"),
     "lots": ("lot {no}",),
     "holds": ("hold {seq}",),
     "scheduled": ("scheduled {seq}",),

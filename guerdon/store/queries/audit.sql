@@ -532,7 +532,8 @@ union all
         else 'registered at ' || m.registered_at || ', should be ' || e.event_at end
  from (select * from members where org_id = %(org)s and enrolled) m
  full join (select * from events where org_id = %(org)s and name = 'CustomerRegistration') e on e.member_no = m.no
- where m.no is null or e.seq is null or m.registered_at <> e.event_at
+ where m.no is null or e.seq is null
+    or m.registered_at <> e.event_at and not (e.actor = 'guerdon' and m.registered_at <= e.event_at)  -- a raw identity
  order by coalesce(m.no, e.member_no) limit %(limit)s)
 
 -- configuration --
