@@ -15,10 +15,11 @@ from guerdon.core.decide import decide
 from guerdon.core.outcomes import Accepted, Rejected
 from guerdon.core.programs import Policies
 from guerdon.core.state import State
+from guerdon.writer.faults import WriterFault
 from tests.core.world import START, World, empty_state
 from tests.model.auditor import audit
 from tests.model.histories import History
-from tests.model.store import MemoryStore, one_by_one, result, run
+from tests.model.store import MemoryStore, Refused, one_by_one, result, run
 
 SEED = int(os.environ.get("GUERDON_SEED") or 1)
 HISTORIES, LENGTH = 40, 70
@@ -47,6 +48,35 @@ def test_any_grouping_is_equal_to_one_by_one(seed: int) -> None:
         together = MemoryStore()
         assert run(together, commands, sizes(generator, len(commands))) == outcomes
         assert everything(together) == everything(alone)
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(1800)
+def test_any_grouping_is_equal_to_one_by_one_at_length() -> None:
+    print(f"\nseed {SEED}: `make torture SEED={SEED}` repeats this run")
+    for seed in range(SEED, SEED + 1_000):
+        commands = History(seed, 2 * LENGTH).commands
+        alone, together = MemoryStore(), MemoryStore()
+        outcomes = one_by_one(alone, commands)
+        audit(alone.rows)
+        assert run(together, commands, sizes(random.Random(seed), len(commands))) == outcomes, seed
+        assert everything(together) == everything(alone), seed
+
+
+def test_a_guess_in_place_of_a_look_up_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The negative control: without `NotLoaded` the groups differ, and this suite says so."""
+    monkeypatch.setattr(State, "find", lambda state, key: state.found.get(key))
+    monkeypatch.setattr(State, "open_lots", lambda state, no: [lot for lot in state.lots_of(no) if lot.remaining])
+    found = 0
+    for seed in range(SEED, SEED + 5):
+        commands = History(seed, LENGTH).commands
+        try:
+            alone, together = MemoryStore(), MemoryStore()
+            same = one_by_one(alone, commands) == run(together, commands, [len(commands)])
+            found += not same or everything(alone) != everything(together)
+        except (Refused, WriterFault):
+            found += 1
+    assert found
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + HISTORIES))

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -18,6 +18,7 @@ from guerdon.core.programs import Expiry, Policies, RedemptionRate, Rule
 from tests.core.world import World
 from tests.model.auditor import audit
 from tests.model.naive import Again, Naive, No
+from tests.model.test_grouping import SEED
 
 POLICIES = Policies(
     rules=(
@@ -210,4 +211,5 @@ def test_the_core_agrees_with_the_naive_model() -> None:
 @pytest.mark.torture
 @pytest.mark.timeout(1800)
 def test_the_core_agrees_with_the_naive_model_at_length() -> None:
-    run_state_machine_as_test(Machine, settings=settings(QUICK, max_examples=5_000, stateful_step_count=80))
+    at_length = settings(QUICK, max_examples=5_000, stateful_step_count=80, print_blob=True)
+    run_state_machine_as_test(seed(SEED)(Machine), settings=at_length)
