@@ -37,7 +37,9 @@ log = logging.getLogger(__name__)
 
 RETRY_AFTER_MAX_S = 30
 SHARED_WEIGHT = 100
-"""A batch may always be so heavy, however many organisations want a turn."""
+"""A batch may always be so heavy, however many organisations there are."""
+LATELY_S = 1.0
+"""Organisations that had a turn within this time, or the one before, share the weight of a batch."""
 STEPS = Steps(load, decide, wire, append, save, committed)
 
 
@@ -62,6 +64,9 @@ class Writer:
         self._workers: set[asyncio.Task[None]] = set()
         self._working = 0
         self._listeners: list[Callable[[int], None]] = []
+        self._served: set[int] = set()
+        self._served_before: set[int] = set()
+        self._served_since = 0.0
         self._open = False
 
     async def start(self) -> None:
@@ -125,7 +130,7 @@ class Writer:
         self._working -= 1  # here and not when the task is done, or a command in between would find no worker
 
     async def _turn(self, queue: Queue) -> None:
-        batch = queue.take(self._bound())
+        batch = queue.take(self._bound(queue.org_id))
         taken = sum(waiting.weight for waiting in batch)
         self.stats.waiting_weight -= taken
         if not batch:
@@ -144,11 +149,15 @@ class Writer:
             if not self._open:
                 self._refuse_all(queue)
 
-    def _bound(self) -> int:
-        """The weight of the next batch: turns are fair by weight, so the more organisations want one the shorter
-        it is, and nobody waits for a flood's long batches. Alone, an organisation gets all."""
-        wanting = len(self._ready) + self._working
-        return max(self._settings.batch_weight_max // wanting, min(SHARED_WEIGHT, self._settings.batch_weight_max))
+    def _bound(self, org_id: int) -> int:
+        """The weight of the next batch: the more organisations were served lately, the shorter each batch is, so that
+        nobody waits for a flood's long ones. Alone, an organisation gets all."""
+        now = monotonic()
+        if now - self._served_since > LATELY_S:
+            self._served_before, self._served, self._served_since = self._served, set(), now
+        self._served.add(org_id)
+        lately = max(len(self._served), len(self._served_before))
+        return max(self._settings.batch_weight_max // lately, min(SHARED_WEIGHT, self._settings.batch_weight_max))
 
     def _refuse_all(self, queue: Queue) -> None:
         self.stats.waiting_weight -= queue.weight
