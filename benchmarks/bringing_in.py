@@ -30,8 +30,10 @@ def purchases() -> list[Row]:
         results = Path(place) / "results.csv"
         clock = Clock()
         subprocess.run(
-            [sys.executable, "-m", "guerdon", "import", "purchases", NAME]
-            + ["--create-missing", "--organisation", "grocer", "--results", str(results)],
+            [
+                *(sys.executable, "-m", "guerdon", "import", "purchases", NAME),
+                *("--create-missing", "--organisation", "grocer", "--results", str(results)),
+            ],
             env={
                 **os.environ,
                 "GUERDON_DATABASE_URL": database.dsn(),

@@ -280,8 +280,8 @@ def memory() -> list[Row]:
             f"next {LOAD_S / 60:.0f} minutes",
             bar="< 200 MB at rest, grows < 5 %",
             met=at_rest < 200e6 and growth < 0.05,
-            conditions=f"resident size of the server process; {CONNECTIONS} connections, {len(run['took']):,} awards at "
-            f"{rate(run):,.0f}/s",
+            conditions=f"resident size of the server process; {CONNECTIONS} connections, {len(run['took']):,} awards "
+            f"at {rate(run):,.0f}/s",
             numbers={"rest_bytes": at_rest, "warm_bytes": warm, "growth": growth},
         )
     ]

@@ -76,10 +76,11 @@ from accounts a join figures f on f.org_id = a.org_id and f.account_no = a.no
 where a.org_id = %(org)s and a.member_no > 0 and a.category = 'regular'
 """
 _EVENTS = """
-insert into events (org_id, seq, id, name, member_no, event_at, recorded_at, transfers, points, mirrors, source, store_no,
-    till_no, program_no, purchase_no, reference, actor, reason, entries, body, lot_moves, hash)
-select e.org_id, %(seq)s + 2 * n - 1, ('019b0000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, e.name, m.member_no,
-    e.event_at + n * interval '1 millisecond', e.recorded_at + n * interval '1 millisecond', e.transfers, e.points,
+insert into events (org_id, seq, id, name, member_no, event_at, recorded_at, transfers, points, mirrors, source,
+    store_no, till_no, program_no, purchase_no, reference, actor, reason, entries, body, lot_moves, hash)
+select e.org_id, %(seq)s + 2 * n - 1, ('019b0000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, e.name,
+    m.member_no, e.event_at + n * interval '1 millisecond', e.recorded_at + n * interval '1 millisecond', e.transfers,
+    e.points,
     e.mirrors, e.source, e.store_no, e.till_no, e.program_no, e.purchase_no, e.reference, e.actor, e.reason, e.entries,
     e.body, e.lot_moves, e.hash
 from generate_series(1, %(count)s) n
@@ -92,9 +93,9 @@ insert into transfers (org_id, seq, id, event_seq, action, source, destination, 
     destination_version, source_balance, destination_balance, recorded_at, effective_at, reference, request_id,
     request_reference, parent, detail, hash)
 select t.org_id, %(seq)s + 2 * n, ('019c0000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, %(seq)s + 2 * n - 1,
-    t.action, %(pool)s, m.account_no, t.asset, 1, %(version)s + n, m.version + 1 + n / %(members)s, t.source_balance - n,
-    m.version + 1 + n / %(members)s, t.recorded_at + n * interval '1 millisecond', null, null, null, null, null, t.detail,
-    t.hash
+    t.action, %(pool)s, m.account_no, t.asset, 1, %(version)s + n, m.version + 1 + n / %(members)s,
+    t.source_balance - n, m.version + 1 + n / %(members)s, t.recorded_at + n * interval '1 millisecond', null, null,
+    null, null, null, t.detail, t.hash
 from generate_series(1, %(count)s) n
 join numbered m on m.place = n %% %(members)s
 cross join (select * from transfers where org_id = %(org)s and seq = %(like)s) t

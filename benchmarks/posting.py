@@ -100,7 +100,7 @@ def sample(database: Database, org_id: int, table: str) -> dict[str, Any]:
     """A row that the writer wrote."""
     with database.as_superuser() as connection:
         cursor = connection.cursor(row_factory=dict_row)
-        cursor.execute(f"select * from {table} where org_id = %s order by 2 desc limit 1", (org_id,))  # type: ignore[arg-type]
+        cursor.execute(f"select * from {table} where org_id = %s order by 2 desc limit 1", (org_id,))
         row = cursor.fetchone()
     assert row is not None
     return row
