@@ -118,7 +118,12 @@ async function show() {
       article.hidden = link.hidden = !words.every((word) => text.includes(word));
     }
   });
-  if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
+  // Go to what the address names, now that it is there: that scrolls and marks it.
+  const wanted = location.hash;
+  if (wanted) {
+    history.replaceState(null, "", location.pathname);
+    location.replace(wanted);
+  }
 }
 
 show();
