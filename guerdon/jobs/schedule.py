@@ -134,6 +134,7 @@ class Jobs:
             log.exception("jobs of organisation %s go on after a failure", org_id)
         finally:
             del self._looking[org_id]
+            self._wake.set()  # to wait no longer than until what was found to be due next
         return 0
 
     async def _idle(self, at_most_s: float) -> None:
