@@ -1,4 +1,4 @@
-"""Every story in `*.txt`, told to the core one command at a time, in random groups, and over HTTP."""
+"""Every story in `*.txt`, told to the core one command at a time, in random groups, over HTTP and through an SDK."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tests.conftest import addresses, drop_database
 from tests.scenarios.core_driver import CoreDriver, GroupingDriver
 from tests.scenarios.http_driver import Clock, HttpDriver, runs_over_http
 from tests.scenarios.language import Misread, Scenario, read, scenarios
+from tests.scenarios.sdk_driver import SdkDriver, runs_through_the_sdk
 
 EVERY = scenarios(Path(__file__).parent)
 NAMES = [scenario.name for scenario in EVERY]
@@ -45,11 +46,14 @@ def server(cluster: Embedded, template: str) -> Iterator[tuple[httpx2.Client, Cl
     drop_database(cluster, name)
 
 
-@pytest.mark.parametrize(
-    "scenario", [scenario for scenario in EVERY if runs_over_http(scenario)], ids=lambda scenario: scenario.name
-)
+@pytest.mark.parametrize("scenario", [each for each in EVERY if runs_over_http(each)], ids=lambda each: each.name)
 def test_the_api_tells_the_story(scenario: Scenario, server: tuple[httpx2.Client, Clock]) -> None:
     HttpDriver(*server, ADMIN_KEY).run(scenario)
+
+
+@pytest.mark.parametrize("scenario", [each for each in EVERY if runs_through_the_sdk(each)], ids=lambda each: each.name)
+def test_the_official_sdk_tells_the_story(scenario: Scenario, server: tuple[httpx2.Client, Clock]) -> None:
+    SdkDriver(*server, ADMIN_KEY).run(scenario)
 
 
 def test_a_line_that_nothing_understands_is_an_error() -> None:
