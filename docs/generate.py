@@ -268,7 +268,8 @@ def _named(schema: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
 
 def _schema(type_: type[msgspec.Struct]) -> dict[str, Any]:
     (_, components) = msgspec.json.schema_components([type_], ref_template="{name}")
-    return components[type_.__name__]
+    found: dict[str, Any] = components[type_.__name__]
+    return found
 
 
 def _fields(schema: dict[str, Any], word: str = "required") -> list[str]:
