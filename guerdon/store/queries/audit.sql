@@ -1,6 +1,6 @@
--- What must hold in the books of one organisation, each as a statement that answers with what does not: the row, and what is
--- wrong with it. The chain has a file of its own. Set-based, so that a hundred million rows are sorted and joined where
--- they are.
+-- What must hold in the books of one organisation: each statement answers with what does not, the row and what is wrong
+-- with it. The chain has a file of its own. Set-based, so that a hundred million rows are sorted and joined where they
+-- are.
 
 -- organisations --
 -- whom to look at, in the order they were made
@@ -9,8 +9,8 @@ where %(organisation)s = '' or code = %(organisation)s or id::text = %(organisat
 order by org_id
 
 -- enter --
--- One snapshot for the whole organisation, so that the server may go on posting meanwhile. Everything is read and joined
--- as a whole: without fresh statistics the planner may think that there is little of it, and look up row by row.
+-- One snapshot for the whole organisation, so that the server may go on posting meanwhile. Everything is read and
+-- joined as a whole: without fresh statistics the planner may think that there is little of it, and look up row by row.
 select set_config('guerdon.org', %(org)s::bigint::text, true), set_config('work_mem', '64MB', true),
        set_config('hash_mem_multiplier', '2', true), set_config('enable_nestloop', 'off', true),
        set_config('search_path', 'pg_catalog, ' || quote_ident(current_schema) || ', pg_temp', true)
@@ -18,8 +18,8 @@ select set_config('guerdon.org', %(org)s::bigint::text, true), set_config('work_
 -- head --
 -- the end of everything, and how many rows there are to look at
 select h.seq, h.last_hash, h.last_recorded_at,
-       greatest((select max(seq) from events where org_id = %(org)s), (select max(seq) from transfers where org_id = %(org)s),
-                h.seq) as last
+       greatest((select max(seq) from events where org_id = %(org)s),
+                (select max(seq) from transfers where org_id = %(org)s), h.seq) as last
 from heads h where h.org_id = %(org)s
 
 -- entries --
@@ -40,8 +40,10 @@ with sides as (
 )
 select 'transfer ' || seq as row, concat_ws('; ',
            case when version is null then 'account ' || account_no || ' got no version' end,
-           case when version <> before + 1 then 'account ' || account_no || ': version ' || version || ' follows ' || before end,
-           case when seq < seq_before then 'account ' || account_no || ': version ' || version || ' comes before ' || before end,
+           case when version <> before + 1
+                then 'account ' || account_no || ': version ' || version || ' follows ' || before end,
+           case when seq < seq_before
+                then 'account ' || account_no || ': version ' || version || ' comes before ' || before end,
            case when balance is distinct from balance_before + change
                 then 'account ' || account_no || ': the balance after is ' || coalesce(balance::text, 'missing')
                      || ', should be ' || balance_before + change end) as problem
@@ -93,8 +95,10 @@ with sides as (
 )
 select 'figures of account ' || coalesce(f.account_no, r.account_no), concat_ws('; ',
            case when f.account_no is null then 'missing' end,
-           case when f.credit <> coalesce(r.credit, 0) then 'credit is ' || f.credit || ', should be ' || coalesce(r.credit, 0) end,
-           case when f.debit <> coalesce(r.debit, 0) then 'debit is ' || f.debit || ', should be ' || coalesce(r.debit, 0) end,
+           case when f.credit <> coalesce(r.credit, 0)
+                then 'credit is ' || f.credit || ', should be ' || coalesce(r.credit, 0) end,
+           case when f.debit <> coalesce(r.debit, 0)
+                then 'debit is ' || f.debit || ', should be ' || coalesce(r.debit, 0) end,
            case when f.inflight_credit <> coalesce(r.inflight_credit, 0)
                 then 'inflight credit is ' || f.inflight_credit || ', should be ' || coalesce(r.inflight_credit, 0) end,
            case when f.inflight_debit <> coalesce(r.inflight_debit, 0)
@@ -177,7 +181,8 @@ with made as (
     from pinned p left join unpinned u on u.seq = p.seq and u.lot = p.lot
     group by p.seq
 ), rebuilt as (
-    select made.seq, made.id, made.amount - coalesce(ended.amount, 0) as remaining, coalesce(ended.released, false) as released,
+    select made.seq, made.id, made.amount - coalesce(ended.amount, 0) as remaining,
+           coalesce(ended.released, false) as released,
            (made.detail ->> 'inflight_expiry_date')::timestamptz as expires_at,
            (made.detail ->> 'inflight_commit_date')::timestamptz as commits_at, coalesce(pins.pins, '[]') as pins
     from made left join ended on ended.parent = made.id left join pins on pins.seq = made.seq
@@ -186,12 +191,15 @@ with made as (
            case when h.seq is null then 'missing' end,
            case when r.seq is null then 'no such transfer is held' end,
            case when h.transfer_id <> r.id then 'transfer is ' || h.transfer_id || ', should be ' || r.id end,
-           case when h.remaining <> r.remaining then 'remaining is ' || h.remaining || ', should be ' || r.remaining end,
+           case when h.remaining <> r.remaining
+                then 'remaining is ' || h.remaining || ', should be ' || r.remaining end,
            case when h.released <> r.released then 'released is ' || h.released || ', should be ' || r.released end,
            case when r.seq is not null and h.seq is not null and h.expires_at is distinct from r.expires_at
-                then 'expires at ' || coalesce(h.expires_at::text, 'never') || ', should be ' || coalesce(r.expires_at::text, 'never') end,
+                then 'expires at ' || coalesce(h.expires_at::text, 'never')
+                    || ', should be ' || coalesce(r.expires_at::text, 'never') end,
            case when r.seq is not null and h.seq is not null and h.commits_at is distinct from r.commits_at
-                then 'commits at ' || coalesce(h.commits_at::text, 'never') || ', should be ' || coalesce(r.commits_at::text, 'never') end,
+                then 'commits at ' || coalesce(h.commits_at::text, 'never')
+                    || ', should be ' || coalesce(r.commits_at::text, 'never') end,
            case when h.pins <> r.pins then 'pins are ' || h.pins::text || ', should be ' || r.pins::text end) as problem
     from (select * from holds where org_id = %(org)s) h full join rebuilt r on r.seq = h.seq
 )
@@ -227,7 +235,8 @@ with moves as materialized (
         as x (kind, remaining, redeemed, returned, expired, held)
 ), sums as (
     select m.no, count(*) filter (where m.kind = 'open') as openings, count(*) filter (where x.kind is null) as strange,
-           max(m.seq) filter (where m.kind = 'open') as event_seq, max(m.amount) filter (where m.kind = 'open') as amount,
+           max(m.seq) filter (where m.kind = 'open') as event_seq,
+           max(m.amount) filter (where m.kind = 'open') as amount,
            coalesce(sum(m.amount * x.remaining), 0) as remaining, coalesce(sum(m.amount * x.redeemed), 0) as redeemed,
            coalesce(sum(m.amount * x.returned), 0) as returned, coalesce(sum(m.amount * x.expired), 0) as expired,
            coalesce(sum(m.amount * x.held), 0) as held
@@ -247,20 +256,24 @@ with moves as materialized (
            case when l.account <> r.account then 'account is ' || l.account || ', should be ' || r.account end,
            case when l.event_seq <> r.event_seq then 'event is ' || l.event_seq || ', should be ' || r.event_seq end,
            case when l.amount <> r.amount then 'amount is ' || l.amount || ', should be ' || r.amount end,
-           case when l.remaining <> r.remaining then 'remaining is ' || l.remaining || ', should be ' || r.remaining end,
+           case when l.remaining <> r.remaining
+                then 'remaining is ' || l.remaining || ', should be ' || r.remaining end,
            case when l.redeemed <> r.redeemed then 'redeemed is ' || l.redeemed || ', should be ' || r.redeemed end,
            case when l.returned <> r.returned then 'returned is ' || l.returned || ', should be ' || r.returned end,
            case when l.expired <> r.expired then 'expired is ' || l.expired || ', should be ' || r.expired end,
            case when l.held <> r.held then 'held is ' || l.held || ', should be ' || r.held end,
-           case when l.amount <> l.remaining + l.redeemed + l.returned + l.expired then 'its parts are not the whole' end,
+           case when l.amount <> l.remaining + l.redeemed + l.returned + l.expired
+                then 'its parts are not the whole' end,
            case when l.held > l.remaining then 'more is held than remains' end,
            case when l.earned_at <> r.earned_at then 'earned at ' || l.earned_at || ', should be ' || r.earned_at end,
            case when l.no is not null and r.no is not null and l.expires_at is distinct from r.expires_at
-                then 'expires at ' || coalesce(l.expires_at::text, 'never') || ', should be ' || coalesce(r.expires_at::text, 'never') end,
+                then 'expires at ' || coalesce(l.expires_at::text, 'never')
+                    || ', should be ' || coalesce(r.expires_at::text, 'never') end,
            case when l.rule <> r.rule then 'rule is ' || l.rule || ', should be ' || r.rule end,
            case when l.version <> r.version then 'version is ' || l.version || ', should be ' || r.version end,
            case when l.no is not null and r.no is not null and l.line is distinct from r.line
-                then 'line is ' || coalesce(l.line::text, 'none') || ', should be ' || coalesce(r.line::text, 'none') end,
+                then 'line is ' || coalesce(l.line::text, 'none')
+                    || ', should be ' || coalesce(r.line::text, 'none') end,
            case when l.purchase_no <> r.purchase_no
                 then 'purchase is ' || l.purchase_no || ', should be ' || r.purchase_no end) as problem
     from (select * from lots where org_id = %(org)s) l full join rebuilt r on r.no = l.no
@@ -282,11 +295,14 @@ with of_account as (
 (select 'account ' || no, concat_ws('; ',
            case when remaining - held <> greatest(0, available)
                 then 'its lots have ' || remaining - held || ' free, but available is ' || available end,
-           case when held <> inflight_debit then 'its lots have ' || held || ' pinned, but ' || inflight_debit || ' is on hold' end,
+           case when held <> inflight_debit
+                then 'its lots have ' || held || ' pinned, but ' || inflight_debit || ' is on hold' end,
            case when balance <> remaining - greatest(0, -available)
-                then 'balance is ' || balance || ', its lots less what it owes are ' || remaining - greatest(0, -available) end)
+                then 'balance is ' || balance || ', its lots less what it owes are '
+                     || remaining - greatest(0, -available) end)
  from compared
- where remaining - held <> greatest(0, available) or held <> inflight_debit or balance <> remaining - greatest(0, -available)
+ where remaining - held <> greatest(0, available) or held <> inflight_debit
+    or balance <> remaining - greatest(0, -available)
  order by no limit %(limit)s)
 union all
 (select 'account ' || l.account, 'has lots, but does not track them'
@@ -295,25 +311,25 @@ union all
 
 -- events --
 -- what each event says about its transfers: how many follow it, the member's points, the kinds of its lines
-with sums as (
-    select e.seq, count(*) as transfers, min(t.seq) as first, max(t.seq) as last,
-           coalesce(sum(case when t.action in ('apply', 'settle') then
-               t.amount * ((d.tracks_lots and d.member_no = e.member_no)::int - (s.tracks_lots and s.member_no = e.member_no)::int)
-           end), 0) as points,
-           coalesce(bit_or(case when t.action in ('apply', 'settle') and d.tracks_lots and d.member_no = e.member_no then
-               case d.category when 'regular' then 8 when 'promised' then 16 when 'trigger_based' then 32 else 0 end
-           else 0 end | case when t.action in ('apply', 'settle') and s.tracks_lots and s.member_no = e.member_no then
-               case s.category when 'regular' then 64 when 'promised' then 128 when 'trigger_based' then 256 else 0 end
-           else 0 end), 0) as entries
+with sides as (
+    select t.event_seq, t.seq, t.action in ('apply', 'settle') as applied, t.amount,
+           s.tracks_lots and s.member_no = e.member_no as gives, s.category as from_category,
+           d.tracks_lots and d.member_no = e.member_no as gets, d.category as to_category
     from transfers t
     join events e on e.org_id = %(org)s and e.seq = t.event_seq
     left join accounts s on s.org_id = %(org)s and s.no = t.source
     left join accounts d on d.org_id = %(org)s and d.no = t.destination
     where t.org_id = %(org)s and t.event_seq > %(since)s
-    group by e.seq
+), sums as (
+    select event_seq as seq, count(*) as transfers, min(seq) as first, max(seq) as last,
+           coalesce(sum(amount * (gets::int - gives::int)) filter (where applied), 0) as points,
+           coalesce(bit_or(case to_category when 'regular' then 8 when 'promised' then 16 else 32 end)
+                    filter (where applied and gets), 0)
+           | coalesce(bit_or(case from_category when 'regular' then 64 when 'promised' then 128 else 256 end)
+                      filter (where applied and gives), 0) as entries
+    from sides group by event_seq
 ), openings as (
-    select e.seq, bit_or(case o ->> 'category' when 'regular' then 1 when 'promised' then 2 when 'trigger_based' then 4 else 0 end)
-               as entries
+    select e.seq, bit_or(case o ->> 'category' when 'regular' then 1 when 'promised' then 2 else 4 end) as entries
     from events e cross join lateral jsonb_array_elements(nullif(e.body, '')::jsonb -> 'opening') o
     where e.org_id = %(org)s and e.seq > %(since)s and e.body <> ''
       and e.name in ('CustomerRegistration', 'PointsLedgerBulkJob')
@@ -327,7 +343,8 @@ with sums as (
            case when e.mirrors = 0 and e.points <> coalesce(s.points, 0)
                 then 'points are ' || e.points || ', should be ' || coalesce(s.points, 0) end,
            case when e.mirrors = 0 and e.entries <> coalesce(s.entries, 0) | coalesce(o.entries, 0)
-                then 'entries are ' || e.entries || ', should be ' || (coalesce(s.entries, 0) | coalesce(o.entries, 0)) end
+                then 'entries are ' || e.entries
+                    || ', should be ' || (coalesce(s.entries, 0) | coalesce(o.entries, 0)) end
            ) as problem
     from events e left join sums s on s.seq = e.seq left join openings o on o.seq = e.seq
     where e.org_id = %(org)s and e.seq > %(since)s
@@ -343,14 +360,16 @@ union all
 with compared as (
     select e.seq, concat_ws('; ',
            case when m.seq is null then 'it mirrors event ' || e.mirrors || ', which does not exist' end,
-           case when e.points <> coalesce(x.points, 0) then 'points are ' || e.points || ', should be ' || coalesce(x.points, 0) end,
-           case when e.entries <> coalesce(x.entries, 0) then 'entries are ' || e.entries || ', should be ' || coalesce(x.entries, 0) end
+           case when e.points <> coalesce(x.points, 0)
+                then 'points are ' || e.points || ', should be ' || coalesce(x.points, 0) end,
+           case when e.entries <> coalesce(x.entries, 0)
+                then 'entries are ' || e.entries || ', should be ' || coalesce(x.entries, 0) end
            ) as problem
     from events e
     left join events m on m.org_id = %(org)s and m.seq = e.mirrors
     left join lateral (
         select sum(t.amount) as points,
-               bit_or(case a.category when 'regular' then 8 when 'promised' then 16 when 'trigger_based' then 32 else 0 end) as entries
+               bit_or(case a.category when 'regular' then 8 when 'promised' then 16 else 32 end) as entries
         from transfers t join accounts a on a.org_id = %(org)s and a.no = t.destination
         where t.org_id = %(org)s and t.seq > m.seq and t.seq <= m.seq + m.transfers and t.action in ('apply', 'settle')
           and a.tracks_lots and a.member_no = e.member_no
@@ -372,7 +391,8 @@ with given_back as (
       and m.move ->> 1 in ('refill', 'open')  -- opened again where a return had moved the spending to other lots
     group by r.id
 ), said as (
-    select seq, (nullif(body, '')::jsonb ->> 'redemption_id')::uuid as id, member_no, (nullif(body, '')::jsonb ->> 'program_no')::bigint as program_no,
+    select seq, (nullif(body, '')::jsonb ->> 'redemption_id')::uuid as id, member_no,
+           (nullif(body, '')::jsonb ->> 'program_no')::bigint as program_no,
            purchase_no, -points as points, reference, event_at
     from events where org_id = %(org)s and name = 'PointsRedemption'
 ), compared as (
@@ -381,15 +401,20 @@ with given_back as (
            case when e.id is null then 'no event made it' end,
            case when r.event_seq <> e.seq then 'event is ' || r.event_seq || ', should be ' || e.seq end,
            case when r.member_no <> e.member_no then 'member is ' || r.member_no || ', should be ' || e.member_no end,
-           case when r.program_no <> e.program_no then 'program is ' || r.program_no || ', should be ' || e.program_no end,
-           case when r.purchase_no <> e.purchase_no then 'purchase is ' || r.purchase_no || ', should be ' || e.purchase_no end,
+           case when r.program_no <> e.program_no
+                then 'program is ' || r.program_no || ', should be ' || e.program_no end,
+           case when r.purchase_no <> e.purchase_no
+                then 'purchase is ' || r.purchase_no || ', should be ' || e.purchase_no end,
            case when r.points <> e.points then 'points are ' || r.points || ', should be ' || e.points end,
-           case when r.reference <> e.reference then 'reference is ' || r.reference || ', should be ' || e.reference end,
+           case when r.reference <> e.reference
+                then 'reference is ' || r.reference || ', should be ' || e.reference end,
            case when r.event_at <> e.event_at then 'event time is ' || r.event_at || ', should be ' || e.event_at end,
-           case when r.reversed <> coalesce(g.points, 0) then 'reversed is ' || r.reversed || ', should be ' || coalesce(g.points, 0) end,
+           case when r.reversed <> coalesce(g.points, 0)
+                then 'reversed is ' || r.reversed || ', should be ' || coalesce(g.points, 0) end,
            case when r.no <> r.place then 'number is ' || r.no || ', should be ' || r.place end,
            case when r.result::jsonb ->> 'id' <> r.id::text or (r.result::jsonb ->> 'points')::numeric <> r.points
-                     or (r.result::jsonb ->> 'event_no')::bigint <> r.event_seq then 'the answer kept says something else' end
+                     or (r.result::jsonb ->> 'event_no')::bigint <> r.event_seq
+                then 'the answer kept says something else' end
            ) as problem
     from (select *, row_number() over (order by event_seq) as place from redemptions where org_id = %(org)s) r
     full join said e on e.id = r.id
@@ -402,13 +427,15 @@ select 'redemption ' || id, problem from compared where problem <> '' order by i
 with compared as (
     select p.no, p.number, concat_ws('; ',
            case when e.seq is null then 'its event ' || p.event_seq || ' does not exist' end,
-           case when e.purchase_no <> p.no or e.name <> 'TransactionAdd' then 'its event ' || p.event_seq || ' is about another' end,
+           case when e.purchase_no <> p.no or e.name <> 'TransactionAdd'
+                then 'its event ' || p.event_seq || ' is about another' end,
            case when nullif(e.body, '')::jsonb ->> 'purchase_id' <> p.id::text
                 then 'id is ' || p.id || ', should be ' || (nullif(e.body, '')::jsonb ->> 'purchase_id') end,
            case when e.reference <> p.number then 'number should be ' || e.reference end,
            case when e.member_no <> p.member_no then 'member is ' || p.member_no || ', should be ' || e.member_no end,
            case when e.event_at <> p.event_at then 'event time is ' || p.event_at || ', should be ' || e.event_at end,
-           case when e.recorded_at <> p.recorded_at then 'recorded at ' || p.recorded_at || ', should be ' || e.recorded_at end,
+           case when e.recorded_at <> p.recorded_at
+                then 'recorded at ' || p.recorded_at || ', should be ' || e.recorded_at end,
            case when e.source <> p.source then 'source is ' || p.source || ', should be ' || e.source end,
            case when e.store_no <> p.store_no then 'store is ' || p.store_no || ', should be ' || e.store_no end,
            case when e.till_no <> p.till_no then 'till is ' || p.till_no || ', should be ' || e.till_no end,
@@ -418,13 +445,16 @@ with compared as (
            case when p.spent_points <> coalesce(r.points, 0)
                 then 'points spent are ' || p.spent_points || ', should be ' || coalesce(r.points, 0) end,
            case when (nullif(re.body, '')::jsonb ->> 'money')::numeric <> s.money
-                then 'its shares add up to ' || s.money || ', should be ' || (nullif(re.body, '')::jsonb ->> 'money') end,
-           case when p.redemption_id is not null and r.purchase_no is distinct from p.no then 'its redemption is not of this bill' end,
+                then 'its shares add up to ' || s.money
+                    || ', should be ' || (nullif(re.body, '')::jsonb ->> 'money') end,
+           case when p.redemption_id is not null and r.purchase_no is distinct from p.no
+                then 'its redemption is not of this bill' end,
            case when p.redemption_id is null and s.money <> 0 then 'it has shares, but no points were spent' end,
            case when x.result ->> 'id' <> p.id::text or x.result ->> 'number' <> p.number
                      or (x.result ->> 'purchase_no')::bigint <> p.no or (x.result ->> 'event_no')::bigint <> p.event_seq
                      or (x.result ->> 'amount')::numeric <> p.amount or (x.result ->> 'paid')::numeric <> p.paid
-                     or x.result ->> 'currency' <> p.currency or (x.result ->> 'spent_points')::numeric <> p.spent_points
+                     or x.result ->> 'currency' <> p.currency
+                     or (x.result ->> 'spent_points')::numeric <> p.spent_points
                 then 'the answer kept says something else' end) as problem
     from purchases p
     left join events e on e.org_id = %(org)s and e.seq = p.event_seq
@@ -437,7 +467,8 @@ with compared as (
     cross join lateral (select p.result::jsonb as result offset 0) x  -- read once
     where p.org_id = %(org)s
 )
-(select 'purchase ' || no || ' (' || number || ')', problem from compared where problem <> '' order by no limit %(limit)s)
+(select 'purchase ' || no || ' (' || number || ')', problem
+ from compared where problem <> '' order by no limit %(limit)s)
 union all
 (select 'purchase ' || e.purchase_no, 'missing, and event ' || e.seq || ' booked it'
  from events e left join purchases p on p.org_id = %(org)s and p.no = e.purchase_no and p.event_seq = e.seq
@@ -455,12 +486,14 @@ with compared as (
            case when e.reference <> r.number then 'number should be ' || e.reference end,
            case when e.member_no <> r.member_no then 'member is ' || r.member_no || ', should be ' || e.member_no end,
            case when e.event_at <> r.event_at then 'event time is ' || r.event_at || ', should be ' || e.event_at end,
-           case when e.recorded_at <> r.recorded_at then 'recorded at ' || r.recorded_at || ', should be ' || e.recorded_at end,
+           case when e.recorded_at <> r.recorded_at
+                then 'recorded at ' || r.recorded_at || ', should be ' || e.recorded_at end,
            case when p.no is null then 'its purchase ' || r.purchase_no || ' does not exist' end,
            case when p.amount <> r.amount then 'amount is ' || r.amount || ', should be ' || p.amount end,
            case when count(*) over (partition by r.purchase_no) > 1 then 'its purchase is returned more than once' end,
            case when r.result::jsonb ->> 'id' <> r.id::text or (r.result::jsonb ->> 'event_no')::bigint <> r.event_seq
-                     or (r.result::jsonb ->> 'amount')::numeric <> r.amount then 'the answer kept says something else' end
+                     or (r.result::jsonb ->> 'amount')::numeric <> r.amount
+                then 'the answer kept says something else' end
            ) as problem
     from purchase_returns r
     left join events e on e.org_id = %(org)s and e.seq = r.event_seq
@@ -476,7 +509,8 @@ union all
 -- accounts --
 -- every account a row names exists, with figures; those of members are the ones that events opened
 with opened as (
-    select e.seq, e.member_no, e.recorded_at, (o ->> 'account_no')::bigint as no, (o ->> 'program_no')::bigint as program_no,
+    select e.seq, e.member_no, e.recorded_at, (o ->> 'account_no')::bigint as no,
+           (o ->> 'program_no')::bigint as program_no,
            o ->> 'category' as category
     from events e cross join lateral jsonb_array_elements(nullif(e.body, '')::jsonb -> 'opening') o
     where e.org_id = %(org)s and e.name in ('CustomerRegistration', 'PointsLedgerBulkJob') and e.body <> ''
@@ -485,12 +519,15 @@ with opened as (
            case when a.no is null then 'missing, or tracks no lots, and event ' || o.seq || ' opened it' end,
            case when o.no is null then 'tracks lots, but no event opened it' end,
            case when a.member_no <> o.member_no then 'member is ' || a.member_no || ', should be ' || o.member_no end,
-           case when a.program_no <> o.program_no then 'program is ' || a.program_no || ', should be ' || o.program_no end,
+           case when a.program_no <> o.program_no
+                then 'program is ' || a.program_no || ', should be ' || o.program_no end,
            case when a.category <> o.category then 'category is ' || a.category || ', should be ' || o.category end,
-           case when a.opened_at <> o.recorded_at then 'opened at ' || a.opened_at || ', should be ' || o.recorded_at end,
+           case when a.opened_at <> o.recorded_at
+                then 'opened at ' || a.opened_at || ', should be ' || o.recorded_at end,
            case when a.no is not null and p.no is null then 'its program ' || a.program_no || ' does not exist' end,
            case when a.asset <> p.asset then 'asset is ' || a.asset || ', should be ' || p.asset end,
-           case when a.ledger_no <> p.ledger_no then 'ledger is ' || a.ledger_no || ', should be ' || p.ledger_no end) as problem
+           case when a.ledger_no <> p.ledger_no
+                then 'ledger is ' || a.ledger_no || ', should be ' || p.ledger_no end) as problem
     from (select * from accounts where org_id = %(org)s and tracks_lots) a
     full join opened o on o.no = a.no
     left join programs p on p.org_id = %(org)s and p.no = a.program_no
@@ -527,9 +564,10 @@ union all
  left join members m on m.org_id = %(org)s and m.no = named.no
  where m.no is null group by named.no order by named.no limit %(limit)s)
 union all
-(select 'member ' || coalesce(m.no, e.member_no), case when m.no is null then 'event ' || e.seq || ' registered it, but it is not enrolled'
-        when e.seq is null then 'enrolled, but no event registered it'
-        else 'registered at ' || m.registered_at || ', should be ' || e.event_at end
+(select 'member ' || coalesce(m.no, e.member_no),
+        case when m.no is null then 'event ' || e.seq || ' registered it, but it is not enrolled'
+             when e.seq is null then 'enrolled, but no event registered it'
+             else 'registered at ' || m.registered_at || ', should be ' || e.event_at end
  from (select * from members where org_id = %(org)s and enrolled) m
  full join (select * from events where org_id = %(org)s and name = 'CustomerRegistration') e on e.member_no = m.no
  where m.no is null or e.seq is null
@@ -540,14 +578,18 @@ union all
 -- each program's versions are contiguous and the last one is in force; what events and tills name exists
 (select 'program ' || p.no, concat_ws('; ',
             case when v.count is distinct from v.last then 'versions are missing' end,
-            case when p.version is distinct from v.last then 'version is ' || p.version || ', should be ' || coalesce(v.last, 0) end,
+            case when p.version is distinct from v.last
+                 then 'version is ' || p.version || ', should be ' || coalesce(v.last, 0) end,
             case when p.policies <> c.policies then 'its policies are not those of its last version' end,
-            case when r.roles is distinct from 6 then 'it has ' || coalesce(r.roles, 0) || ' internal accounts, should be 6' end)
+            case when r.roles is distinct from 6
+                 then 'it has ' || coalesce(r.roles, 0) || ' internal accounts, should be 6' end)
  from programs p
- left join (select program_no, count(*) as count, max(version) as last from program_versions where org_id = %(org)s group by 1) v
+ left join (select program_no, count(*) as count, max(version) as last
+            from program_versions where org_id = %(org)s group by 1) v
       on v.program_no = p.no
  left join program_versions c on c.org_id = %(org)s and c.program_no = p.no and c.version = p.version
- left join (select program_no, count(distinct role) as roles from accounts where org_id = %(org)s and role <> '' group by 1) r
+ left join (select program_no, count(distinct role) as roles
+            from accounts where org_id = %(org)s and role <> '' group by 1) r
       on r.program_no = p.no
  where p.org_id = %(org)s and (v.count is distinct from v.last or p.version is distinct from v.last
                                or p.policies is distinct from c.policies or r.roles is distinct from 6)
@@ -590,13 +632,15 @@ with numbered as (
     union all select 'purchase', count(*), coalesce(max(no), 0) from purchases where org_id = %(org)s
     union all select 'return', count(*), coalesce(max(no), 0) from purchase_returns where org_id = %(org)s
     union all select 'redemption', count(*), coalesce(max(no), 0) from redemptions where org_id = %(org)s
-    union all select 'member', null, coalesce(max(no), 0) from members where org_id = %(org)s  -- a raw identity may be removed
+    union all select 'member', null, coalesce(max(no), 0)  -- a raw identity may be removed
+    from members where org_id = %(org)s
     union all select 'configuration', count(*), coalesce(max(no), 0)
     from (select no from programs where org_id = %(org)s union all select no from stores where org_id = %(org)s
           union all select no from tills where org_id = %(org)s) c
 ), counters as (
     select c.kind, c.last from heads h
-    cross join lateral (values ('ledger', h.ledger_no), ('account', h.account_no), ('lot', h.lot_no), ('member', h.member_no),
+    cross join lateral (values ('ledger', h.ledger_no), ('account', h.account_no), ('lot', h.lot_no),
+                               ('member', h.member_no),
                                ('purchase', h.purchase_no), ('return', h.return_no), ('redemption', h.redemption_no),
                                ('configuration', h.config_no)) as c (kind, last)
     where h.org_id = %(org)s
@@ -616,7 +660,8 @@ select actor, key, answer from outcomes where org_id = %(org)s
 -- requests --
 -- the postings that wait, with what their transfers say
 select s.seq, s.request, t.asset, t.amount, t.reference, t.effective_at, t.recorded_at, t.detail,
-       case when f.indicator <> '' then f.indicator else f.id::text end, case when d.indicator <> '' then d.indicator else d.id::text end
+       case when f.indicator <> '' then f.indicator else f.id::text end,
+       case when d.indicator <> '' then d.indicator else d.id::text end
 from scheduled s
 join transfers t on t.org_id = %(org)s and t.seq = s.seq
 join accounts f on f.org_id = %(org)s and f.no = t.source
