@@ -55,7 +55,10 @@ def audit(
     """Look at every organisation, or at one by its code or id."""
     report = Report()
     with connect(dsn, name="guerdon-verify") as connection:
-        found = connection.execute(_SQL["organisations"], {"organisation": organisation}).fetchall()
+        try:
+            found = connection.execute(_SQL["organisations"], {"organisation": organisation}).fetchall()
+        except errors.UndefinedTable:
+            raise VerifyRefused("the database has no schema yet: run guerdon migrate") from None
         connection.rollback()
         if organisation and not found:
             raise VerifyRefused(f"there is no organisation {organisation}")

@@ -22,6 +22,7 @@ from alembic.script import Script
 from alembic.script.revision import RevisionMap
 from psycopg import sql
 from sqlalchemy import Connection, NullPool, create_engine
+from sqlalchemy.exc import ProgrammingError
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +48,16 @@ def migrate(owner_dsn: str) -> tuple[str, ...]:
         guard.execute("select pg_advisory_lock(%s)", (ONE_AT_A_TIME,))
         _ensure_app_role(guard)
         _check_history(guard)
-        with engine.connect() as connection:
-            _run(connection, ran)
+        try:
+            with engine.connect() as connection:
+                _run(connection, ran)
+        except ProgrammingError as problem:
+            if not isinstance(problem.orig, psycopg.errors.InsufficientPrivilege):
+                raise
+            raise MigrationRefused(
+                f"the database's schema is not this release's ({head()}), and {guard.info.user} may not change it: run "
+                "guerdon migrate with GUERDON_DATABASE_OWNER_URL, the address of the role that owns the database"
+            ) from problem
     return tuple(ran)
 
 

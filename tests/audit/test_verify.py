@@ -120,3 +120,8 @@ def test_the_command_ends_with_1_when_anything_does_not_hold(copied_books: Datab
     assert {finding["row"] for finding in answer["findings"]} == {"figures of account 1", "asset POINTS", "all assets"}
     refused = guerdon_verify(copied_books, tmp_path, "--org", "nobody")
     assert (refused.returncode, "there is no organisation nobody" in refused.stderr) == (1, True)
+
+
+def test_a_database_without_a_schema_is_refused_with_a_sentence(bare_database: Database) -> None:
+    with pytest.raises(VerifyRefused, match="run guerdon migrate"):
+        verify(bare_database.app_dsn)

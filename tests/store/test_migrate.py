@@ -86,3 +86,8 @@ def test_a_failing_migration_leaves_nothing_behind(
         assert connection.execute("select to_regclass('half'), count(*) from good").fetchone() == (None, 1)
     bad.write_text("create table better (a int);")
     assert migrate.migrate(bare_database.owner_dsn) == ("0002_bad.sql",)
+
+
+def test_a_role_that_may_not_change_the_schema_is_told_who_may(bare_database: Database) -> None:
+    with pytest.raises(migrate.MigrationRefused, match="guerdon_app may not change it: run guerdon migrate with"):
+        migrate.migrate(bare_database.app_dsn)
