@@ -135,7 +135,9 @@ def _tell_end(report: Report, publish: str, tell: Tell) -> None:
     if report.findings:
         tell(f"The books do not hold: {len(report.findings)} findings.")
         return
-    tell(f"The books hold: {sum(book.rows for book in report.books):,} rows in {len(report.books)} organisations.")
+    count = len(report.books)
+    organisations = "1 organisation" if count == 1 else f"{count} organisations"
+    tell(f"The books hold: {sum(book.rows for book in report.books):,} rows in {organisations}.")
     if publish:
         tell(f"Heads were added to {publish}; keep it where nobody who can change the database can change it.")
 
