@@ -39,6 +39,9 @@ def clone() -> list[Row]:
             os.killpg(made.pid, signal.SIGTERM)
             made.wait(60)
     finally:
+        for link in (home / "data").glob("*"):
+            if link.is_symlink():  # where the database's user could not enter a directory of ours
+                shutil.rmtree(link.resolve(), ignore_errors=True)
         shutil.rmtree(home, ignore_errors=True)
     return [
         Row(
