@@ -172,7 +172,10 @@ class Batches:
             raise
         self._answer(org_id, part, answers, left, changed=changed)
         if len(left) > 1:
-            await self._look_ahead(left, state)
+            try:
+                await self._look_ahead(left, state)
+            except Exception:
+                log.exception("looking ahead failed; the commit stands, and what is left takes more batches")
         return left
 
     async def _renew_plans(self, conn: Any) -> None:

@@ -83,8 +83,7 @@ class Writer:
         await asyncio.gather(*self._workers)
 
     def listen(self, callback: Callable[[int], None]) -> None:
-        """Call back with the organisation after each commit that changed something. Must not raise or
-        block."""
+        """Call back with the organisation after each commit that changed something. Must not block."""
         self._listeners.append(callback)
 
     async def submit(self, org_id: int, command: Command, lane: Lane = "interactive") -> Outcome:
@@ -170,4 +169,7 @@ class Writer:
 
     def _announce(self, org_id: int) -> None:
         for callback in self._listeners:
-            callback(org_id)
+            try:
+                callback(org_id)
+            except Exception:
+                log.exception("a listener failed; the commit it was told about stands")

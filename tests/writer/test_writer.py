@@ -109,6 +109,21 @@ async def test_a_batch_of_refusals_saves_nothing_and_tells_nobody() -> None:
     assert database.batches == [(ORG, ["a"])]
 
 
+async def test_a_listener_that_fails_does_no_harm() -> None:
+    database = FakeDatabase()
+    heard: list[int] = []
+
+    def fail(org_id: int) -> None:
+        raise RuntimeError
+
+    async with writing(database) as writer:
+        writer.listen(fail)
+        writer.listen(heard.append)
+        assert results(await submit_all(writer, ["a", "b"])) == ["a", "b"]
+    assert heard == [ORG]
+    assert database.rows[ORG] == ["a", "b"]
+
+
 # -- rows that were not loaded -------------------------------------------------------------------------------
 
 
