@@ -155,7 +155,7 @@ class Batches:
         committed."""
         keys = [key for waiting in part for key in waiting.keys]
         now = max(waiting.command.at for waiting in part)
-        deciding = True
+        stage = "deciding"
         try:
             async with self._pool.connection() as conn:
                 await self._renew_plans(conn)
@@ -164,12 +164,15 @@ class Batches:
                     answers = await self._decide(conn, org_id, part, state)
                     left = part[len(answers) :]
                     changed = state.mark() > 0
-                    deciding = False
+                    stage = "saving"
                     await self._steps.save(conn, org_id, state)
+                    stage = "saved"
         except Exception as problem:
-            if not deciding and is_transient(problem):
+            if stage == "saving" and is_transient(problem):
                 raise CommitUnknown(state.transaction, answers, left) from problem
-            raise
+            if stage != "saved":
+                raise
+            log.warning("a connection could not be given back after its commit: %r", problem)
         self._answer(org_id, part, answers, left, changed=changed)
         if len(left) > 1:
             try:
