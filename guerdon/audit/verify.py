@@ -107,8 +107,9 @@ def _audit_one(
     rows = max(0, last - since)
     report.books.append(Book(organisation=code, id=id_, rows=rows, seq=seq, hash=last_hash.hex(), seconds=seconds))
     wrong = len(report.findings) - before
+    when = f"last recorded {last_recorded_at:%Y-%m-%d %H:%M:%S}" if seq else "nothing recorded yet"
     tell(
-        f"{code}: {rows:,} rows up to {seq:,}, last recorded {last_recorded_at:%Y-%m-%d %H:%M:%S}, in {seconds:.1f} s "
+        f"{code}: {rows:,} rows up to {seq:,}, {when}, in {seconds:.1f} s "
         f"({rows / max(seconds, 1e-9):,.0f} rows/s): {f'{wrong} findings' if wrong else 'all holds'}"
     )
 

@@ -117,6 +117,15 @@ def _lots(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
+def _lots_by_no(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("lots_by_no", nos=array([key[1] for key in keys]))
+
+    def take(state: State) -> None:
+        rows.take_lots(state, cursor.rows)
+
+    return take
+
+
 def _ledgers(lookup: Lookup, keys: _Keys) -> Take:
     cursor = lookup.run("ledgers", ids=_uuids(keys))
 
@@ -311,6 +320,7 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "account_no": _account_nos,
     "programs": _programs,
     "lots": _lots,
+    "lot": _lots_by_no,
     "ledger": _ledgers,
     "member": _members,
     "spend": _spenders,

@@ -81,6 +81,11 @@ async def test_a_member_is_found_by_every_name(stocked: Shop, selector: tuple[st
     assert state.lots == {2: r.OVERDUE}
 
 
+async def test_a_lot_comes_by_its_number_whatever_is_left_of_it(stocked: Shop) -> None:
+    state = await stocked.load([("lot", 3)])
+    assert list(state.lots) == [3]
+
+
 async def test_a_spender_comes_with_all_open_lots(stocked: Shop) -> None:
     state = await stocked.look(("spend", "number", "1"))
     assert state.find(("spend", "number", "1")) == state.find(("member", "number", "1")) == 1

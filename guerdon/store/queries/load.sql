@@ -129,6 +129,11 @@ from lots l
 -- include lot_columns
 where l.org_id = %(org)s::bigint and l.account = any(%(nos)s::bigint[]) and l.remaining > 0
 
+-- lots_by_no --
+-- lots that the core asks for by number, open or not
+-- include lot_columns
+where l.org_id = %(org)s::bigint and l.no = any(%(nos)s::bigint[])
+
 -- lots_of_events --
 -- every lot that some events moved, open or not
 -- include lot_columns
