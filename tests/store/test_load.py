@@ -82,7 +82,7 @@ async def test_a_member_is_found_by_every_name(stocked: Shop, selector: tuple[st
 
 
 async def test_a_lot_comes_by_its_number_whatever_is_left_of_it(stocked: Shop) -> None:
-    state = await stocked.load([("lot", 3)])
+    state = await stocked.look(("lot", 3))
     assert list(state.lots) == [3]
 
 
