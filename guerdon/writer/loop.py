@@ -36,7 +36,7 @@ from guerdon.writer.stats import Stats
 log = logging.getLogger(__name__)
 
 RETRY_AFTER_MAX_S = 30
-SHARED_WEIGHT = 100
+SHARED_WEIGHT = 60
 """A batch may always be so heavy, however many organisations there are."""
 LATELY_S = 1.0
 """Organisations that had a turn within this time, or the one before, share the weight of a batch."""

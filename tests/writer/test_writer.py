@@ -382,7 +382,7 @@ async def test_a_flood_gets_short_batches_while_others_are_about() -> None:
         beside = [writer.enqueue(1, register(f"b{i}")) for i in range(400)]
         await asyncio.gather(*beside)
     sizes = [len(codes) for org, codes in database.batches if org == 1]
-    assert sizes == [400] + [50] * 8
+    assert sizes == [400] + [45] * 8 + [40]
 
 
 async def test_a_command_that_comes_just_as_the_last_worker_leaves_is_served() -> None:
