@@ -121,5 +121,5 @@ class Booking:
             body=msgspec.json.encode(body).decode() if body else "",
             lot_moves=encode_moves(self.moves),
         )
-        self._state.put(self._state.events, event.seq, event)
+        self._state.append(self._state.events, event)
         return event

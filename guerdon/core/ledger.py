@@ -120,7 +120,7 @@ class Naming(msgspec.Struct, frozen=True, gc=False):
 
 def keep(state: State, transfer: Transfer) -> None:
     """Write the row, and let this batch find it by every id that names it."""
-    state.add(state.transfers, transfer.seq, transfer)
+    state.append(state.transfers, transfer)
     state.link(transfer.id, transfer.seq)
     if transfer.request_id is not None:
         state.link(transfer.request_id, transfer.seq)

@@ -104,6 +104,7 @@ class State:
         self._ordinal = 0
         self._actor = ""
         self._accepted: list[tuple[int, datetime, str]] = []
+        self._rows: list[Event | Transfer] = []
         self._appended = 0
 
     # -- reading
@@ -142,10 +143,11 @@ class State:
         self._journal.append((table, key, old))
         table[key] = value
 
-    def add(self, table: Table[K, V], key: K, value: V) -> None:
-        """Add a row whose key is known to be new: `put` without looking for what was there."""
-        self._journal.append((table, key, _MISSING))
-        table[key] = value
+    def append(self, table: Table[int, Any], row: Event | Transfer) -> None:
+        """Add an event or a transfer: a row that is new, never changes, and is written in sequence order."""
+        self._journal.append((table, row.seq, _MISSING))
+        table[row.seq] = row
+        self._rows.append(row)
 
     def next(self, counter: str) -> int:
         """The organisation's next number of a kind."""
@@ -198,6 +200,8 @@ class State:
                 self.config = old
             elif old is _MISSING:
                 del table[key]
+                if table is self.transfers or table is self.events:
+                    self._rows.pop()
             else:
                 table[key] = old
 
@@ -238,18 +242,13 @@ class State:
         return result
 
     def unappended(self) -> int:
-        """About how many rows `appended` would give, and never less."""
-        return len(self._journal) - self._appended
+        """How many events and transfers `appended` would answer."""
+        return len(self._rows) - self._appended
 
     def appended(self) -> list[Event | Transfer]:
-        """Events and transfers put since this was last asked, by sequence number; final, if asked between commands."""
-        journal, events, transfers = self._journal, self.events, self.transfers
-        made: list[Event | Transfer] = []
-        for index in range(self._appended, len(journal)):
-            table, key, _ = journal[index]
-            if table is transfers or table is events:
-                made.append(table[key])
-        self._appended = len(journal)
+        """Events and transfers made since this was last asked, by sequence number; final, if asked between commands."""
+        made = self._rows[self._appended :]
+        self._appended = len(self._rows)
         made.sort(key=_BY_SEQ)
         return made
 

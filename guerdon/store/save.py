@@ -30,7 +30,7 @@ from guerdon.store.load import COUNTERS
 from guerdon.store.statements import statements
 from guerdon.store.wire import Prepared, Wire, wire
 
-APPEND_MIN = 200
+APPEND_MIN = 50
 """Fewer rows than this wait: a statement costs more than it would overlap."""
 
 Changed = dict[Any, tuple[bool, Any]]

@@ -100,9 +100,9 @@ def fill(state: State, api_key: ApiKey) -> None:
     for lot in (r.SPENT, r.OVERDUE, r.OPEN, r.LASTING):
         put(state.lots, lot.no, lot)
     for event in r.EVENTS:
-        put(state.events, event.seq, event)
+        state.append(state.events, event)
     for transfer in r.TRANSFERS:
-        put(state.transfers, transfer.seq, transfer)
+        state.append(state.transfers, transfer)
     put(state.holds, 6, r.HOLD)
     put(state.scheduled, 8, r.SCHEDULED)
     put(state.redemptions, r.REDEMPTION.id, r.REDEMPTION)

@@ -61,7 +61,7 @@ def test_the_hash_of_a_row_never_changes() -> None:
 async def test_text_of_any_kind_comes_back_as_it_was(shop: Shop) -> None:
     state = await shop.load()
     state.begin(r.uuid(0), r.NOON)
-    state.put(state.events, 1, msgspec.structs.replace(r.EARNING, body=ODD, reason=ODD, lot_moves=""))
+    state.append(state.events, msgspec.structs.replace(r.EARNING, body=ODD, reason=ODD, lot_moves=""))
     state.put(state.outcomes, ("a", ODD), (b"", ODD, r.NOON))
     state.put(state.ledgers, 2, msgspec.structs.replace(r.LEDGER, name=ODD))
     state.accept()
@@ -198,7 +198,7 @@ async def test_rows_sent_while_deciding_are_the_same_as_rows_sent_at_the_end(sho
         state = await shop.load()
         for transfer in made:
             state.begin(r.uuid(0), r.NOON)
-            state.put(state.transfers, transfer.seq, transfer)
+            state.append(state.transfers, transfer)
             state.put(state.counters, "seq", transfer.seq)
             state.accept()
             await append(shop.connection, shop.org_id, state, at_least=3)
@@ -217,7 +217,7 @@ async def overdraw(shop: Shop) -> None:
     made = msgspec.structs.replace(
         r.EARNED, seq=9, id=r.uuid(99), source_version=9, destination_version=9, reference=None
     )
-    state.put(state.transfers, 9, made)
+    state.append(state.transfers, made)
     await append(shop.connection, shop.org_id, state, at_least=1)
     state.put(state.figures, 2, Figures(100, 101, 0, 0, 5, 0))
     state.accept()
@@ -242,7 +242,7 @@ async def test_what_the_database_refuses_is_told_as_it_is_and_nothing_is_saved(
 async def test_a_sequence_number_is_never_given_twice(stocked: Shop) -> None:
     state = await stocked.load()
     state.begin(r.uuid(0), r.NOON)
-    state.put(state.transfers, 2, r.EARNED)
+    state.append(state.transfers, r.EARNED)
     state.accept()
     with pytest.raises(psycopg.errors.UniqueViolation):
         await stocked.save(state)
