@@ -106,6 +106,8 @@ class Site:
         finally:
             connection.close()
         parsed = json.loads(text) if text.startswith((b"{", b"[", b'"')) else text.decode()
+        if isinstance(parsed, dict):
+            parsed.pop("request_id", None)  # every request has its own, the answer to it is the same
         return Answer(response.status, parsed, response.headers.get("Idempotency-Replayed") == "true")
 
     def ok(self, method: str, path: str, body: Any = None) -> Any:

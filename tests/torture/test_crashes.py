@@ -29,7 +29,7 @@ def seed() -> int:
 
 def _settle(site: Site, load: Load) -> None:
     """Hold every acknowledged answer against what the server says and stores now."""
-    assert load.faults == []
+    assert load.faults == [], "\n".join(load.faults[:5])
     assert len(load.answers) > 100, "hardly anything was done"
     for operation, first in load.answers.items():
         again = site.call("POST", operation.path, operation.body, key=operation.key)
@@ -127,4 +127,4 @@ def test_a_server_is_ready_again_within_seconds(tmp_path: Path, seed: int) -> No
                 site.start(site.ports[0])
         print(f"ready again after {sorted(round(s, 2) for s in site.ready_s)} s")
         assert max(site.ready_s) < READY_S_MAX, site.ready_s
-        assert load.faults == []
+        assert load.faults == [], "\n".join(load.faults[:5])

@@ -10,6 +10,7 @@ import pytest
 from guerdon.core import commands as c
 from guerdon.core.outcomes import Accepted
 from guerdon.core.programs import Policies, RedemptionRate, Rule
+from guerdon.store.wire import Wire
 from tests.conftest import Database
 from tests.writer.worlds import World, envelope, world
 
@@ -40,13 +41,13 @@ async def test_a_purchase_that_earns_and_spends_survives_a_fault_at_every_statem
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fault = FaultPoint(database.superuser_dsn)
-    execute = psycopg.AsyncConnection.execute
+    send = Wire.send
 
-    async def faulty(self: Any, *args: Any, **kwargs: Any) -> Any:
-        fault.before(self)
-        return await execute(self, *args, **kwargs)
+    def faulty(self: Wire, *given: Any) -> Any:
+        fault.before(self._connection)
+        return send(self, *given)
 
-    monkeypatch.setattr(psycopg.AsyncConnection, "execute", faulty)
+    monkeypatch.setattr(Wire, "send", faulty)
     async with world(database.app_dsn, database.superuser_dsn, members=1) as site:
         await _furnish(site)
         swept = 0

@@ -8,6 +8,12 @@ select set_config('guerdon.org', %(org)s::text, true)
 -- the lock that the transaction in doubt held until it ended
 select org_id from heads where org_id = %(org)s for no key update
 
+-- ended_with --
+-- whether the row that a batch ended with is there, as it was written
+select 1 from events where org_id = %(org)s::bigint and seq = %(seq)s::bigint and hash = decode(%(hash)s, 'hex')
+union all
+select 1 from transfers where org_id = %(org)s::bigint and seq = %(seq)s::bigint and hash = decode(%(hash)s, 'hex')
+
 -- status --
 -- committed, aborted, in progress, or null when it is too old to be known
 select pg_xact_status(%(transaction)s::text::xid8) as status
