@@ -91,7 +91,8 @@ async def save(connection: AsyncConnection[Any], org_id: int, state: State) -> N
         )
         # A database that crashes may give the number of a transaction that it lost to another one, so whoever asks
         # what became of this one (`commits.committed`) also says which row it ended with.
-        state.transaction = f"{state.transaction}/{state.counters.get('seq', 0)}/{state.last_hash.hex()}"
+        number = state.transaction.partition("/")[0]
+        state.transaction = f"{number}/{state.counters.get('seq', 0)}/{state.last_hash.hex()}"
         sending.send(_COMMIT)
         await sending.sync()
 

@@ -183,6 +183,19 @@ async def test_a_figure_that_the_database_refuses_costs_one_command(database: Da
         w.assert_whole()
 
 
+async def test_a_committed_number_is_not_enough_where_the_row_it_should_have_ended_with_is_missing(
+    database: Database,
+) -> None:
+    async with world(database.app_dsn, database.superuser_dsn) as w:
+        seq, hash_, number = w.rows(
+            "select h.seq, encode(h.last_hash, 'hex'), h.xmin::text from heads h where h.seq > 0"
+        )[0]
+        async with w.pool.connection() as asking:
+            assert await committed(asking, w.org_id, f"{number}/{seq}/{hash_}") is True
+            assert await committed(asking, w.org_id, f"{number}/{seq}/{'ab' * 32}") is False
+            assert await committed(asking, w.org_id, f"{number}/{seq + 1}/{hash_}") is False
+
+
 async def test_whether_a_transaction_was_committed_is_known_once_its_lock_is_free(database: Database) -> None:
     async with world(database.app_dsn, database.superuser_dsn) as w:
 
