@@ -41,9 +41,6 @@ class Member(Struct, frozen=True, kw_only=True):
     survivor_no: int = 0
     identifiers: tuple[tuple[str, str], ...] = ()
 
-    def is_active(self) -> bool:
-        return self.status == "active"
-
 
 def normalise(kind: str, value: str) -> str:
     """The form in which an identifier is unique: e-mail in lower case, mobile and card as digits, external id as it

@@ -227,18 +227,10 @@ def redeem(state: State, command: Redeem) -> Outcome:
         if id is not None:
             known = state.redemptions[id]
             return replay(known.fingerprint, known.result, content, Rejection.REFERENCE_TAKEN, "reference")
-    refused = amount_refusal(command.points)
-    if refused is not None:
-        return refused
-    member = members.resolve(state, command.member)
-    if isinstance(member, Rejected):
-        return member
-    place = locate(state, command.where)
-    if isinstance(place, Rejected):
-        return place
-    program = choose_program(state, command.program, place)
-    if isinstance(program, Rejected):
-        return program
+    parties = _parties(state, command)
+    if isinstance(parties, Rejected):
+        return parties
+    member, place, program = parties
     account_no = members.account_in(state, member, program)
     expire_overdue(state, account_no, place.judged_at)
     refused = minimum_refusal(program, command.points) or shortage(state, account_no, command.points)
@@ -260,6 +252,23 @@ def redeem(state: State, command: Redeem) -> Outcome:
     write_first(state, "rdm", command.id, command.meta)
     expire_overdue(state, account_no, state.now)
     return Accepted(booked)
+
+
+def _parties(state: State, command: Redeem | Award) -> tuple[Member, Place, Program] | Rejected:
+    """Whose points, where it happened, in which program; the first of these, or the points, that is wrong refuses."""
+    refused = amount_refusal(command.points)
+    if refused is not None:
+        return refused
+    member = members.resolve(state, command.member)
+    if isinstance(member, Rejected):
+        return member
+    place = locate(state, command.where)
+    if isinstance(place, Rejected):
+        return place
+    program = choose_program(state, command.program, place)
+    if isinstance(program, Rejected):
+        return program
+    return member, place, program
 
 
 def minimum_refusal(program: Program, points: int) -> Rejected | None:
@@ -397,18 +406,10 @@ def give_back(
 
 def award(state: State, command: Award) -> Outcome:
     """Goodwill: points from the pool to the member, with a reason and an actor."""
-    refused = amount_refusal(command.points)
-    if refused is not None:
-        return refused
-    member = members.resolve(state, command.member)
-    if isinstance(member, Rejected):
-        return member
-    place = locate(state, command.where)
-    if isinstance(place, Rejected):
-        return place
-    program = choose_program(state, command.program, place)
-    if isinstance(program, Rejected):
-        return program
+    parties = _parties(state, command)
+    if isinstance(parties, Rejected):
+        return parties
+    member, place, program = parties
     account_no = members.account_in(state, member, program)
     pool = internal(state, program, "pool")
     if out_of_range(state, pool, account_no, command.points):
