@@ -143,6 +143,7 @@ CHECKS = (
     Check("redemptions", "each redemption is what its event says, less what was given back"),
     Check("purchases", "each bill adds up and is what its event says"),
     Check("returns", "each return is what its event says"),
+    Check("imported", "each row of an import is what its event says"),
     Check("accounts", "each account that is named exists, opened as an event says"),
     Check("members", "each member that is named exists"),
     Check("configuration", "each program has all its versions and accounts"),

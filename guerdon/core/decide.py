@@ -11,7 +11,9 @@ import msgspec
 
 from guerdon.core import (
     access,
+    expiry,
     holds,
+    imports,
     ledger,
     members,
     metadata,
@@ -22,6 +24,7 @@ from guerdon.core import (
     refunds,
     returns,
     setup,
+    unlocks,
 )
 from guerdon.core import commands as c
 from guerdon.core.assets import AMOUNT_MAX
@@ -125,4 +128,7 @@ DECISIONS: dict[type[c.Command], Callable[[State, Any], Outcome]] = {
     c.ReverseRedemption: points.reverse,
     c.Award: points.award,
     c.ExpireLots: points.expire,
+    c.UnlockPoints: unlocks.unlock,
+    c.ChangeExpiry: expiry.change,
+    c.ImportPoints: imports.take,
 }

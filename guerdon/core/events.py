@@ -21,6 +21,10 @@ class Name(StrEnum):
     POINTS_REDEMPTION = "PointsRedemption"
     POINTS_REDEMPTION_REVERSAL = "PointsRedemptionReversal"
     POINTS_EXPIRY = "PointsExpiry"
+    PROMISED_POINTS_CONVERSION = "PromisedPointsConversion"
+    TRIGGER_POINTS_CONVERSION = "TriggerPointsConversion"
+    POINTS_EXPIRY_CHANGE = "PointsExpiryChange"
+    POINTS_IMPORT = "PointsImport"
     GOODWILL_AWARD = "GoodwillAward"
     LEDGER_TRANSACTION = "LedgerTransaction"
 

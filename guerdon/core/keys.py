@@ -15,6 +15,7 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("purchase", by, value)                                        the purchase with its event's transfers, its
                                                                    returns, redemption, and the member
     ("return", number)  ("redemption", id)  ("redemption_reference", text)
+    ("imported", kind, reference)                                  a row of an import that was taken
     ("metadata", kind, id)  ("key", id)
 """
 
@@ -139,7 +140,24 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
     ),
     c.ReverseRedemption: lambda x: [("redemption", x.redemption), ("programs",)],
     c.Award: lambda x: [("member", *x.member), ("programs",)],
-    c.ExpireLots: lambda x: [("programs",), *(("account_no", no) for no in x.accounts)],
+    c.ExpireLots: lambda x: [
+        ("programs",),
+        *(("member", "number", str(no)) for no in x.members),
+        *(("account_no", no) for no in (() if x.members else x.accounts)),
+    ],
+    c.UnlockPoints: lambda x: (
+        [("spend", *x.member), ("programs",)] + ([("purchase", *x.purchase)] if x.purchase else [])
+    ),
+    c.ChangeExpiry: lambda x: (
+        [("spend", *x.member), ("programs",)]
+        + ([("purchase", *x.purchase)] if x.purchase else [])
+        + ([("imported", "expiry_change", x.reference)] if x.reference else [])
+    ),
+    c.ImportPoints: lambda x: [
+        ("member" if x.kind in ("balance", "points") else "spend", *x.member),
+        ("programs",),
+        ("imported", x.kind, x.reference),
+    ],
 }
 
 _WEIGHTS: dict[type[c.Command], int] = {
@@ -148,4 +166,7 @@ _WEIGHTS: dict[type[c.Command], int] = {
     c.RegisterMember: 12,
     c.Redeem: 5,
     c.ReverseRedemption: 5,
+    c.UnlockPoints: 8,
+    c.ChangeExpiry: 8,
+    c.ImportPoints: 5,
 }

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from guerdon.core.state import State
 
 MoveKind = Literal[
-    "open", "take", "refill", "repay", "return", "return_redeemed", "return_expired", "expire", "hold", "unhold"
-]
+    "open", "take", "refill", "repay", "return", "return_redeemed", "return_expired", "expire", "hold", "unhold",
+    "convert", "redate",
+]  # fmt: skip
 
 EFFECTS: dict[str, tuple[int, int, int, int, int]] = {
     # what a move of 1 does to: remaining, redeemed, returned, expired, held
@@ -32,11 +33,20 @@ EFFECTS: dict[str, tuple[int, int, int, int, int]] = {
     "expire": (-1, 0, 0, 1, 0),
     "hold": (0, 0, 0, 0, 1),  # pinned, still there
     "unhold": (0, 0, 0, 0, -1),
+    "convert": (0, 0, 0, 0, 0),  # the lot lies in another account from now on
+    "redate": (0, 0, 0, 0, 0),  # it ends at another time
 }
+
+PLACING = ("open", "convert", "redate")
+"""The moves that say where a lot lies and when it ends; the last one holds."""
 
 
 class Lot(Struct, frozen=True, kw_only=True, gc=False):
-    """`amount = remaining + redeemed + returned + expired`; `held` is the pinned part of `remaining`."""
+    """`amount = remaining + redeemed + returned + expired`; `held` is the pinned part of `remaining`.
+
+    A lot of promised points becomes regular at `releases_at`, if that is known; `promise` is JSON text with the rest
+    of its terms (`promises.Promise`), "" for points that never were promised.
+    """
 
     no: int
     account: int
@@ -53,6 +63,8 @@ class Lot(Struct, frozen=True, kw_only=True, gc=False):
     version: int = 0
     line: int | None = None
     purchase_no: int = 0
+    releases_at: datetime | None = None
+    promise: str = ""
 
     @property
     def free(self) -> int:
@@ -60,7 +72,7 @@ class Lot(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class LotMove(Struct, frozen=True, array_like=True, gc=False):
-    """One effect on one lot; encoded as a JSON array. The fields after `amount` are set for `open` only."""
+    """One effect on one lot; encoded as a JSON array. The fields after `amount` are set for `PLACING` moves only."""
 
     lot: int
     kind: MoveKind
@@ -72,6 +84,8 @@ class LotMove(Struct, frozen=True, array_like=True, gc=False):
     version: int = 0
     line: int | None = None
     purchase_no: int = 0
+    releases_at: datetime | None = None
+    promise: str = ""
 
 
 def encode_moves(moves: list[LotMove]) -> str:
@@ -110,10 +124,40 @@ def change(state: State, moves: list[LotMove], lot: Lot, kind: MoveKind, amount:
         version=lot.version,
         line=lot.line,
         purchase_no=lot.purchase_no,
+        releases_at=lot.releases_at,
+        promise=lot.promise,
     )
     state.put(state.lots, lot.no, changed)
     moves.append(LotMove(lot.no, kind, amount))
     return changed
+
+
+def place(state: State, moves: list[LotMove], lot: Lot, kind: Literal["convert", "redate"], changed: Lot) -> Lot:
+    """Put a lot into another account, or change when it ends or is released; nothing of what it holds changes."""
+    state.put(state.lots, lot.no, changed)
+    if changed.account != lot.account:
+        left = tuple(no for no in state.account_lots.get(lot.account, ()) if no != lot.no)
+        state.put(state.account_lots, lot.account, left)
+        state.put(state.account_lots, changed.account, (*state.account_lots.get(changed.account, ()), lot.no))
+    moves.append(_placing(kind, changed, changed.remaining))
+    return changed
+
+
+def _placing(kind: MoveKind, lot: Lot, amount: int) -> LotMove:
+    return LotMove(
+        lot.no,
+        kind,
+        amount,
+        lot.account,
+        lot.earned_at,
+        lot.expires_at,
+        lot.rule,
+        lot.version,
+        lot.line,
+        lot.purchase_no,
+        lot.releases_at,
+        lot.promise,
+    )
 
 
 def open_lot(
@@ -129,6 +173,8 @@ def open_lot(
     version: int = 0,
     line: int | None = None,
     purchase_no: int = 0,
+    releases_at: datetime | None = None,
+    promise: str = "",
 ) -> Lot:
     """A new lot with all of its amount remaining."""
     lot = Lot(
@@ -143,10 +189,12 @@ def open_lot(
         version=version,
         line=line,
         purchase_no=purchase_no,
+        releases_at=releases_at,
+        promise=promise,
     )
     state.put(state.lots, lot.no, lot)
     state.put(state.account_lots, account_no, (*state.account_lots.get(account_no, ()), lot.no))
-    moves.append(LotMove(lot.no, "open", amount, account_no, earned_at, expires_at, rule, version, line, purchase_no))
+    moves.append(_placing("open", lot, amount))
     return lot
 
 
@@ -212,7 +260,7 @@ def repay(state: State, moves: list[LotMove], opened: list[int], owed: int) -> N
 
 def overdue(state: State, account_no: int, as_of: datetime) -> list[Lot]:
     """The lots whose unpinned rest has ended by a moment, soonest first. Overdue lots are always loaded with their
-    account.
+    account, as are those that wait to be released.
     """
     lots = [
         lot

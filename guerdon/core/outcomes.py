@@ -41,6 +41,7 @@ class Rejection(StrEnum):
     MEMBER_NOT_FOUND = "member_not_found"
     PURCHASE_NOT_FOUND = "purchase_not_found"
     REDEMPTION_NOT_FOUND = "redemption_not_found"
+    LOT_NOT_FOUND = "lot_not_found"
     KEY_NOT_FOUND = "key_not_found"
     OBJECT_NOT_FOUND = "object_not_found"
     # the state those are in
@@ -56,9 +57,12 @@ class Rejection(StrEnum):
     NOT_REFUNDABLE = "not_refundable"
     ALREADY_RETURNED = "already_returned"
     ALREADY_REVERSED = "already_reversed"
+    ALREADY_UNLOCKED = "already_unlocked"
+    NOTHING_PROMISED = "nothing_promised"
     ASSET_IN_USE = "asset_in_use"
     # time
     EVENT_TIME_OUT_OF_RANGE = "event_time_out_of_range"
+    EXPIRY_IN_THE_PAST = "expiry_in_the_past"
     # figures
     ASSET_MISMATCH = "asset_mismatch"
     PRECISION_MISMATCH = "precision_mismatch"

@@ -56,9 +56,11 @@ def take_back(state: State, command: ReturnPurchase) -> Outcome:
     if purchase.redemption_id is not None:
         sums.restored = _restore_spent(state, booking, purchase)
     _return_money(state, booking, purchase)
-    for transfer in _awards(state, purchase):
-        program = state.config.programs[state.accounts[transfer.destination].program_no]
-        _return_earned(state, booking, program, transfer.destination, purchase, sums)
+    awarded = [transfer.destination for transfer in _awards(state, purchase)]
+    released = {accounts[state.accounts[no].program_no, "regular"] for no in awarded} - set(awarded)
+    for account_no in (*awarded, *sorted(released)):
+        program = state.config.programs[state.accounts[account_no].program_no]
+        _return_earned(state, booking, program, account_no, purchase, sums)
     outcome = _keep(state, command, purchase, place, no, content, sums, booking)
     for account_no in accounts.values():
         expire_overdue(state, account_no, state.now)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Transfer
     from guerdon.core.assets import Asset
     from guerdon.core.events import Event
+    from guerdon.core.imports import ImportedRow
     from guerdon.core.lots import Lot
     from guerdon.core.members import Member
     from guerdon.core.programs import Config, Program, Store, Till
@@ -88,6 +89,7 @@ class State:
         self.purchases: Table[int, Purchase] = Table("purchases")
         self.returns: Table[int, PurchaseReturn] = Table("returns")
         self.redemptions: Table[str, Redemption] = Table("redemptions")
+        self.imported: Table[tuple[str, str], ImportedRow] = Table("imported")
         self.programs: Table[int, Program] = Table("programs")
         self.stores: Table[int, Store] = Table("stores")
         self.tills: Table[int, Till] = Table("tills")

@@ -311,11 +311,14 @@ create table lots (
     version integer not null,
     line integer,
     purchase_no bigint not null,
+    releases_at timestamptz,
+    promise text not null default '',
     primary key (org_id, no),
     constraint lots_add_up check (amount = remaining + redeemed + returned + expired)
 ) with (fillfactor = 80);
 create index lots_open on lots (org_id, account, expires_at, no) where remaining > 0;
 create index lots_due on lots (org_id, expires_at) where remaining > 0 and expires_at is not null;
+create index lots_releasing on lots (org_id, releases_at) where remaining > 0 and releases_at is not null;
 
 -- facts ---------------------------------------------------------------------------------------------------------------
 
@@ -386,6 +389,17 @@ create table redemptions (
 create unique index redemptions_reference on redemptions (org_id, reference) where reference <> '';
 create index redemptions_of_member on redemptions (org_id, member_no, no);
 
+-- Rows of imports that were taken, by their natural reference.
+create table imported (
+    org_id bigint not null,
+    kind text not null,
+    reference text not null,
+    event_seq bigint not null,
+    fingerprint bytea not null,
+    result text not null,
+    primary key (org_id, kind, reference)
+);
+
 create table metadata (
     org_id bigint not null,
     kind text not null,
@@ -421,7 +435,7 @@ do $$
 declare
     name text;
 begin
-    foreach name in array array['transfers', 'events', 'purchases', 'purchase_returns', 'metadata', 'outcomes',
+    foreach name in array array['transfers', 'events', 'purchases', 'purchase_returns', 'imported', 'metadata', 'outcomes',
                                 'program_versions'] loop
         execute format('create trigger append_only before update or delete or truncate on %I
                         for each statement execute function refuse_change()', name);
@@ -444,7 +458,7 @@ begin
     foreach name in array array['heads', 'assets', 'programs', 'program_versions', 'stores', 'tills', 'sources',
                                 'members', 'member_identifiers', 'member_profiles', 'ledgers', 'accounts', 'figures',
                                 'transfers', 'events', 'holds', 'scheduled', 'lots', 'purchases', 'purchase_returns',
-                                'redemptions', 'metadata', 'outcomes'] loop
+                                'redemptions', 'imported', 'metadata', 'outcomes'] loop
         execute format('alter table %I enable row level security', name);
         execute format('alter table %I force row level security', name);
         execute format('create policy own_rows on %I
