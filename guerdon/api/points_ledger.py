@@ -454,7 +454,10 @@ class _Page:
             for opening in body.get("opening", ()):
                 account = shown_accounts.get(opening["account_no"])
                 if account is not None:
-                    lines.append(self._line("opening_balance", account, 0, 0))
+                    brought = self._brought(row, account.no)
+                    lines.append(self._line("opening_balance", account, brought, brought))
+        if row.name == Name.POINTS_LEDGER_BULK_JOB:
+            return lines
         for entry in self._entries_of(row):
             debited, credited = shown_accounts.get(entry.source), shown_accounts.get(entry.destination)
             if debited is not None and "debit" in self._view.types:
@@ -462,6 +465,10 @@ class _Page:
             if credited is not None and "credit" in self._view.types:
                 lines.append(self._line("credit", credited, entry.amount, entry.destination_balance))
         return lines
+
+    def _brought(self, row: EventRow, account_no: int) -> int:
+        """The balance that an account opens with: what was brought along from a ledger before this one."""
+        return sum(entry.amount for entry in self._entries_of(row) if entry.destination == account_no)
 
     def _entries_of(self, row: EventRow) -> list[EntryRow]:
         return [self._entries[seq] for seq in row.transfer_seqs if seq in self._entries]

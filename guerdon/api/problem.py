@@ -87,6 +87,7 @@ KINDS: dict[str, Kind] = {
     _R.MEMBER_NOT_FOUND: Kind(404, "No such member", "Register them with POST /v1/members."),
     _R.PURCHASE_NOT_FOUND: Kind(404, "No such purchase"),
     _R.REDEMPTION_NOT_FOUND: Kind(404, "No such redemption"),
+    _R.LOT_NOT_FOUND: Kind(404, "No such points", "See `expand=lots` of the points ledger for what is there."),
     _R.KEY_NOT_FOUND: Kind(404, "No such key"),
     _R.OBJECT_NOT_FOUND: Kind(404, "No such object"),
     _R.MEMBER_BLOCKED: Kind(409, "The member is blocked", "Set the member's status to active."),
@@ -101,10 +102,13 @@ KINDS: dict[str, Kind] = {
     _R.NOT_REFUNDABLE: Kind(409, "The transfer cannot be refunded"),
     _R.ALREADY_RETURNED: Kind(409, "The purchase has been taken back"),
     _R.ALREADY_REVERSED: Kind(409, "The redemption has been reversed in full"),
+    _R.ALREADY_UNLOCKED: Kind(409, "These points have been unlocked"),
+    _R.NOTHING_PROMISED: Kind(409, "Nothing is promised here"),
     _R.ASSET_IN_USE: Kind(409, "The asset is in use"),
     _R.EVENT_TIME_OUT_OF_RANGE: Kind(
         400, "The time is out of range", "Send a time between 1970 and now, or leave it out."
     ),
+    _R.EXPIRY_IN_THE_PAST: Kind(400, "Points cannot end in the past", "Send a later day."),
     _R.ASSET_MISMATCH: Kind(400, "The account holds another asset"),
     _R.PRECISION_MISMATCH: Kind(400, "The precision is not the asset's", "Send 10 to the power of its scale."),
     _R.SAME_ACCOUNT: Kind(400, "Source and destination are the same"),

@@ -10,6 +10,7 @@ from guerdon.api import (
     organisations,
     points_ledger,
     programs,
+    promises,
     purchases,
     redemptions,
 )
@@ -28,6 +29,7 @@ ROUTES: list[Route] = [
         points_ledger.routes,
         purchases.routes,
         redemptions.routes,
+        promises.routes,
         expiry.routes,
     )
     for route in routes.found

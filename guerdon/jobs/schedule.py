@@ -1,4 +1,5 @@
-"""What comes due by itself: lots that end, holds that are to be settled or let go, postings that wait for their time.
+"""What comes due by itself: lots that end, promises that are released, holds that are to be settled or let go,
+postings that wait for their time.
 
 Promises: nothing is done twice, however often or in however many processes this runs, since the core looks again under
 the lock; and nothing that anybody may spend depends on when it runs, since the core reckons with what has ended whether
@@ -176,9 +177,13 @@ class Jobs:
             yield f"run {target}", c.RunScheduled(**_envelope(now), target=target)
         for target in found.releases:
             yield f"release {target}", c.Release(**_envelope(now), target=target, due=True)
-        for accounts in _slices(found.accounts, self._settings.job_accounts_max):
+        for accounts in _slices(list(found.accounts), self._settings.job_accounts_max):
             name = f"expire {accounts}"
-            yield name, c.ExpireLots(**_envelope(now), accounts=tuple(accounts), ended_by=now - LATE_MAX)
+            members = tuple(dict.fromkeys(found.accounts[no] for no in accounts))
+            yield (
+                name,
+                c.ExpireLots(**_envelope(now), accounts=tuple(accounts), members=members, ended_by=now - LATE_MAX),
+            )
 
     async def _ask(self, org_id: int, command: c.Command) -> None:
         while True:

@@ -125,7 +125,10 @@ class MemberRow(Struct, frozen=True, kw_only=True):
 
 
 class BalanceRow(Struct, frozen=True, kw_only=True):
-    """An account of a member. `overdue` has ended but is not posted yet; `ending` ends before the time asked about."""
+    """An account of a member. `overdue` has ended but is not posted yet; `ending` ends before the time asked about;
+    `released` is what was promised and is regular by now without having been posted: above zero for the regular
+    account, below for the one it comes from. All of them count as if that had been posted.
+    """
 
     no: int
     id: str
@@ -136,13 +139,15 @@ class BalanceRow(Struct, frozen=True, kw_only=True):
     debit: int
     on_hold: int
     incoming: int
+    released: int
     overdue: int
     ending: int
     first_end: datetime | None
+    first_release: datetime | None
 
     @property
     def balance(self) -> int:
-        return self.credit - self.debit
+        return self.credit - self.debit + self.released
 
     @property
     def spendable(self) -> int:
