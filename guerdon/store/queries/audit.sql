@@ -228,7 +228,7 @@ select 'scheduled ' || seq, problem from compared where problem <> '' order by s
 with moves as materialized (
     select e.seq, m.place, (m.move ->> 0)::bigint as no, m.move ->> 1 as kind, (m.move ->> 2)::numeric as amount,
            case when m.move ->> 1 = 'open' then m.move end as opening,
-           case when m.move ->> 1 in ('open', 'convert', 'redate') then m.move end as placing
+           case when m.move ->> 1 in ('open', 'convert', 'redate') then m.move end as lying
     from events e
     cross join lateral jsonb_array_elements(nullif(e.lot_moves, '')::jsonb) with ordinality as m (move, place)
     where e.org_id = %(org)s and e.lot_moves <> ''
@@ -246,11 +246,11 @@ with moves as materialized (
     from moves m left join effects x on x.kind = m.kind
     group by m.no
 ), placed as (
-    select distinct on (no) no, placing from moves where placing is not null order by no, seq desc, place desc
+    select distinct on (no) no, lying from moves where lying is not null order by no, seq desc, place desc
 ), rebuilt as (
-    select s.*, (p.placing ->> 3)::bigint as account, (o.opening ->> 4)::timestamptz as earned_at,
-           (p.placing ->> 5)::timestamptz as expires_at, (p.placing ->> 10)::timestamptz as releases_at,
-           coalesce(p.placing ->> 11, '') as promise, o.opening ->> 6 as rule, (o.opening ->> 7)::int as version,
+    select s.*, (p.lying ->> 3)::bigint as account, (o.opening ->> 4)::timestamptz as earned_at,
+           (p.lying ->> 5)::timestamptz as expires_at, (p.lying ->> 10)::timestamptz as releases_at,
+           coalesce(p.lying ->> 11, '') as promise, o.opening ->> 6 as rule, (o.opening ->> 7)::int as version,
            (o.opening ->> 8)::int as line, (o.opening ->> 9)::bigint as purchase_no
     from sums s
     left join moves o on o.no = s.no and o.seq = s.event_seq and o.opening is not null
