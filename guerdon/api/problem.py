@@ -57,6 +57,7 @@ KINDS: dict[str, Kind] = {
     "not_found": Kind(404, "There is no such page", "See /openapi.json for what there is."),
     "method_not_allowed": Kind(405, "This cannot be done here", "See the `Allow` header."),
     "organisation_not_found": Kind(404, "No such organisation"),
+    "import_not_found": Kind(404, "No such import"),
     "event_not_found": Kind(404, "No such event"),
     # the server
     "busy": Kind(503, "Too much is waiting", "Try again after the seconds in `Retry-After`."),

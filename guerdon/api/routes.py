@@ -5,6 +5,7 @@ from __future__ import annotations
 from guerdon.api import (
     configuration,
     expiry,
+    imports,
     keys,
     members,
     organisations,
@@ -31,6 +32,7 @@ ROUTES: list[Route] = [
         redemptions.routes,
         promises.routes,
         expiry.routes,
+        imports.routes,
     )
     for route in routes.found
 ]

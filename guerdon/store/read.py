@@ -258,6 +258,31 @@ class LotRow(Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
 
 
+class ImportRow(Struct, frozen=True, kw_only=True):
+    """An import asked for over the API, with the sums of what became of its rows so far."""
+
+    id: str
+    kind: str
+    program: str
+    rows: int
+    created_at: datetime
+    finished_at: datetime | None
+    accepted: int
+    replayed: int
+    rejected: int
+
+
+class ImportResultRow(Struct, frozen=True, kw_only=True):
+    """What became of a row of an import; `detail` is JSON text, "" for none."""
+
+    row: int
+    status: str
+    code: str
+    field: str
+    detail: str
+    event_seq: int
+
+
 class LedgerFilter(Struct, frozen=True, kw_only=True):
     """Which events of a member. Empty and None mean no such filter.
 
@@ -363,6 +388,15 @@ class Reader:
         return await self._rows(org_id, "members", "balances", values, BalanceRow)
 
     # -- purchases and redemptions
+
+    async def import_(self, org_id: int, import_id: str) -> ImportRow | None:
+        return await self._one(org_id, "imports", "get_import", {"id": import_id}, ImportRow)
+
+    async def import_results(
+        self, org_id: int, import_id: str, status: str, after: int, limit: int
+    ) -> list[ImportResultRow]:
+        values = {"id": import_id, "status": status, "after": after, "limit": limit}
+        return await self._rows(org_id, "imports", "list_results", values, ImportResultRow)
 
     async def purchase(self, org_id: int, selector: tuple[str, str]) -> PurchaseRow | None:
         by, value = selector

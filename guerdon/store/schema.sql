@@ -1,4 +1,5 @@
--- The whole schema as it stands. A test proves that the migrations lead here.
+-- The whole schema as it stands, but for the tables of the job queue, which are procrastinate's own and stand in
+-- migrations/0002_jobs.sql. A test proves that the migrations lead here.
 -- Every table but the named exceptions (organisations, api_keys) belongs to an organisation, leads with org_id and is
 -- under forced row level security. No foreign keys and no row triggers: `guerdon verify` proves what they would have.
 
@@ -400,6 +401,35 @@ create table imported (
     primary key (org_id, kind, reference)
 );
 
+-- Imports asked for over the API: work to be done, not history. The rows they bring are in `imported`.
+create table imports (
+    org_id bigint not null,
+    id uuid not null,
+    kind text not null,
+    program text not null,
+    actor text not null,
+    key text,
+    fingerprint bytea not null,
+    content text not null,
+    rows integer not null,
+    created_at timestamptz not null,
+    finished_at timestamptz,
+    primary key (org_id, id),
+    unique (org_id, actor, key)
+);
+
+create table import_results (
+    org_id bigint not null,
+    import_id uuid not null,
+    row integer not null,
+    status text not null,
+    code text not null,
+    field text not null,
+    detail text not null,
+    event_seq bigint not null,
+    primary key (org_id, import_id, row)
+);
+
 create table metadata (
     org_id bigint not null,
     kind text not null,
@@ -443,7 +473,8 @@ begin
     end loop;
 
     foreach name in array array['heads', 'assets', 'programs', 'stores', 'tills', 'sources', 'members', 'ledgers',
-                                'accounts', 'figures', 'holds', 'scheduled', 'lots', 'redemptions'] loop
+                                'accounts', 'figures', 'holds', 'scheduled', 'lots', 'redemptions',
+                                'imports'] loop
         execute format('grant select, insert, update on %I to guerdon_app', name);
     end loop;
 
@@ -451,6 +482,7 @@ begin
         execute format('grant select, insert, update, delete on %I to guerdon_app', name);
     end loop;
     grant delete on members to guerdon_app;
+    grant select, insert on import_results to guerdon_app;
     grant select, insert on organisations to guerdon_app;
     grant select, insert, update on api_keys to guerdon_app;
     grant select on entries to guerdon_app;
@@ -458,7 +490,8 @@ begin
     foreach name in array array['heads', 'assets', 'programs', 'program_versions', 'stores', 'tills', 'sources',
                                 'members', 'member_identifiers', 'member_profiles', 'ledgers', 'accounts', 'figures',
                                 'transfers', 'events', 'holds', 'scheduled', 'lots', 'purchases', 'purchase_returns',
-                                'redemptions', 'imported', 'metadata', 'outcomes'] loop
+                                'redemptions', 'imported', 'imports', 'import_results', 'metadata',
+                                'outcomes'] loop
         execute format('alter table %I enable row level security', name);
         execute format('alter table %I force row level security', name);
         execute format('create policy own_rows on %I

@@ -50,7 +50,7 @@ class Desk:
 
     def value(self, statement: str) -> Any:
         with psycopg.connect(self.database.superuser_dsn) as connection:
-            row = connection.execute(statement).fetchone()  # type: ignore[arg-type]
+            row = connection.execute(statement.encode()).fetchone()
             return row[0] if row and len(row) == 1 else row
 
 
