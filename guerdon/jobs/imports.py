@@ -33,8 +33,21 @@ AT_ONCE = 200
 _rows = msgspec.json.Decoder(list[dict[str, str]])
 
 
-async def run(pool: Pool, writer: Writer, now: Callable[[], datetime], org_id: int, import_id: str) -> None:
-    """Do what is left of an import. One that is done, or not there, is left alone."""
+class Interrupted(Exception):
+    """The process is about to end; what is left of the import is to be done later."""
+
+
+async def run(
+    pool: Pool,
+    writer: Writer,
+    now: Callable[[], datetime],
+    stopping: Callable[[], bool],
+    org_id: int,
+    import_id: str,
+) -> None:
+    """Do what is left of an import; one that is done, or not there, is left alone. Raises `Interrupted` when it is
+    stopped before the end.
+    """
     reader = Reader(pool)
     async with pool.connection() as connection:
         found = await imports.content(connection, org_id, import_id)
@@ -48,6 +61,8 @@ async def run(pool: Pool, writer: Writer, now: Callable[[], datetime], org_id: i
     rows = _rows.decode(found.content)
     one = _One(reader, writer, now, org_id, found, programs)
     for first in range(found.done, len(rows), AT_ONCE):
+        if stopping():
+            raise Interrupted(import_id)
         some = [
             Row(number=first + i, cells=cells, reference=f"{import_id}#{first + i}")
             for i, cells in enumerate(rows[first : first + AT_ONCE], 1)

@@ -29,6 +29,8 @@ AT_ONCE = 2
 HEARTBEAT_S, STALLED_S = 5.0, 30.0
 """A worker that was not heard of for so long is dead, and what it had begun is begun again."""
 POLL_S = 5.0
+AGAIN = procrastinate.RetryStrategy(max_attempts=None, linear_wait=2)
+"""A job that ended before its work was done, whatever the reason, is begun again, later each time."""
 
 
 class Queue:
@@ -51,10 +53,11 @@ class Queue:
         self._stalled_s = stalled_s
         self._shutdown_s = shutdown_s
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = asyncio.Event()
 
-        @self._app.task(name="guerdon.import", queue="imports")
+        @self._app.task(name="guerdon.import", queue="imports", retry=AGAIN)
         async def run_import(*, org_id: int, import_id: str) -> None:
-            await imports.run(pool, writer, now, org_id, import_id)
+            await imports.run(pool, writer, now, self._stopping.is_set, org_id, import_id)
 
     async def start(self) -> None:
         await self._app.open_async()
@@ -74,7 +77,8 @@ class Queue:
         ]
 
     async def stop(self) -> None:
-        """What is under way gets its time; what is not done by then is begun again later, by us or by others."""
+        """What is under way ends with the rows in hand; the rest is begun again later, by us or by others."""
+        self._stopping.set()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

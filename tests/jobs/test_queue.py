@@ -84,11 +84,13 @@ async def test_an_import_is_done_by_one_of_two_processes_once(shop: Books, datab
 
 async def test_begun_twice_at_the_same_time_every_row_is_still_booked_once(shop: Books) -> None:
     id = await ask(shop, "members", members())
-    await asyncio.gather(*[imports.run(shop.pool, shop.writer, lambda: shop.now, shop.org_id, id) for _ in range(3)])
+    await asyncio.gather(
+        *[imports.run(shop.pool, shop.writer, lambda: shop.now, lambda: False, shop.org_id, id) for _ in range(3)]
+    )
     assert await shop.value("select count(*) from members") == ROWS
     assert (await finished(shop, id)).rejected == 0
     before = await shop.value("select seq from heads")
-    await imports.run(shop.pool, shop.writer, lambda: shop.now, shop.org_id, id)
+    await imports.run(shop.pool, shop.writer, lambda: shop.now, lambda: False, shop.org_id, id)
     assert await shop.value("select seq from heads") == before
 
 
@@ -115,7 +117,7 @@ async def test_what_a_process_had_begun_when_it_died_is_begun_again(shop: Books,
 
 async def test_stopped_in_the_middle_it_goes_on_later(shop: Books, database: Database) -> None:
     id = await ask(shop, "members", members(3_000))
-    first = queue(shop, database, shutdown_s=0.01)
+    first = queue(shop, database)
     await first.start()
     async with asyncio.timeout(30):
         while not await shop.value("select count(*) from import_results"):  # noqa: ASYNC110
