@@ -366,11 +366,13 @@ class ExpireLots(Command, frozen=True, kw_only=True):
     Changes when it is booked, never what can be spent.
 
     With `ended_by`, only what had come due by then: a job leaves what a late fact may still spend (`places.LATE_MAX`).
-    `members` are whose accounts these are, where the caller knows: then nothing has to be looked up twice.
+    `members` are whose accounts these are and `lots` how many lots that is about, where the caller knows: then nothing
+    has to be looked up twice, and a batch is no larger than it should be.
     """
 
     accounts: tuple[int, ...]
     members: tuple[int, ...] = ()
+    lots: int = 0
     ended_by: datetime | None = None
 
 

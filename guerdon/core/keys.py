@@ -45,7 +45,7 @@ def weight(command: c.Command) -> int:
     if isinstance(command, c.Preview):
         return sum(weight(each) for each in command.of)
     if isinstance(command, c.ExpireLots):
-        return 4 * max(1, len(command.accounts))
+        return 4 * max(1, len(command.accounts), command.lots)
     return _WEIGHTS.get(type(command), 2)
 
 

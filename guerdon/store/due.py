@@ -13,13 +13,13 @@ _SQL = statements("jobs")
 
 
 class Due(NamedTuple):
-    """Accounts with lots that ended or were released, with the numbers of whose they are; ids of holds to settle, of
-    holds to let go, of postings to decide; and when something will be due next, None if nothing is known of.
+    """Accounts with lots that ended or were released, whose they are and how many lots that is; ids of holds to settle,
+    of holds to let go, of postings to decide; and when something will be due next, None if nothing is known of.
 
     A list as long as the limit may not be all there is.
     """
 
-    accounts: dict[int, int]
+    accounts: dict[int, tuple[int, int]]
     settles: list[str]
     releases: list[str]
     postings: list[str]
@@ -46,7 +46,7 @@ async def due(connection: AsyncConnection[Any], org_id: int, now: datetime, grac
         held = await holds.fetchall()
         row = await next_due.fetchone()
         return Due(
-            accounts=dict(await lots.fetchall()),
+            accounts={account: (member, count) for account, member, count in await lots.fetchall()},
             settles=[id_ for id_, settles in held if settles],
             releases=[id_ for id_, settles in held if not settles],
             postings=[row[0] for row in await scheduled.fetchall()],
