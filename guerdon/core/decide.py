@@ -41,7 +41,9 @@ def decide(command: c.Command, state: State) -> Outcome:
     try:
         if command.key:
             return _once(command, state, mark)
-        outcome = _first(command, state)
+        outcome = DECISIONS[type(command)](state, command)
+    except ledger.AmountOutOfRange:
+        outcome = _OUT_OF_RANGE
     except BaseException:
         state.rollback(mark)
         raise
@@ -52,11 +54,7 @@ def decide(command: c.Command, state: State) -> Outcome:
     return outcome
 
 
-def _first(command: c.Command, state: State) -> Outcome:
-    try:
-        return DECISIONS[type(command)](state, command)
-    except ledger.AmountOutOfRange:
-        return Rejected(Rejection.AMOUNT_OUT_OF_RANGE, "", {"maximum": str(AMOUNT_MAX)})
+_OUT_OF_RANGE = Rejected(Rejection.AMOUNT_OUT_OF_RANGE, "", {"maximum": str(AMOUNT_MAX)})
 
 
 def _once(command: c.Command, state: State, mark: int) -> Outcome:
@@ -67,7 +65,10 @@ def _once(command: c.Command, state: State, mark: int) -> Outcome:
         if stored[0] != said:
             return Rejected(Rejection.IDEMPOTENCY_KEY_REUSED, "Idempotency-Key", {"key": command.key})
         return replayed(stored[1])
-    outcome = _first(command, state)
+    try:
+        outcome = DECISIONS[type(command)](state, command)
+    except ledger.AmountOutOfRange:
+        outcome = _OUT_OF_RANGE
     if isinstance(outcome, Rejected):
         state.rollback(mark)
     answer = _answers.encode(outcome).decode()

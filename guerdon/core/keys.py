@@ -40,7 +40,7 @@ def keys(command: c.Command) -> list[Key]:
 def weight(command: c.Command) -> int:
     """About how many rows the command writes; at least 1."""
     if isinstance(command, c.Post):
-        return sum(max(1, len(p.sources) + len(p.destinations)) for p in command.postings)
+        return sum([len(p.sources) + len(p.destinations) or 1 for p in command.postings])
     if isinstance(command, c.Preview):
         return sum(weight(each) for each in command.of)
     if isinstance(command, c.ExpireLots):
@@ -57,14 +57,13 @@ def _post(command: c.Post) -> list[Key]:
     found: list[Key] = []
     for posting in command.postings:
         asset = posting.asset
-        legs = len(posting.sources) + len(posting.destinations)
         if posting.source:
             found.append(account_key(posting.source, asset))
         if posting.destination:
             found.append(account_key(posting.destination, asset))
-        if legs:
-            found += [account_key(leg.account, asset) for leg in posting.sources + posting.destinations]
-        found += [("reference", reference) for reference in references(posting, legs)]
+        legs = posting.sources or posting.destinations
+        found += [account_key(leg.account, asset) for leg in legs]
+        found += [("reference", reference) for reference in references(posting, len(legs))]
     return found
 
 

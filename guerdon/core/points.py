@@ -412,7 +412,7 @@ def award(state: State, command: Award) -> Outcome:
     member, place, program = parties
     account_no = members.account_in(state, member, program)
     pool = internal(state, program, "pool")
-    if out_of_range(state, pool, account_no, command.points):
+    if out_of_range(state.figures_of(pool), state.figures_of(account_no), command.points):
         return Rejected(Rejection.AMOUNT_OUT_OF_RANGE, "points", {"maximum": str(AMOUNT_MAX)})
     expire_overdue(state, account_no, place.judged_at)
     booking = Booking(state, Name.GOODWILL_AWARD, member.no, place)

@@ -127,7 +127,7 @@ def record(state: State, command: RecordPurchase) -> Outcome:
         return refused
     earned = earnings(program, command.lines, [line.amount - s for line, s in zip(command.lines, shares, strict=True)])
     pool = internal(state, program, "pool")
-    if out_of_range(state, pool, account_no, sum(earning.points for earning in earned)):
+    if out_of_range(state.figures_of(pool), state.figures_of(account_no), sum(earning.points for earning in earned)):
         return Rejected(Rejection.AMOUNT_OUT_OF_RANGE, "lines", {"maximum": str(AMOUNT_MAX)})
     no = state.next("purchase")
     redemption_id = None

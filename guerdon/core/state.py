@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from guerdon.core.redemptions import Redemption
 
 Key = tuple[Any, ...]
+Head = tuple[str, int, bytes]
+"""What tells one state of an organisation from another: who wrote its head row last, its last number, its last hash."""
 K = TypeVar("K")
 V = TypeVar("V")
 _MISSING: Any = object()
@@ -61,7 +63,8 @@ class State:
     """Tables of rows by their number, what keys were found to mean, and the journal of changes.
 
     `counters` hold the organisation's last numbers (`seq`, `account`, `lot`, `member`, `purchase`, `config`, `ledger`);
-    `last_recorded_at` and `last_hash` come from the head row; `transaction` is the database's own name for the batch.
+    `last_recorded_at` and `last_hash` come from the head row; `transaction` is the database's own name for the batch,
+    and `head` what the head row says: as it was read, and as it was written once the batch is saved.
     """
 
     def __init__(self, config: Config, counters: dict[str, int], last_recorded_at: datetime, last_hash: bytes) -> None:
@@ -69,6 +72,7 @@ class State:
         self.last_recorded_at = last_recorded_at
         self.last_hash = last_hash
         self.transaction = ""
+        self.head: Head = ("", 0, b"")
         self.counters: Table[str, int] = Table("counters")
         self.counters.update(counters)
         self.ledgers: Table[int, Ledger] = Table("ledgers")
@@ -98,6 +102,7 @@ class State:
         self.outcomes: Table[tuple[str, str], tuple[bytes, str, datetime]] = Table("outcomes")
         self.found: Table[Key, Any] = Table("found", kept=False)
         self.asked: set[Key] = set()
+        self.links = False
         self._journal: list[tuple[Table[Any, Any], Any, Any]] = []
         self.now = last_recorded_at
         self._command_id = ""
@@ -272,6 +277,7 @@ class State:
     def mark_loaded(self, keys: Iterable[Key]) -> None:
         """Remember that these keys were looked up, found or not."""
         self.asked.update(keys)
+        self.links = any(key[0] == "transfer" for key in self.asked)
 
 
 _CONFIG: Table[str, Any] = Table("config", kept=False)

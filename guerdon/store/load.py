@@ -20,10 +20,8 @@ from guerdon.core.programs import Config, Store, Till
 from guerdon.core.state import Key, State
 from guerdon.store import rows
 from guerdon.store.lookups import KINDS, Lookup, Take, ask_more
+from guerdon.store.memory import Memory
 from guerdon.store.wire import wire
-
-ConfigCache = dict[int, Config]
-"""The configuration of each organisation, as this process last read it."""
 
 COUNTERS = ("seq", "ledger", "account", "lot", "member", "purchase", "return", "redemption", "config")
 """The counters of a state, in the order of the head's columns."""
@@ -34,27 +32,35 @@ class OrganisationNotFound(LookupError):
 
 
 async def load(
-    connection: AsyncConnection[Any], org_id: int, keys: Iterable[Key], now: datetime, configs: ConfigCache
+    connection: AsyncConnection[Any], org_id: int, keys: Iterable[Key], now: datetime, memory: Memory
 ) -> State:
-    """Begin a transaction, lock the organisation and read what `keys` name; `core.keys` says what each brings."""
+    """Begin a transaction, lock the organisation and read what `keys` name; `core.keys` says what each brings.
+
+    What the memory has is not asked for, unless the head row shows that another process wrote in between.
+    """
     asked = set(keys)
-    by_kind: dict[str, list[Key]] = defaultdict(list)
-    for key in asked:
-        by_kind[key[0]].append(key)
+    known = memory.knows(asked)
     async with wire(connection) as sending:
         lookup = Lookup(sending, org_id, now)
         lookup.run("enter")
         head = lookup.run("lock_head")
-        takers = [KINDS[kind](lookup, same) for kind, same in by_kind.items()]
+        takers = _ask(lookup, asked.difference(known))
         await sending.sync()
-        version, state = _open(org_id, head.rows, configs.get(org_id))
+        version, state = _open(org_id, head.rows, memory.config)
         for take in takers:
             take(state)
-        stale = state.config.version != version
-        if stale or lookup.follows():
-            takers = ask_more(lookup)
-            if stale:
-                takers.append(_ask_config(lookup, version, configs))
+        fresh = memory.head == state.head
+        configured = memory.config.version == version
+        if fresh:
+            memory.give(state, known)
+        else:
+            memory.forget()
+        if not configured or lookup.follows() or (known and not fresh):
+            takers = ask_more(lookup) if lookup.follows() else []
+            if not fresh:
+                takers += _ask(lookup, known)
+            if not configured:
+                takers.append(_ask_config(lookup, version))
             await sending.sync()
             for take in takers:
                 take(state)
@@ -67,18 +73,27 @@ async def load(
     return state
 
 
-def _open(org_id: int, heads: list[rows.Row], config: Config | None) -> tuple[int, State]:
+def _ask(lookup: Lookup, keys: Iterable[Key]) -> list[Take]:
+    """Ask for what keys name, with one statement or two for all of a kind."""
+    by_kind: dict[str, list[Key]] = defaultdict(list)
+    for key in keys:
+        by_kind[key[0]].append(key)
+    return [KINDS[kind](lookup, same) for kind, same in by_kind.items()]
+
+
+def _open(org_id: int, heads: list[rows.Row], config: Config) -> tuple[int, State]:
     """The version that the configuration should have, and an empty state with the one that we have."""
     if not heads:
         raise OrganisationNotFound(org_id)
-    transaction, version, last_recorded_at, last_hash, *numbers = heads[0]
+    transaction, writer, version, last_recorded_at, last_hash, *numbers = heads[0]
     counters = dict(zip(COUNTERS, numbers, strict=True))
-    state = State(config or Config(version=-1), counters, last_recorded_at, last_hash)
+    state = State(config, counters, last_recorded_at, last_hash)
     state.transaction = transaction
+    state.head = (writer, counters["seq"], last_hash)
     return version, state
 
 
-def _ask_config(lookup: Lookup, version: int, configs: ConfigCache) -> Take:
+def _ask_config(lookup: Lookup, version: int) -> Take:
     assets = lookup.run("config_assets")
     programs = lookup.run("config_programs")
     stores = lookup.run("config_stores")
@@ -86,7 +101,7 @@ def _ask_config(lookup: Lookup, version: int, configs: ConfigCache) -> Take:
     sources = lookup.run("config_sources")
 
     def take(state: State) -> None:
-        state.config = configs[lookup.org_id] = Config(
+        state.config = Config(
             version=version,
             assets={code: Asset(code, scale) for code, scale in assets.rows},
             programs={row[0]: rows.program(row) for row in programs.rows},

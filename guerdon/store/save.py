@@ -30,8 +30,11 @@ from guerdon.store.load import COUNTERS
 from guerdon.store.statements import statements
 from guerdon.store.wire import Prepared, Wire, wire
 
-APPEND_MIN = 50
+APPEND_MIN = 16
 """Fewer rows than this wait: a statement costs more than it would overlap."""
+
+XID_PERIOD = 2**32
+"""A row names its writer by the transaction's number without the times it went round."""
 
 Changed = dict[Any, tuple[bool, Any]]
 """The rows of one table: whether each is new, and what it is now."""
@@ -91,10 +94,11 @@ async def save(connection: AsyncConnection[Any], org_id: int, state: State) -> N
         )
         # A database that crashes may give the number of a transaction that it lost to another one, so whoever asks
         # what became of this one (`commits.committed`) also says which row it ended with.
-        number = state.transaction.partition("/")[0]
-        state.transaction = f"{number}/{state.counters.get('seq', 0)}/{state.last_hash.hex()}"
+        number, seq = state.transaction.partition("/")[0], state.counters.get("seq", 0)
+        state.transaction = f"{number}/{seq}/{state.last_hash.hex()}"
         sending.send(_COMMIT)
         await sending.sync()
+    state.head = (str(int(number) % XID_PERIOD), seq, state.last_hash)
 
 
 async def _leave(connection: AsyncConnection[Any]) -> None:

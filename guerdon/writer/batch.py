@@ -33,6 +33,7 @@ from psycopg import errors
 from guerdon.core.commands import Command
 from guerdon.core.outcomes import Outcome
 from guerdon.core.state import Key, NotLoaded, State
+from guerdon.store.memory import Memories
 from guerdon.store.pool import Pool
 from guerdon.writer.faults import Unavailable, WriterFault
 from guerdon.writer.queue import Waiting
@@ -44,8 +45,8 @@ LOOKUPS_MAX = 16
 """So often may one command ask for yet another row; more is a bug in the core."""
 SLICE_S = 0.004
 """After so long in the core, others on the event loop get a turn."""
-STREAMED_MIN = 200
-"""From so many commands on, rows are sent while others are still decided."""
+PORTION_MIN, PORTIONS_MAX = 100, 8
+"""Rows are sent while others are still decided: in so many portions at most, and never of fewer commands than that."""
 PAUSE_FIRST_S, PAUSE_MAX_S = 0.01, 1.0
 
 Answer = Outcome | WriterFault
@@ -113,7 +114,7 @@ class Batches:
         self._stats = stats
         self._steps = steps
         self._announce = announce
-        self._configs: dict[int, Any] = {}
+        self._memories = Memories()
         self._batches_on: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
     async def run(self, org_id: int, batch: list[Waiting]) -> list[Waiting]:
@@ -155,12 +156,13 @@ class Batches:
         committed."""
         keys = [key for waiting in part for key in waiting.keys]
         now = max(waiting.command.at for waiting in part)
+        memory = self._memories.take(org_id)
         stage = "deciding"
         try:
             async with self._pool.connection() as conn:
                 await self._renew_plans(conn)
-                state = await self._steps.load(conn, org_id, keys, now=now, configs=self._configs)
-                async with self._steps.streaming(conn) if len(part) >= STREAMED_MIN else nullcontext():
+                state = await self._steps.load(conn, org_id, keys, now=now, memory=memory)
+                async with self._steps.streaming(conn) if len(part) > PORTION_MIN else nullcontext():
                     answers = await self._decide(conn, org_id, part, state)
                     left = part[len(answers) :]
                     changed = state.mark() > 0
@@ -173,6 +175,7 @@ class Batches:
             if stage != "saved":
                 raise
             log.warning("a connection could not be given back after its commit: %r", problem)
+        self._memories.keep(org_id, memory, state)
         self._answer(org_id, part, answers, left, changed=changed)
         if len(left) > 1:
             try:
@@ -194,10 +197,10 @@ class Batches:
     async def _decide(self, conn: Any, org_id: int, part: list[Waiting], state: State) -> list[Answer]:
         """Outcomes in order; fewer than commands when one of them asked for a row that was not loaded.
 
-        In a large batch the database gets to work on the first rows while the rest is decided.
+        The database gets to work on the first rows while the rest is decided.
         """
         decide, append = self._steps.decide, self._steps.append
-        streamed = len(part) >= STREAMED_MIN
+        portion = max(PORTION_MIN, len(part) // PORTIONS_MAX)
         answers: list[Answer] = []
         since = monotonic()
         for waiting in part:
@@ -215,9 +218,9 @@ class Batches:
                 state.rollback(mark)
                 log.exception("command %s (%s) cannot be decided", waiting.command.id, type(waiting.command).__name__)
                 answers.append(WriterFault(waiting.command.id))
+            if not len(answers) % portion:
+                await append(conn, org_id, state)
             if monotonic() - since > SLICE_S:
-                if streamed:
-                    await append(conn, org_id, state)
                 await asyncio.sleep(0)
                 since = monotonic()
         return answers

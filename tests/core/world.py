@@ -27,6 +27,7 @@ class _Everything(set[Key]):
 def empty_state() -> State:
     state = State(Config(), {"ledger": GENERAL_LEDGER}, datetime(1970, 1, 1, tzinfo=UTC), bytes(32))
     state.asked = _Everything()
+    state.links = True
     state.ledgers[GENERAL_LEDGER] = Ledger(no=1, id="general_ledger_id", name="General Ledger", opened_at=START)
     state.found["ledger", "general_ledger_id"] = GENERAL_LEDGER
     return state

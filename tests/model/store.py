@@ -112,7 +112,7 @@ class MemoryStore:
         raise AssertionError("no commit is ever in doubt here")
 
     async def load(
-        self, connection: Any, org_id: int, asked: Iterable[Key], *, now: datetime, configs: dict[int, Any]
+        self, connection: Any, org_id: int, asked: Iterable[Key], *, now: datetime, memory: Any
     ) -> State:
         """The slice that the keys name, and nothing else (`store/load.py` is what this repeats)."""
         return _Slice(self, now).read(set(asked))

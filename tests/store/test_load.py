@@ -251,4 +251,4 @@ async def test_the_general_ledger_exists_from_the_first_day(shop: Shop) -> None:
 
 async def test_an_organisation_that_does_not_exist_is_an_error(shop: Shop) -> None:
     with pytest.raises(OrganisationNotFound):
-        await load(shop.connection, 2**40, (), r.NOON, {})
+        await load(shop.connection, 2**40, (), r.NOON, shop.memory)

@@ -448,7 +448,7 @@ begin
         execute format('alter table %I enable row level security', name);
         execute format('alter table %I force row level security', name);
         execute format('create policy own_rows on %I
-                        using (org_id = nullif(current_setting(''guerdon.org'', true), '''')::bigint)', name);
+                        using (org_id = (select nullif(current_setting(''guerdon.org'', true), '''')::bigint))', name);
     end loop;
 end
 $$;
