@@ -250,6 +250,10 @@ class State:
         """How many events and transfers `appended` would answer."""
         return len(self._rows) - self._appended
 
+    def made_rows(self) -> bool:
+        """Whether there are events or transfers that the batch made."""
+        return bool(self._rows)
+
     def appended(self) -> list[Event | Transfer]:
         """Events and transfers made since this was last asked, by sequence number; final, if asked between commands."""
         made = self._rows[self._appended :]

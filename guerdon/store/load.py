@@ -38,39 +38,64 @@ async def load(
 
     What the memory has is not asked for, unless the head row shows that another process wrote in between.
     """
-    asked = set(keys)
-    known = memory.knows(asked)
     async with wire(connection) as sending:
         lookup = Lookup(sending, org_id, now)
         lookup.run("enter")
-        head = lookup.run("lock_head")
-        takers = _ask(lookup, asked.difference(known))
+        asked = Asked(lookup, keys, memory)
         await sending.sync()
-        version, state = _open(org_id, head.rows, memory.config)
-        for take in takers:
-            take(state)
-        fresh = memory.head == state.head
-        configured = memory.config.version == version
-        if fresh:
-            memory.give(state, known)
-        else:
-            memory.forget()
-        if not configured or lookup.follows() or (known and not fresh):
-            takers = ask_more(lookup) if lookup.follows() else []
-            if not fresh:
-                takers += _ask(lookup, known)
-            if not configured:
-                takers.append(_ask_config(lookup, version))
+        asked.take()
+        if not asked.complete:
+            asked.ask_more()
             await sending.sync()
-            for take in takers:
-                take(state)
-    lots_of: dict[int, list[int]] = defaultdict(list)
-    for lot in state.lots.values():
-        lots_of[lot.account].append(lot.no)
-    for account_no, nos in lots_of.items():
-        state.account_lots[account_no] = tuple(nos)
-    state.mark_loaded(asked)
-    return state
+            asked.take_more()
+    return asked.finish()
+
+
+class Asked:
+    """The rows of a batch, asked for. `take` puts the first answers into `state`; where they are not `complete`,
+    `ask_more` and `take_more` follow before `finish`.
+    """
+
+    def __init__(self, lookup: Lookup, keys: Iterable[Key], memory: Memory) -> None:
+        self._lookup = lookup
+        self._memory = memory
+        self._keys = set(keys)
+        self._known = memory.knows(self._keys)
+        self._head = lookup.run("lock_head")
+        self._takers = _ask(lookup, self._keys.difference(self._known))
+
+    def take(self) -> None:
+        self._version, self.state = _open(self._lookup.org_id, self._head.rows, self._memory.config)
+        for take in self._takers:
+            take(self.state)
+        self._fresh = self._memory.head == self.state.head
+        self._configured = self._memory.config.version == self._version
+        if self._fresh:
+            self._memory.give(self.state, self._known)
+        else:
+            self._memory.forget()
+        self.complete = self._configured and not self._lookup.follows() and (self._fresh or not self._known)
+
+    def ask_more(self) -> None:
+        self._takers = ask_more(self._lookup) if self._lookup.follows() else []
+        if not self._fresh:
+            self._takers += _ask(self._lookup, self._known)
+        if not self._configured:
+            self._takers.append(_ask_config(self._lookup, self._version))
+
+    def take_more(self) -> None:
+        for take in self._takers:
+            take(self.state)
+
+    def finish(self) -> State:
+        state = self.state
+        lots_of: dict[int, list[int]] = defaultdict(list)
+        for lot in state.lots.values():
+            lots_of[lot.account].append(lot.no)
+        for account_no, nos in lots_of.items():
+            state.account_lots[account_no] = tuple(nos)
+        state.mark_loaded(self._keys)
+        return state
 
 
 def _ask(lookup: Lookup, keys: Iterable[Key]) -> list[Take]:

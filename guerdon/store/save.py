@@ -28,19 +28,16 @@ from guerdon.core.state import State
 from guerdon.store.arrays import array, blobs
 from guerdon.store.load import COUNTERS
 from guerdon.store.statements import statements
-from guerdon.store.wire import Prepared, Wire, wire
+from guerdon.store.wire import Answer, Prepared, Wire, wire
 
 APPEND_MIN = 16
 """Fewer rows than this wait: a statement costs more than it would overlap."""
-
-XID_PERIOD = 2**32
-"""A row names its writer by the transaction's number without the times it went round."""
 
 Changed = dict[Any, tuple[bool, Any]]
 """The rows of one table: whether each is new, and what it is now."""
 
 _SQL = {name: Prepared(text) for name, text in statements("save").items()}
-_COMMIT = Prepared("commit")
+COMMIT = Prepared("commit")
 _NO_WAIT = Prepared("set local synchronous_commit = off")
 _CONFIGURATION = ("assets", "programs", "stores", "tills", "sources")
 
@@ -78,34 +75,41 @@ async def save(connection: AsyncConnection[Any], org_id: int, state: State) -> N
         await _leave(connection)
         return
     async with wire(connection) as sending:
-        writing = _Writing(sending, org_id)
-        _append(writing, state)
-        changes = state.changes()
-        _save_ledger(writing, changes)
-        _save_members(writing, changes)
-        _save_facts(writing, changes)
-        _save_configuration(writing, state, changes)
-        writing.run(
-            "update_head",
-            **{name: str(state.counters.get(name, 0)) for name in COUNTERS},
-            configured="1" if any(name in changes for name in _CONFIGURATION) else "0",
-            last_recorded_at=state.last_recorded_at.isoformat(),
-            last_hash="\\x" + state.last_hash.hex(),
-        )
-        # A database that crashes may give the number of a transaction that it lost to another one, so whoever asks
-        # what became of this one (`commits.committed`) also says which row it ended with.
-        number, seq = state.transaction.partition("/")[0], state.counters.get("seq", 0)
-        state.transaction = f"{number}/{seq}/{state.last_hash.hex()}"
-        sending.send(_COMMIT)
+        ended = hand_over(sending, org_id, state)
+        sending.send(COMMIT)
         await sending.sync()
-    state.head = (str(int(number) % XID_PERIOD), seq, state.last_hash)
+    state.head = (ended.rows[0][0], *state.head[1:])
+
+
+def hand_over(sending: Wire, org_id: int, state: State) -> Answer:
+    """Send all that changed, but not the commit; what is answered is the new head's writer."""
+    writing = _Writing(sending, org_id)
+    _append(writing, state)
+    changes = state.changes()
+    _save_ledger(writing, changes)
+    _save_members(writing, changes)
+    _save_facts(writing, changes)
+    _save_configuration(writing, state, changes)
+    ended = writing.run(
+        "update_head",
+        **{name: str(state.counters.get(name, 0)) for name in COUNTERS},
+        configured="1" if any(name in changes for name in _CONFIGURATION) else "0",
+        last_recorded_at=state.last_recorded_at.isoformat(),
+        last_hash="\\x" + state.last_hash.hex(),
+    )
+    # A database that crashes may give the number of a transaction that it lost to another one, so whoever asks
+    # what became of this one (`commits.committed`) also says which row it ended with.
+    number, seq = state.transaction.partition("/")[0], state.counters.get("seq", 0)
+    state.transaction = f"{number}/{seq}/{state.last_hash.hex()}"
+    state.head = ("", seq, state.last_hash)
+    return ended
 
 
 async def _leave(connection: AsyncConnection[Any]) -> None:
     """End a transaction in which nothing changed, which need not reach the disk."""
     async with wire(connection) as sending:
         sending.send(_NO_WAIT)
-        sending.send(_COMMIT)
+        sending.send(COMMIT)
         await sending.sync()
 
 
@@ -207,8 +211,8 @@ class _Writing:
         self._sending = sending
         self._org = str(org_id)
 
-    def run(self, statement: str, /, **given: str) -> None:
-        self._sending.send(_SQL[statement], {**given, "org": self._org})
+    def run(self, statement: str, /, **given: str) -> Answer:
+        return self._sending.send(_SQL[statement], {**given, "org": self._org})
 
     def insert(self, statement: str, kind: type[msgspec.Struct], records: Sequence[Any], /, **more: str) -> None:
         """All fields of records of a kind."""

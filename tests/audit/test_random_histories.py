@@ -25,8 +25,7 @@ async def test_books_hold_after_random_commands(database: Database) -> None:
         for _ in range(STEPS):
             story.step(*step(random))
         async with books(database.app_dsn, f"story-{number}") as b, b.pool.connection() as connection:
-            begun = await load(connection, b.org_id, [], story.world.now, Memories().take(b.org_id))
-            story.world.state.transaction = begun.transaction
+            await load(connection, b.org_id, [], story.world.now, Memories().take(b.org_id))
             await save(connection, b.org_id, story.world.state)
     report = audit(database.app_dsn, tell=lambda _: None)
     assert report.findings == [], seed

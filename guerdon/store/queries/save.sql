@@ -273,3 +273,4 @@ set config_version = config_version + %(configured)s::bigint, last_recorded_at =
     purchase_no = %(purchase)s::bigint, return_no = %(return)s::bigint, redemption_no = %(redemption)s::bigint,
     config_no = %(config)s::bigint
 where org_id = %(org)s::bigint
+returning xmin::text
