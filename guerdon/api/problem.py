@@ -75,6 +75,9 @@ KINDS: dict[str, Kind] = {
     _R.INVALID_VALUE: Kind(400, "A value is not allowed", "See `field` and `detail`."),
     _R.IDENTIFIER_MISSING: Kind(400, "A member needs an identifier", "Send one of external_id, email, mobile, card."),
     _R.PURCHASE_WITHOUT_LINES: Kind(400, "A purchase has lines", "Send at least one line."),
+    _R.RETURN_WITHOUT_LINES: Kind(
+        400, "A return of lines has lines", "Send at least one line, or leave `lines` out to return what is left."
+    ),
     _R.AMOUNT_MISMATCH: Kind(400, "The parts do not add up", "Make `amount` the sum of the lines, or leave it out."),
     _R.LEDGER_NOT_FOUND: Kind(404, "No such ledger"),
     _R.ACCOUNT_NOT_FOUND: Kind(404, "No such account"),
@@ -86,6 +89,7 @@ KINDS: dict[str, Kind] = {
     _R.SOURCE_NOT_FOUND: Kind(404, "No such source", "Register it with POST /v1/sources."),
     _R.MEMBER_NOT_FOUND: Kind(404, "No such member", "Register them with POST /v1/members."),
     _R.PURCHASE_NOT_FOUND: Kind(404, "No such purchase"),
+    _R.LINE_NOT_FOUND: Kind(404, "The purchase has no such line", "Look at `lines` of the purchase."),
     _R.REDEMPTION_NOT_FOUND: Kind(404, "No such redemption"),
     _R.KEY_NOT_FOUND: Kind(404, "No such key"),
     _R.OBJECT_NOT_FOUND: Kind(404, "No such object"),
@@ -99,7 +103,7 @@ KINDS: dict[str, Kind] = {
     _R.ALREADY_RELEASED: Kind(409, "The hold has been released"),
     _R.ALREADY_REFUNDED: Kind(409, "The transfer has been refunded"),
     _R.NOT_REFUNDABLE: Kind(409, "The transfer cannot be refunded"),
-    _R.ALREADY_RETURNED: Kind(409, "The purchase has been taken back"),
+    _R.ALREADY_RETURNED: Kind(409, "This has been taken back", "See `returns` of the purchase."),
     _R.ALREADY_REVERSED: Kind(409, "The redemption has been reversed in full"),
     _R.ASSET_IN_USE: Kind(409, "The asset is in use"),
     _R.EVENT_TIME_OUT_OF_RANGE: Kind(
@@ -110,10 +114,14 @@ KINDS: dict[str, Kind] = {
     _R.SAME_ACCOUNT: Kind(400, "Source and destination are the same"),
     _R.AMOUNT_NOT_POSITIVE: Kind(400, "The amount must be above zero"),
     _R.AMOUNT_OUT_OF_RANGE: Kind(400, "The amount is out of range", "Amounts have at most 38 digits."),
+    _R.QUANTITY_NOT_POSITIVE: Kind(400, "The quantity must be above zero"),
     _R.INVALID_DISTRIBUTION: Kind(400, "The parts cannot be distributed"),
     _R.SETTLE_EXCEEDS_HOLD: Kind(422, "More than is left on hold"),
     _R.REVERSAL_EXCEEDS_REDEMPTION: Kind(
         422, "More than is left of the redemption", "Reverse at most `remaining`, or leave `points` out."
+    ),
+    _R.RETURN_EXCEEDS_PURCHASE: Kind(
+        422, "More than was bought", "Return at most `bought` less `returned`, or leave `lines` out."
     ),
     _R.REDEMPTION_RATE_MISSING: Kind(
         409, "The program has no redemption rate", "Give it one with PATCH /v1/programs/{program}."

@@ -16,7 +16,7 @@ from guerdon.api.routing import Routes
 from guerdon.api.values import Body, Code, Minor, Name, Points, Shown, minor, points, public
 from guerdon.core import commands
 from guerdon.core.assets import Rounding
-from guerdon.core.programs import Expiry, Policies, RedemptionRate, Rule, internal_name
+from guerdon.core.programs import Expiry, Policies, RedemptionRate, Returning, Rule, internal_name
 from guerdon.store.read import Directory, ProgramRow
 
 routes = Routes("Programs")
@@ -82,6 +82,10 @@ class MultiplierRule(Body, frozen=True, kw_only=True, tag="multiplier", tag_fiel
 
 RuleIn = FixedRule | PerAmountRule | MultiplierRule
 Rules = Annotated[tuple[RuleIn, ...], Meta(max_length=200)]
+ReturnsPolicy = Annotated[
+    Returning,
+    Meta(description="A part returned gives back its share of what was earned, or what the rest would not have earned"),
+]
 
 
 class ProgramIn(Body, frozen=True, kw_only=True):
@@ -98,6 +102,7 @@ class ProgramIn(Body, frozen=True, kw_only=True):
     redemption_rate: RateIn | None = None
     minimum_redemption: Points = Decimal(0)
     on_shortfall: Literal["below_zero", "write_off"] = "below_zero"
+    returns: ReturnsPolicy = "proportional"
 
 
 class ProgramChange(Body, frozen=True, kw_only=True):
@@ -112,6 +117,7 @@ class ProgramChange(Body, frozen=True, kw_only=True):
     redemption_rate: RateIn | UnsetType | None = UNSET
     minimum_redemption: Points | UnsetType = UNSET
     on_shortfall: Literal["below_zero", "write_off"] | UnsetType = UNSET
+    returns: ReturnsPolicy | UnsetType = UNSET
 
 
 class RateOut(Shown, frozen=True, kw_only=True):
@@ -160,6 +166,7 @@ class ProgramOut(Shown, frozen=True, kw_only=True):
     redemption_rate: RateOut | None
     minimum_redemption: str
     on_shortfall: str
+    returns: str
     created_at: datetime
 
 
@@ -199,6 +206,7 @@ async def create_program(call: Call, body: ProgramIn) -> ProgramOut:
         redemption_rate=_rate(body.redemption_rate, scale),
         minimum_redemption=minor(body.minimum_redemption, scale, "minimum_redemption"),
         on_shortfall=body.on_shortfall,
+        returns=body.returns,
     )
     command = commands.CreateProgram(
         code=body.code, name=body.name, asset=body.asset, policies=policies, **call.common()
@@ -349,6 +357,7 @@ def _shown(directory: Directory, row: ProgramRow) -> ProgramOut:
         redemption_rate=None if rate is None else RateOut(points=points(rate.points, scale), money_minor=rate.money),
         minimum_redemption=points(policies.minimum_redemption, scale),
         on_shortfall=policies.on_shortfall,
+        returns=policies.returns,
         created_at=row.created_at,
     )
 

@@ -316,13 +316,24 @@ class RecordPurchase(Command, frozen=True, kw_only=True):
     register: bool = False
 
 
+class ReturnLine(Struct, frozen=True, kw_only=True):
+    """So much of a line: by its `line` number, counted from 1, or (0) by `sku`, where the first such line gives first.
+    `quantity` in thousandths.
+    """
+
+    quantity: int
+    line: int = 0
+    sku: str = ""
+
+
 class ReturnPurchase(Command, frozen=True, kw_only=True):
-    """Take a whole purchase back: what it earned is returned, what was spent on it restored. `number` is the
-    return's own.
+    """Take a purchase back, in part or (`lines` None) all that is left of it: what that earned is returned, what was
+    spent on it restored. `number` is the return's own.
     """
 
     purchase: Selector
     number: str
+    lines: tuple[ReturnLine, ...] | None = None
     where: Where = Where()
     reason: str = ""
     meta: str = ""

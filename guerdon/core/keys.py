@@ -8,6 +8,7 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("member", by, value)                                          the member, its accounts, figures and overdue lots
     ("spend", by, value)                                           the same, with all open lots
     ("programs",)                                                  the internal accounts of all programs
+    ("policies", program number, version)                          what a program's policies were
     ("transfer", id)                                               transfers of that id, request or parent; their holds
     ("lot", number)  ("account_no", number)
     ("event", seq)                                                 the event, its transfers and every lot it names

@@ -28,6 +28,7 @@ class Rejection(StrEnum):
     INVALID_VALUE = "invalid_value"
     IDENTIFIER_MISSING = "identifier_missing"
     PURCHASE_WITHOUT_LINES = "purchase_without_lines"
+    RETURN_WITHOUT_LINES = "return_without_lines"
     AMOUNT_MISMATCH = "amount_mismatch"
     # what it names
     LEDGER_NOT_FOUND = "ledger_not_found"
@@ -40,6 +41,7 @@ class Rejection(StrEnum):
     SOURCE_NOT_FOUND = "source_not_found"
     MEMBER_NOT_FOUND = "member_not_found"
     PURCHASE_NOT_FOUND = "purchase_not_found"
+    LINE_NOT_FOUND = "line_not_found"
     REDEMPTION_NOT_FOUND = "redemption_not_found"
     KEY_NOT_FOUND = "key_not_found"
     OBJECT_NOT_FOUND = "object_not_found"
@@ -65,9 +67,11 @@ class Rejection(StrEnum):
     SAME_ACCOUNT = "same_account"
     AMOUNT_NOT_POSITIVE = "amount_not_positive"
     AMOUNT_OUT_OF_RANGE = "amount_out_of_range"
+    QUANTITY_NOT_POSITIVE = "quantity_not_positive"
     INVALID_DISTRIBUTION = "invalid_distribution"
     SETTLE_EXCEEDS_HOLD = "settle_exceeds_hold"
     REVERSAL_EXCEEDS_REDEMPTION = "reversal_exceeds_redemption"
+    RETURN_EXCEEDS_PURCHASE = "return_exceeds_purchase"
     REDEMPTION_RATE_MISSING = "redemption_rate_missing"
     # limits
     INSUFFICIENT_FUNDS = "insufficient_funds"

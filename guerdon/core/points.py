@@ -33,6 +33,7 @@ from guerdon.core.programs import Policies, Program
 from guerdon.core.redemptions import Redemption
 from guerdon.core.results import Awarded, Expired, Redeemed, Reversed
 from guerdon.core.state import NotLoaded
+from guerdon.core.terms import terms_at
 
 if TYPE_CHECKING:
     from guerdon.core.state import State
@@ -63,17 +64,20 @@ def program_of(state: State, account_no: int) -> Program:
 
 
 def choose_program(state: State, selector: tuple[str, str] | None, place: Place) -> Program | Rejected:
-    """The program named, else the till's, else the organisation's first."""
+    """The program named, else the till's, else the organisation's first; under the terms it had when the fact is
+    judged.
+    """
     if selector is not None:
-        named = state.config.program(selector)
-        if named is None:
+        program = state.config.program(selector)
+        if program is None:
             return Rejected(Rejection.PROGRAM_NOT_FOUND, "program", {"program": selector[1]})
-        return named
-    if place.program is not None:
-        return place.program
-    if not state.config.programs:
+    elif place.program is not None:
+        program = place.program
+    elif state.config.programs:
+        program = state.config.programs[min(state.config.programs)]
+    else:
         return Rejected(Rejection.PROGRAM_NOT_FOUND, "program", {"reason": "the organisation has no program yet"})
-    return state.config.programs[min(state.config.programs)]
+    return terms_at(state, program, place.judged_at)
 
 
 def expires_at(policies: Policies, earned_at: datetime) -> datetime | None:

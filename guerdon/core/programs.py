@@ -6,6 +6,7 @@ Policies are versioned: changing them makes the next version, and every lot keep
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Literal, TypeVar
 
 from msgspec import Struct
@@ -25,6 +26,9 @@ _BASE_NAMES = {
 }
 
 CATEGORIES = ("regular", "promised", "trigger_based")
+
+Returning = Literal["proportional", "reevaluate"]
+"""How part of a bill is taken back: its frozen share of what was earned, or what the rest would not have earned."""
 
 
 class Expiry(Struct, frozen=True, kw_only=True):
@@ -82,6 +86,7 @@ class Policies(Struct, frozen=True, kw_only=True):
     redemption_rate: RedemptionRate | None = None
     minimum_redemption: int = 0
     on_shortfall: Literal["below_zero", "write_off"] = "below_zero"
+    returns: Returning = "proportional"
 
 
 class Program(Struct, frozen=True, kw_only=True):
@@ -121,11 +126,14 @@ def internal_name(role: str, first: bool, code: str) -> str:
 
 
 class Config(Struct, frozen=True, kw_only=True):
-    """What changes rarely and is kept per process, by the configuration version on the head row."""
+    """What changes rarely and is kept per process, by the configuration version on the head row. `since` says per
+    program when each of its versions began, the first one first.
+    """
 
     version: int = 0
     assets: dict[str, Asset] = {}
     programs: dict[int, Program] = {}
+    since: dict[int, tuple[datetime, ...]] = {}
     stores: dict[int, Store] = {}
     tills: dict[int, Till] = {}
     sources: frozenset[str] = frozenset()

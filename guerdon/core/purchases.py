@@ -1,4 +1,4 @@
-"""Purchases: what a customer bought, what it earned, what points paid of it, and the frozen shares that returns go
+"""Purchases: what a customer bought, what it earned, what points paid of it, and the frozen division that returns go
 by.
 """
 
@@ -13,6 +13,7 @@ from guerdon.core.assets import AMOUNT_MAX, allocate
 from guerdon.core.booking import Booking
 from guerdon.core.commands import Line, RecordPurchase, Tender
 from guerdon.core.content import encode, fingerprint, replay
+from guerdon.core.division import Division, division
 from guerdon.core.earning import Earning, earnings
 from guerdon.core.events import Name
 from guerdon.core.ledger import internal_account, out_of_range
@@ -41,9 +42,8 @@ if TYPE_CHECKING:
 
 class Purchase(Struct, frozen=True, kw_only=True):
     """A bill as it was booked; immutable. `paid` is the amount less the money that points bought, and `shares` are that
-    money's parts per line, in line order. `event_seq` is its
-    `TransactionAdd`, which for a guest names no member. `fingerprint` tells whether another request of the same
-    number says the same.
+    money's parts per line, in line order; `division` says the same of all else. `event_seq` is its `TransactionAdd`,
+    which for a guest names no member. `fingerprint` tells whether another request of the same number says the same.
     """
 
     no: int
@@ -63,6 +63,7 @@ class Purchase(Struct, frozen=True, kw_only=True):
     till_no: int
     lines: tuple[Line, ...]
     shares: tuple[int, ...]
+    division: Division
     tenders: tuple[Tender, ...]
     fingerprint: bytes
     result: str
@@ -70,7 +71,11 @@ class Purchase(Struct, frozen=True, kw_only=True):
 
 
 class PurchaseReturn(Struct, frozen=True, kw_only=True):
-    """A return of a purchase, immutable, with its own number. One whole return ends the purchase."""
+    """A return of a purchase or of a part of it, immutable, with its own number.
+
+    `lines` are (position from 0, quantity in thousandths); `amount`, `paid`, `spent` (points) and `earned` (points per
+    rule, in the order of the purchase's division) are their parts of the whole.
+    """
 
     no: int
     id: str
@@ -80,7 +85,11 @@ class PurchaseReturn(Struct, frozen=True, kw_only=True):
     event_seq: int
     event_at: datetime
     recorded_at: datetime
+    lines: tuple[tuple[int, int], ...]
     amount: int
+    paid: int
+    spent: int
+    earned: tuple[int, ...]
     fingerprint: bytes
     result: str
 
@@ -182,7 +191,8 @@ def record(state: State, command: RecordPurchase) -> Outcome:
         ),
         balances=((program.no, state.figures_of(account_no).balance),),
     )
-    return _keep(state, command, result, place, member.no, shares, content)
+    divided = division(command.lines, shares, spent=points, program=program, earned=earned)
+    return _keep(state, command, result, place, member.no, shares, divided, content)
 
 
 def _record_guest(state: State, command: RecordPurchase, place: Place, amount: int, content: bytes) -> Outcome:
@@ -213,7 +223,8 @@ def _record_guest(state: State, command: RecordPurchase, place: Place, amount: i
         earned=(),
         balances=(),
     )
-    return _keep(state, command, result, place, 0, [0] * len(command.lines), content)
+    shares = [0] * len(command.lines)
+    return _keep(state, command, result, place, 0, shares, division(command.lines, shares), content)
 
 
 def _amount(command: RecordPurchase) -> int | Rejected:
@@ -324,6 +335,7 @@ def _keep(
     place: Place,
     member_no: int,
     shares: list[int],
+    divided: Division,
     content: bytes,
 ) -> Outcome:
     """Write the purchase's row and answer."""
@@ -345,6 +357,7 @@ def _keep(
         till_no=place.till_no,
         lines=command.lines,
         shares=tuple(shares),
+        division=divided,
         tenders=command.tenders,
         fingerprint=content,
         result=encode(result),

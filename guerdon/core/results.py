@@ -111,17 +111,21 @@ class Purchased(Result, frozen=True, kw_only=True):
 
 
 class Returned(Result, frozen=True, kw_only=True):
-    """`returned_points` went back to the program, `restored_points` to the member, `written_off` is what was no
-    longer there.
+    """`returned_points` went back to the program, `restored_points` to the member; of what was earned, `expired` had
+    ended before and `written_off` was no longer there. `lines` are (position from 0, quantity in thousandths). `amount`
+    is what the bill had charged for them, of which `paid` was not paid with points.
     """
 
     id: str
     number: str
     purchase_id: str
     event_no: int
+    lines: tuple[tuple[int, int], ...]
     amount: int
+    paid: int
     returned_points: int
     restored_points: int
+    expired: int
     written_off: int
     balances: tuple[tuple[int, int], ...]
 

@@ -98,8 +98,20 @@ def _open_internal(state: State, program: Program, role: str) -> None:
 
 
 def _put_program(state: State, program: Program) -> None:
+    """Put a program or its next version. The policies it had so far can still be found under their version."""
+    config = state.config
+    before = config.programs.get(program.no)
+    if before is not None:
+        state.put(state.found, ("policies", program.no, before.version), before.policies)
     state.put(state.programs, program.no, program)
-    state.set_config(msgspec.structs.replace(state.config, programs=_with(state.config.programs, program.no, program)))
+    since = (*config.since.get(program.no, ()), state.now)
+    state.set_config(
+        msgspec.structs.replace(
+            config,
+            programs=_with(config.programs, program.no, program),
+            since=_with(config.since, program.no, since),
+        )
+    )
 
 
 def change_program(state: State, command: ChangeProgram) -> Outcome:

@@ -121,6 +121,7 @@ def _open(org_id: int, heads: list[rows.Row], config: Config) -> tuple[int, Stat
 def _ask_config(lookup: Lookup, version: int) -> Take:
     assets = lookup.run("config_assets")
     programs = lookup.run("config_programs")
+    versions = lookup.run("config_versions")
     stores = lookup.run("config_stores")
     tills = lookup.run("config_tills")
     sources = lookup.run("config_sources")
@@ -130,6 +131,7 @@ def _ask_config(lookup: Lookup, version: int) -> Take:
             version=version,
             assets={code: Asset(code, scale) for code, scale in assets.rows},
             programs={row[0]: rows.program(row) for row in programs.rows},
+            since={program_no: tuple(since) for program_no, since in versions.rows},
             stores={no: Store(no=no, id=id_, code=code, name=name) for no, id_, code, name in stores.rows},
             tills={
                 no: Till(no=no, id=id_, code=code, name=name, store_no=store_no, program_no=program_no)

@@ -106,6 +106,16 @@ def _programs(lookup: Lookup, _: _Keys) -> Take:
     return take
 
 
+def _policies(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("policies", nos=array([key[1] for key in keys]), versions=array([key[2] for key in keys]))
+
+    def take(state: State) -> None:
+        for program_no, version, policies in cursor.rows:
+            state.found[("policies", program_no, version)] = rows.policies(policies)
+
+    return take
+
+
 def _lots(lookup: Lookup, keys: _Keys) -> Take:
     cursor = lookup.run("lots_open", nos=array([key[1] for key in keys]))
 
@@ -319,6 +329,7 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "internal": _internal,
     "account_no": _account_nos,
     "programs": _programs,
+    "policies": _policies,
     "lots": _lots,
     "lot": _lots_by_no,
     "ledger": _ledgers,

@@ -150,7 +150,9 @@ class BalanceRow(Struct, frozen=True, kw_only=True):
 
 
 class PurchaseRow(Struct, frozen=True, kw_only=True):
-    """A purchase as booked; `lines`, `tenders` and the results are JSON text as the core made them."""
+    """A purchase as booked; `lines`, `tenders`, the result and those of its returns are JSON text as the core made
+    them.
+    """
 
     no: int
     id: str
@@ -169,10 +171,7 @@ class PurchaseRow(Struct, frozen=True, kw_only=True):
     tenders: str
     result: str
     meta: str
-    return_id: str | None
-    return_number: str | None
-    returned_at: datetime | None
-    return_result: str | None
+    returns: list[str]
 
 
 class RedemptionRow(Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ import msgspec
 from guerdon.core.access import ApiKey
 from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Transfer
 from guerdon.core.commands import Line, Tender
+from guerdon.core.division import Division
 from guerdon.core.events import Event
 from guerdon.core.lots import Lot
 from guerdon.core.members import Member
@@ -26,8 +27,10 @@ _lots_in_account = msgspec.json.Decoder(list[LotInAccount]).decode
 _pins = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
 _lines = msgspec.json.Decoder(tuple[Line, ...]).decode
 _shares = msgspec.json.Decoder(tuple[int, ...]).decode
+_division = msgspec.json.Decoder(Division).decode
+_returned_lines = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
 _tenders = msgspec.json.Decoder(tuple[Tender, ...]).decode
-_policies = msgspec.json.Decoder(Policies).decode
+policies = msgspec.json.Decoder(Policies).decode
 
 
 def take_accounts(state: State, rows: Iterable[Row], all_lots: bool = False) -> None:
@@ -112,7 +115,8 @@ def take_purchase(state: State, row: Row) -> Purchase:
     """A purchase, and the redemption beside it if there is one."""
     (
         no, id_, number, member_no, event_seq, event_at, recorded_at, currency, amount, paid, spent_points,
-        redemption_id, source, store_no, till_no, lines, shares, tenders, fingerprint, result, meta, *redemption,
+        redemption_id, source, store_no, till_no, lines, shares, division, tenders, fingerprint, result, meta,
+        *redemption,
     ) = row  # fmt: skip
     if redemption[0] is not None:
         take_redemption(state, tuple(redemption))
@@ -120,14 +124,16 @@ def take_purchase(state: State, row: Row) -> Purchase:
         no=no, id=id_, number=number, member_no=member_no, event_seq=event_seq, event_at=event_at,
         recorded_at=recorded_at, currency=currency, amount=amount, paid=paid, spent_points=spent_points,
         redemption_id=redemption_id, source=source, store_no=store_no, till_no=till_no, lines=_lines(lines),
-        shares=_shares(shares), tenders=_tenders(tenders), fingerprint=fingerprint, result=result, meta=meta,
+        shares=_shares(shares), division=_division(division), tenders=_tenders(tenders), fingerprint=fingerprint,
+        result=result, meta=meta,
     )  # fmt: skip
     return purchase
 
 
 def take_return(state: State, row: Row) -> PurchaseReturn:
-    returned = PurchaseReturn(**dict(zip(PurchaseReturn.__struct_fields__, row, strict=True)))
-    state.returns[returned.no] = returned
+    fields = dict(zip(PurchaseReturn.__struct_fields__, row, strict=True))
+    fields |= {"lines": _returned_lines(fields["lines"]), "earned": _shares(fields["earned"])}
+    returned = state.returns[fields["no"]] = PurchaseReturn(**fields)
     return returned
 
 
@@ -146,10 +152,10 @@ def api_key(row: Row) -> ApiKey:
 
 
 def program(row: Row) -> Program:
-    no, id_, ledger_no, code, name, asset, first, version, policies = row
+    no, id_, ledger_no, code, name, asset, first, version, text = row
     return Program(
         no=no, id=id_, ledger_no=ledger_no, code=code, name=name, asset=asset, first=first, version=version,
-        policies=_policies(policies),
+        policies=policies(text),
     )  # fmt: skip
 
 

@@ -248,6 +248,8 @@ _FORMS: dict[str, Callable[[Sequence[Any]], str]] = {
     "hash": blobs,
     "lines": _jsons,
     "shares": _jsons,
+    "division": _jsons,
+    "earned": _jsons,
     "tenders": _jsons,
     "pins": _jsons,
     "policies": _jsons,

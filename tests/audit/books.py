@@ -143,6 +143,7 @@ async def everything(b: Books) -> None:
     await _holds(b)
     await _points_holds(b, ada, bea)
     await _below_zero(b, cyd)
+    await _parts(b, bea)
     b.later(days=31)
     accounts = [row[0] for row in await b.rows("select distinct account from lots where remaining > 0")]
     await b.ok(c.ExpireLots, accounts=tuple(accounts))
@@ -230,6 +231,14 @@ async def _below_zero(b: Books, cyd: tuple[str, str]) -> None:
     await b.ok(c.Redeem, member=cyd, points=45)
     await b.ok(c.ReturnPurchase, purchase=("number", "C-1"), number="R-C-1")
     await b.ok(c.Award, member=cyd, points=8, reason="repays a part")
+
+
+async def _parts(b: Books, bea: tuple[str, str]) -> None:
+    await b.buy("P-1", bea, 1_000, 499, 4_333, spend=20)
+    part = (c.ReturnLine(line=2, quantity=333), c.ReturnLine(line=1, quantity=500))
+    await b.ok(c.ReturnPurchase, purchase=("number", "P-1"), number="R-P-1", lines=part)
+    await b.ok(c.ReturnPurchase, purchase=("number", "P-1"), number="R-P-2", lines=part)
+    await b.ok(c.ReturnPurchase, purchase=("number", "P-1"), number="R-P-3")
 
 
 def change(superuser_dsn: str, *statements: str) -> None:

@@ -26,6 +26,7 @@ def audit(rows: Rows) -> None:
     _points_are_lots(rows)
     _redemptions(rows)
     _purchases(rows)
+    _returns(rows)
 
 
 def _sequence(rows: Rows) -> None:
@@ -183,11 +184,65 @@ def _redemptions(rows: Rows) -> None:
 
 
 def _purchases(rows: Rows) -> None:
-    """A bill is its lines; what points paid is shared out over them to the cent; it is returned at most once."""
+    """A bill is its lines; what was paid, spent and earned is shared out over them to the cent and to the point."""
     for purchase in rows("purchases").values():
         assert purchase.amount == sum(line.amount for line in purchase.lines), purchase
         assert purchase.amount - purchase.paid == sum(purchase.shares), purchase
         for share, line in zip(purchase.shares, purchase.lines, strict=True):
             assert 0 <= share <= max(0, line.amount), purchase
-    returned = [each.purchase_no for each in rows("returns").values()]
-    assert len(returned) == len(set(returned))
+        divided = purchase.division
+        assert sum(divided.paid) == purchase.paid, purchase
+        assert sum(divided.spent) == purchase.spent_points, purchase
+        opened = [
+            move for move in json.loads(rows("events")[purchase.event_seq].lot_moves or "[]") if move[1] == "open"
+        ]
+        assert sorted(sum(each.parts) for each in divided.earned) == sorted(move[2] for move in opened), purchase
+        for parts in (divided.paid, divided.spent, *(each.parts for each in divided.earned)):
+            assert len(parts) in (0, len(purchase.lines)), purchase
+            assert min(parts, default=0) >= 0, purchase
+
+
+def _returns(rows: Rows) -> None:
+    """No line is returned beyond what was bought; after any number of returns, what went back of each figure is the
+    whole times what was returned of each line, rounded down; and what the event moved is what the row says.
+    """
+    for purchase in rows("purchases").values():
+        returns = sorted((r for r in rows("returns").values() if r.purchase_no == purchase.no), key=lambda r: r.no)
+        bought = [line.quantity if line.quantity > 0 else 1000 for line in purchase.lines]
+        gone = [0] * len(bought)
+        sums = {"paid": 0, "amount": 0, "spent": 0}
+        taken = [0] * len(purchase.division.earned)
+        for each in returns:
+            assert each.lines, each
+            for position, quantity in each.lines:
+                assert quantity > 0, each
+                gone[position] += quantity
+            for name in ("paid", "amount", "spent"):
+                sums[name] += getattr(each, name)
+            taken = [a + b for a, b in zip(taken, each.earned, strict=True)]
+            assert all(g <= b for g, b in zip(gone, bought, strict=True)), each
+            divided = purchase.division
+            paid, shares, spent = (
+                sum(x * g // b for x, g, b in zip(parts, gone, bought, strict=False))
+                for parts in (divided.paid, purchase.shares, divided.spent)
+            )
+            assert (sums["paid"], sums["amount"], sums["spent"]) == (paid, paid + shares, spent), each
+            earned = [sum(x * g // b for x, g, b in zip(e.parts, gone, bought, strict=True)) for e in divided.earned]
+            if divided.returning == "proportional" or gone == bought:
+                assert taken == earned, each
+            _return_moved(rows, each)
+
+
+def _return_moved(rows: Rows, each: Any) -> None:
+    """What came to @PointsReturned, what had expired and what was written off is what the part had earned."""
+    event = rows("events")[each.event_seq]
+    body, moved = json.loads(event.body), {"returned": 0, "reversed": 0, "": 0}
+    for seq in range(event.seq + 1, event.seq + event.transfers + 1):
+        transfer = rows("transfers")[seq]
+        moved[rows("accounts")[transfer.destination].role] += transfer.amount
+        if rows("accounts")[transfer.source].role == "reversed":
+            moved["reversed"] += transfer.amount
+    expired = sum(move[2] for move in json.loads(event.lot_moves or "[]") if move[1] == "return_expired")
+    assert moved["returned"] + expired + body["written_off"] == sum(each.earned), each
+    assert moved["reversed"] <= each.spent, each
+    assert (body["lines"], body["earned"]) == ([list(line) for line in each.lines], list(each.earned)), each

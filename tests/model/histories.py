@@ -19,6 +19,7 @@ from tests.core.world import START
 MEMBERS = ("amy", "bob", "cat")
 UNKNOWN = "01900000-0000-7000-8000-ffffff000000"
 BASE = Rule(code="base", kind="per_amount", points=1, amount=100)
+DOUBLE = Rule(code="double", kind="multiplier", points=2, minimum=4_000)
 PROMISE = Rule(code="promise", kind="fixed", points=7, category="promised")
 RATE = RedemptionRate(10, 100)
 
@@ -27,6 +28,7 @@ POLICIES = (
     Policies(rules=(BASE, PROMISE), redemption_rate=RATE, currency="USD", expiry=Expiry(kind="days", count=30)),
     Policies(rules=(BASE,), redemption_rate=RATE, currency="USD", on_shortfall="write_off"),
     Policies(rules=(BASE,), redemption_rate=RATE, expiry=Expiry(kind="months", count=1), timezone="Europe/Berlin"),
+    Policies(rules=(BASE, PROMISE, DOUBLE), redemption_rate=RATE, returns="reevaluate"),
 )
 
 
@@ -135,7 +137,10 @@ class History:
             number=number,
             currency="USD",
             member=self._member() if self.random.random() < 0.95 else None,
-            lines=tuple(c.Line(sku="A", quantity=1000, amount=amount) for amount in amounts),
+            lines=tuple(
+                c.Line(sku="A", quantity=self.random.choice((1000, 1000, 3000, 750, 0)), amount=amount)
+                for amount in amounts
+            ),
             spend=self.random.choice((0, 0, 0, 10, 33, 60)),
             program=self.random.choice((None, None, ("code", "bistro"))),
             wallet=self.names["account main"] if self.random.random() < 0.1 else "",
@@ -146,7 +151,17 @@ class History:
     def _return(self) -> None:
         purchase = ("number", self._one_of("bill"))
         number = f"R-{len(self.commands) - self.random.choice((0, 0, 0, 1))}"
-        self._add(c.ReturnPurchase, purchase=purchase, number=number, where=self._where())
+        lines = tuple(self._return_line() for _ in range(self.random.choice((1, 1, 2, 3, 0))))
+        whole = self.random.random() < 0.4
+        self._add(
+            c.ReturnPurchase, purchase=purchase, number=number, lines=None if whole else lines, where=self._where()
+        )
+
+    def _return_line(self) -> c.ReturnLine:
+        quantity = self.random.choice((1, 250, 333, 500, 1_000, 1_000, 2_000, 0))
+        if self.random.random() < 0.4:
+            return c.ReturnLine(sku=self.random.choice("AAAB"), quantity=quantity)
+        return c.ReturnLine(line=self.random.choice((1, 1, 2, 3, 4)), quantity=quantity)
 
     def _redeem(self) -> None:
         reference = self.random.choice(("", "", f"X-{self.random.randrange(9)}"))

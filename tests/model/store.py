@@ -23,7 +23,7 @@ from guerdon.core.decide import decide
 from guerdon.core.keys import keys, weight
 from guerdon.core.lots import decode_moves
 from guerdon.core.outcomes import Accepted, Outcome
-from guerdon.core.programs import Config
+from guerdon.core.programs import Config, Policies
 from guerdon.core.state import Key, State
 from guerdon.writer.batch import Batches, Steps
 from guerdon.writer.queue import Waiting
@@ -76,6 +76,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.tables: dict[str, dict[Any, Any]] = {"ledgers": {GENERAL.no: GENERAL}}
         self.versions: dict[tuple[str, str], list[tuple[int, str]]] = {}
+        self.policies: dict[int, list[tuple[datetime, Policies]]] = {}
         self.counters: dict[str, int] = {"ledger": GENERAL_LEDGER}
         self.last_recorded_at = EPOCH
         self.last_hash = START
@@ -139,6 +140,8 @@ class MemoryStore:
             if any(version == earlier for earlier, _ in known):
                 raise Refused(f"metadata of {kind} {object_} has a version {version} already")
             known.append((version, meta))
+        for no, program, at, _ in state.history("programs"):
+            self.policies.setdefault(no, []).append((at, program.policies))
         for no in changes.get("removed_members", {}):
             self.rows("members").pop(no)
         self._identifiers()
@@ -178,6 +181,7 @@ class MemoryStore:
             version=self.config_version,
             assets=dict(self.rows("assets")),
             programs=dict(self.rows("programs")),
+            since={no: tuple(at for at, _ in versions) for no, versions in self.policies.items()},
             stores=dict(self.rows("stores")),
             tills=dict(self.rows("tills")),
             sources=frozenset(self.rows("sources")),
@@ -291,6 +295,9 @@ class _Slice:
         for account in self._accounts_where(lambda account: account.role != ""):
             self.state.program_accounts[account.program_no, account.role] = account.no
         self.state.found[key] = True
+
+    def _policies(self, key: Key) -> None:
+        self.state.found[key] = self.store.policies[key[1]][key[2] - 1][1]
 
     def _lots(self, key: Key) -> None:
         for lot in self.store.rows("lots").values():

@@ -14,7 +14,7 @@ from guerdon.core.outcomes import Accepted, Outcome, Rejected
 from tests.core.world import empty_state
 from tests.model.auditor import audit
 from tests.model.store import MemoryStore, run
-from tests.scenarios.language import OBSERVATIONS, SCALES, Scenario, Step, minor, moment, terms
+from tests.scenarios.language import OBSERVATIONS, SCALES, Scenario, Step, goods, minor, moment, parts, terms
 
 
 class Rows(Protocol):
@@ -104,11 +104,15 @@ class Translator:
         return c.RegisterMember(**envelope, identifiers=(("external_id", name),))
 
     def _buy(self, step: Step) -> c.Command:
-        lines = []
-        for line in step["lines"].split(" and "):
-            amount, _, category = line.partition(" of ")
-            categories = (category,) if category else ()
-            lines.append(c.Line(sku=category or "any", quantity=1000, amount=minor(amount, 2), categories=categories))
+        lines = [
+            c.Line(
+                sku=line.category or "any",
+                quantity=line.quantity,
+                amount=line.amount,
+                categories=(line.category,) if line.category else (),
+            )
+            for line in goods(step["lines"])
+        ]
         return c.RecordPurchase(
             **self._envelope(step.at, f"purchase {step['number']}"),
             number=step["number"],
@@ -124,7 +128,14 @@ class Translator:
         )
 
     def _return(self, step: Step) -> c.Command:
-        return c.ReturnPurchase(**self._envelope(step.at), purchase=("number", step["purchase"]), number=step["number"])
+        lines = parts(step["lines"])
+        return c.ReturnPurchase(
+            **self._envelope(step.at),
+            purchase=("number", step["purchase"]),
+            number=step["number"],
+            lines=tuple(c.ReturnLine(quantity=q, line=line, sku=sku) for q, line, sku in lines) if lines else None,
+            where=c.Where(event_at=moment(step["event_at"]) if step["event_at"] else None),
+        )
 
     def _redeem(self, step: Step) -> c.Command:
         return c.Redeem(

@@ -14,7 +14,7 @@ from guerdon.api.blnk.errors import refusal
 from guerdon.core.assets import decimal_text
 from guerdon.core.outcomes import Rejected, Rejection
 from guerdon.core.programs import Rule
-from tests.scenarios.language import OBSERVATIONS, SCALES, Scenario, Step, minor, moment, terms
+from tests.scenarios.language import OBSERVATIONS, SCALES, Scenario, Step, goods, minor, moment, parts, terms
 
 _numbers = itertools.count(1)
 
@@ -154,6 +154,7 @@ class HttpDriver:
             "redemption_rate": rate and {"points": decimal_text(rate.points, scale), "money_minor": rate.money},
             "minimum_redemption": decimal_text(policies.minimum_redemption, scale),
             "on_shortfall": policies.on_shortfall,
+            "returns": policies.returns,
         }
 
     def _program(self, step: Step) -> Answer:
@@ -184,16 +185,15 @@ class HttpDriver:
         return f"/v1/members/external_id:{step['member']}{path}"
 
     def _buy(self, step: Step) -> Answer:
-        lines = []
-        for line in step["lines"].split(" and "):
-            amount, _, category = line.partition(" of ")
-            lines.append(
-                {
-                    "sku": category or "any",
-                    "amount_minor": minor(amount, 2),
-                    "categories": [category] if category else [],
-                }
-            )
+        lines = [
+            {
+                "sku": line.category or "any",
+                "quantity": decimal_text(line.quantity, 3),
+                "amount_minor": line.amount,
+                "categories": [line.category] if line.category else [],
+            }
+            for line in goods(step["lines"])
+        ]
         body: dict[str, Any] = {"number": step["number"], "currency": "USD", "lines": lines}
         if step["member"] != "a guest":
             body["member"] = f"external_id:{step['member']}"
@@ -208,7 +208,16 @@ class HttpDriver:
         return self._send("POST", "/v1/purchases", body)
 
     def _return(self, step: Step) -> Answer:
-        return self._send("POST", f"/v1/purchases/number:{step['purchase']}/returns", {"number": step["number"]})
+        body: dict[str, Any] = {"number": step["number"]}
+        lines = parts(step["lines"])
+        if lines is not None:
+            body["lines"] = [
+                {"quantity": decimal_text(quantity, 3), **({"line": line} if line else {"sku": sku})}
+                for quantity, line, sku in lines
+            ]
+        if step["event_at"]:
+            body["event_at"] = moment(step["event_at"]).isoformat()
+        return self._send("POST", f"/v1/purchases/number:{step['purchase']}/returns", body)
 
     def _redeem(self, step: Step) -> Answer:
         body = {"points": step["points"], "reference": step["reference"]}
@@ -335,7 +344,7 @@ class HttpDriver:
 def _rule(rule: Rule, scale: int) -> dict[str, Any]:
     shown: dict[str, Any] = {"kind": rule.kind, "code": rule.code, "categories": list(rule.categories)}
     if rule.kind == "multiplier":
-        return {**shown, "factor": decimal_text(rule.points, 1)}
+        return {**shown, "factor": decimal_text(rule.points, 1), "minimum_minor": rule.minimum}
     shown |= {"points": decimal_text(rule.points, scale), "points_category": rule.category}
     if rule.kind == "per_amount":
         shown |= {"amount_minor": rule.amount, "mode": rule.mode}
@@ -349,6 +358,6 @@ _FIGURES: dict[str, Callable[[HttpDriver, Any], int]] = {
     "returned": lambda driver, body: driver.points(body["points_returned"]),
     "restored": lambda driver, body: driver.points(body["points_restored"]),
     "written off": lambda driver, body: driver.points(body["points_written_off"]),
-    "expired": lambda driver, body: driver.points(body["expired"]),
+    "expired": lambda driver, body: driver.points(body.get("expired") or body["points_expired"]),
     "balance": lambda driver, body: driver.points(body["balance"]),
 }

@@ -55,6 +55,8 @@ OBSERVATIONS = frozenset({"has", "holds", "owes", "balance", "figures", "account
 _NAME = r"[a-z][a-z_]*"
 _REF = r"[A-Z]+-?[\w-]*"
 _NUMBER = r"-?[\d]+(?:\.\d+)?"
+_LINE = rf"{_NUMBER}(?: of {_NAME})?(?: x{_NUMBER})?"
+_PART = rf"{_NUMBER} of (?:line \d+|{_NAME})"
 _WHO = rf"(?:@[\w:]+|{_NAME})"
 
 _PATTERNS: tuple[tuple[str, str], ...] = (
@@ -66,12 +68,18 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (
         "buy",
         (
-            rf"(?P<member>a guest|{_NAME}) buys (?P<number>{_REF}) for (?P<lines>{_NUMBER}(?: of {_NAME})?"
-            rf"(?: and {_NUMBER}(?: of {_NAME})?)*)(?: in (?P<program>{_NAME}))?(?: spending (?P<spend>{_NUMBER}))?"
+            rf"(?P<member>a guest|{_NAME}) buys (?P<number>{_REF}) for (?P<lines>{_LINE}"
+            rf"(?: and {_LINE})*)(?: in (?P<program>{_NAME}))?(?: spending (?P<spend>{_NUMBER}))?"
             rf"(?: from (?P<wallet>{_NAME}))?(?: on (?P<event_at>[\d-]+(?: [\d:]+)?))?(?P<imported> by import)?"
         ),
     ),
-    ("return", rf"(?P<purchase>{_REF}) is returned as (?P<number>{_REF})"),
+    (
+        "return",
+        (
+            rf"(?:(?P<lines>{_PART}(?: and {_PART})*) of )?(?P<purchase>{_REF}) is returned as (?P<number>{_REF})"
+            rf"(?: on (?P<event_at>[\d-]+(?: [\d:]+)?))?"
+        ),
+    ),
     ("redeem", rf"(?P<member>{_NAME}) redeems (?P<points>{_NUMBER})(?: as (?P<reference>{_REF}))?"),
     ("reverse", rf"(?P<reference>{_REF}) is reversed(?: by (?P<points>{_NUMBER}))?"),
     ("award", rf"(?P<member>{_NAME}) is given (?P<points>{_NUMBER})"),
@@ -185,6 +193,34 @@ class Terms:
     scale: int
 
 
+@dataclass(frozen=True)
+class Goods:
+    """A line of a bill as a scenario gives it: `90.00 of food x3` is three pieces for 90.00 in all."""
+
+    amount: int
+    category: str
+    quantity: int
+
+
+def goods(text: str) -> list[Goods]:
+    found = []
+    for line in text.split(" and "):
+        line, _, quantity = line.partition(" x")
+        amount, _, category = line.partition(" of ")
+        found.append(Goods(minor(amount, 2), category, minor(quantity or "1", 3)))
+    return found
+
+
+def parts(text: str) -> list[tuple[int, int, str]] | None:
+    """`0.5 of line 2 and 1 of food` as (quantity in thousandths, line number or 0, sku or ""); None for all of it."""
+    found = []
+    for part in text.split(" and ") if text else ():
+        quantity, _, named = part.partition(" of ")
+        by_number = named.startswith("line ")
+        found.append((minor(quantity, 3), int(named[5:]) if by_number else 0, "" if by_number else named))
+    return found or None
+
+
 def terms(text: str) -> Terms:
     """`1 point per 1.00, 10 points buy 1.00, expires after 30 days, in Europe/Berlin, shortfalls are written off`."""
     scale = 0
@@ -208,10 +244,16 @@ def terms(text: str) -> Terms:
                     categories=(match[6],) if match[6] else (),
                 )
             )
-        elif match := re.fullmatch(rf"x({_NUMBER})(?: on ({_NAME}))?", term):
-            categories = (match[2],) if match[2] else ()
+        elif match := re.fullmatch(rf"x({_NUMBER})(?: on ({_NAME}))?(?: from ({_NUMBER}))?", term):
             rules.append(
-                Rule(code=code, kind="multiplier", points=minor(match[1], 1), amount=10, categories=categories)
+                Rule(
+                    code=code,
+                    kind="multiplier",
+                    points=minor(match[1], 1),
+                    amount=10,
+                    categories=(match[2],) if match[2] else (),
+                    minimum=minor(match[3], 2) if match[3] else 0,
+                )
             )
         elif match := re.fullmatch(rf"({_NUMBER}) points? buy ({_NUMBER})", term):
             values["redemption_rate"] = RedemptionRate(minor(match[1], scale), minor(match[2], 2))
@@ -225,6 +267,8 @@ def terms(text: str) -> Terms:
             values["minimum_redemption"] = minor(match[1], scale)
         elif term == "shortfalls are written off":
             values["on_shortfall"] = "write_off"
+        elif term == "returns are evaluated again":
+            values["returns"] = "reevaluate"
         else:
             raise Misread(term)
     return Terms(Policies(rules=tuple(rules), **values), scale)

@@ -450,6 +450,9 @@ with compared as (
            case when p.redemption_id is not null and r.purchase_no is distinct from p.no
                 then 'its redemption is not of this bill' end,
            case when p.redemption_id is null and s.money <> 0 then 'it has shares, but no points were spent' end,
+           case when d.lines <> l.count or d.paid <> p.paid or d.spent <> p.spent_points
+                     or d.earned is distinct from o.opened
+                then 'its division is not what was paid, spent and earned' end,
            case when x.result ->> 'id' <> p.id::text or x.result ->> 'number' <> p.number
                      or (x.result ->> 'purchase_no')::bigint <> p.no or (x.result ->> 'event_no')::bigint <> p.event_seq
                      or (x.result ->> 'amount')::numeric <> p.amount or (x.result ->> 'paid')::numeric <> p.paid
@@ -464,7 +467,18 @@ with compared as (
                         from jsonb_array_elements(p.lines::jsonb) as line) l
     cross join lateral (select coalesce(sum(share::numeric), 0) as money, count(*) as count
                         from jsonb_array_elements_text(p.shares::jsonb) as share) s
-    cross join lateral (select p.result::jsonb as result offset 0) x  -- read once
+    cross join lateral (select p.result::jsonb as result, p.division::jsonb as division offset 0) x  -- read once
+    cross join lateral (
+        select jsonb_array_length(x.division -> 'paid') as lines,
+               (select coalesce(sum(y::numeric), 0) from jsonb_array_elements_text(x.division -> 'paid') y) as paid,
+               (select coalesce(sum(y::numeric), 0) from jsonb_array_elements_text(x.division -> 'spent') y) as spent,
+               (select array_agg(y.rule || ' ' || y.points order by y.rule, y.points)
+                from (select r ->> 'rule' as rule,
+                             (select sum(z::numeric) from jsonb_array_elements_text(r -> 'parts') z) as points
+                      from jsonb_array_elements(x.division -> 'earned') r) y) as earned) d
+    cross join lateral (
+        select array_agg((m ->> 6) || ' ' || (m ->> 2) order by m ->> 6, (m ->> 2)::numeric) as opened
+        from jsonb_array_elements(nullif(e.lot_moves, '')::jsonb) m where m ->> 1 = 'open') o
     where p.org_id = %(org)s
 )
 (select 'purchase ' || no || ' (' || number || ')', problem
@@ -475,8 +489,45 @@ union all
  where e.org_id = %(org)s and e.name = 'TransactionAdd' and p.no is null order by e.seq limit %(limit)s)
 
 -- returns --
--- each return as its event says it, of a whole purchase, once
-with compared as (
+-- each return as its event says it; of every line no more than was bought; of every figure the part of the whole
+with pieces as (
+    select r.no, r.purchase_no, (x.line ->> 0)::int as position, (x.line ->> 1)::numeric as quantity
+    from purchase_returns r cross join lateral jsonb_array_elements(r.lines::jsonb) as x (line)
+    where r.org_id = %(org)s
+), grown as (
+    select i.no, i.purchase_no, i.position, i.quantity, coalesce(q.bought, 0) as bought,
+           sum(i.quantity) over (partition by i.purchase_no, i.position order by i.no) as after,
+           p.division::jsonb as division, (p.shares::jsonb ->> i.position)::numeric as share
+    from pieces i
+    left join purchases p on p.org_id = %(org)s and p.no = i.purchase_no
+    cross join lateral (
+        select case when y.quantity > 0 then y.quantity else 1000 end as bought  -- no positive quantity: one piece
+        from (select (p.lines::jsonb -> i.position ->> 'quantity')::numeric as quantity) y) q
+), rules as (
+    select g.no, (e.place - 1)::int as rule, sum(
+               div((e.earned -> 'parts' ->> g.position)::numeric * g.after, g.bought)
+               - div((e.earned -> 'parts' ->> g.position)::numeric * (g.after - g.quantity), g.bought)) as points
+    from grown g cross join lateral jsonb_array_elements(g.division -> 'earned') with ordinality as e (earned, place)
+    where g.division ->> 'returning' is null  -- the others' are evaluated again, which only the core can do
+    group by 1, 2
+), shares as (
+    select g.no, bool_or(g.quantity <= 0 or g.after > g.bought) as beyond,
+           sum(div((g.division -> 'paid' ->> g.position)::numeric * g.after, g.bought)
+               - div((g.division -> 'paid' ->> g.position)::numeric * (g.after - g.quantity), g.bought)) as paid,
+           sum(div(g.share * g.after, g.bought) - div(g.share * (g.after - g.quantity), g.bought)) as money,
+           coalesce(sum(div((g.division -> 'spent' ->> g.position)::numeric * g.after, g.bought)
+               - div((g.division -> 'spent' ->> g.position)::numeric * (g.after - g.quantity), g.bought)), 0) as spent
+    from grown g group by g.no
+), moved as (
+    select t.event_seq as seq, coalesce(sum(t.amount) filter (where d.role = 'returned'), 0) as returned,
+           coalesce(sum(t.amount) filter (where s.role = 'reversed'), 0) as restored,
+           coalesce(sum(t.amount) filter (where not s.tracks_lots and not d.tracks_lots), 0) as money
+    from purchase_returns r
+    join transfers t on t.org_id = %(org)s and t.event_seq = r.event_seq
+    join accounts s on s.org_id = %(org)s and s.no = t.source
+    join accounts d on d.org_id = %(org)s and d.no = t.destination
+    where r.org_id = %(org)s group by t.event_seq
+), compared as (
     select r.no, r.number, concat_ws('; ',
            case when e.seq is null then 'its event ' || r.event_seq || ' does not exist' end,
            case when e.name <> 'TransactionReturn' or e.purchase_no <> r.purchase_no
@@ -489,14 +540,41 @@ with compared as (
            case when e.recorded_at <> r.recorded_at
                 then 'recorded at ' || r.recorded_at || ', should be ' || e.recorded_at end,
            case when p.no is null then 'its purchase ' || r.purchase_no || ' does not exist' end,
-           case when p.amount <> r.amount then 'amount is ' || r.amount || ', should be ' || p.amount end,
-           case when count(*) over (partition by r.purchase_no) > 1 then 'its purchase is returned more than once' end,
+           case when h.no is null then 'it returns nothing' end,
+           case when h.beyond then 'it returns more than was bought' end,
+           case when r.amount <> h.paid + h.money
+                then 'amount is ' || r.amount || ', should be ' || h.paid + h.money end,
+           case when r.paid <> h.paid then 'paid is ' || r.paid || ', should be ' || h.paid end,
+           case when r.spent <> h.spent then 'spent is ' || r.spent || ', should be ' || h.spent end,
+           case when nullif(e.body, '')::jsonb -> 'lines' <> r.lines::jsonb
+                then 'lines should be ' || (nullif(e.body, '')::jsonb ->> 'lines') end,
+           case when nullif(e.body, '')::jsonb -> 'earned' <> r.earned::jsonb
+                then 'earned should be ' || (nullif(e.body, '')::jsonb ->> 'earned') end,
+           case when exists (select from rules x
+                             where x.no = r.no and x.points is distinct from (r.earned::jsonb ->> x.rule)::numeric)
+                then 'earned is not its part of what the purchase earned' end,
+           case when coalesce(m.returned, 0) + x.expired + x.written_off <> x.earned
+                then 'it took back ' || coalesce(m.returned, 0) || ', found ' || x.expired || ' expired and wrote '
+                    || x.written_off || ' off, of ' || x.earned || ' earned' end,
+           case when coalesce(m.restored, 0) > r.spent
+                then 'it restored ' || m.restored || ', of ' || r.spent || ' spent' end,
+           case when coalesce(m.money, 0) not in (0, r.paid)
+                then 'it paid ' || m.money || ' back, of ' || r.paid end,
            case when r.result::jsonb ->> 'id' <> r.id::text or (r.result::jsonb ->> 'event_no')::bigint <> r.event_seq
                      or (r.result::jsonb ->> 'amount')::numeric <> r.amount
+                     or (r.result::jsonb ->> 'paid')::numeric <> r.paid
                 then 'the answer kept says something else' end
            ) as problem
     from purchase_returns r
     left join events e on e.org_id = %(org)s and e.seq = r.event_seq
+    left join shares h on h.no = r.no
+    left join moved m on m.seq = r.event_seq
+    cross join lateral (
+        select (select coalesce(sum(y::numeric), 0) from jsonb_array_elements_text(r.earned::jsonb) y) as earned,
+               coalesce((nullif(e.body, '')::jsonb ->> 'written_off')::numeric, 0) as written_off,
+               (select coalesce(sum((y ->> 2)::numeric), 0)
+                from jsonb_array_elements(nullif(e.lot_moves, '')::jsonb) y
+                where y ->> 1 = 'return_expired') as expired) x
     left join purchases p on p.org_id = %(org)s and p.no = r.purchase_no
     where r.org_id = %(org)s
 )
@@ -670,9 +748,9 @@ where s.org_id = %(org)s order by s.seq
 
 -- texts --
 -- the JSON texts of facts, for when one of them cannot be read
-select 'purchase ' || no, array[lines, shares, tenders, result] from purchases where org_id = %(org)s
+select 'purchase ' || no, array[lines, shares, division, tenders, result] from purchases where org_id = %(org)s
 union all
-select 'return ' || no, array[result] from purchase_returns where org_id = %(org)s
+select 'return ' || no, array[lines, earned, result] from purchase_returns where org_id = %(org)s
 union all
 select 'redemption ' || id, array[result] from redemptions where org_id = %(org)s
 union all

@@ -131,6 +131,14 @@ select l.no, l.account, l.event_seq, l.amount, l.remaining, l.redeemed, l.return
        l.expires_at, l.rule, l.version, l.line, l.purchase_no
 from lots l
 
+-- policies --
+-- what programs' policies were under some of their versions
+select v.program_no, v.version, v.policies::text
+from unnest(%(nos)s::bigint[], %(versions)s::integer[]) as asked (no, version)
+cross join lateral (
+    select * from program_versions x
+    where x.org_id = %(org)s::bigint and x.program_no = asked.no and x.version = asked.version offset 0) v
+
 -- lots_open --
 -- everything that remains on some accounts
 -- include lot_columns
@@ -215,8 +223,8 @@ cross join lateral (select * from events x where x.org_id = %(org)s::bigint and 
 -- purchases --
 -- purchases by id, number or bill number, each with the redemption that paid for a part of it
 select p.no, p.id::text, p.number, p.member_no, p.event_seq, p.event_at, p.recorded_at, p.currency, p.amount, p.paid,
-       p.spent_points, p.redemption_id::text, p.source, p.store_no, p.till_no, p.lines, p.shares, p.tenders,
-       p.fingerprint, p.result, p.meta,
+       p.spent_points, p.redemption_id::text, p.source, p.store_no, p.till_no, p.lines, p.shares, p.division,
+       p.tenders, p.fingerprint, p.result, p.meta,
        r.id::text, r.no, r.member_no, r.program_no, r.event_seq, r.purchase_no, r.points, r.reversed, r.reference,
        r.event_at, r.fingerprint, r.result
 from purchases p
@@ -235,7 +243,8 @@ where p.org_id = %(org)s::bigint and p.no = any(array(
 
 -- return_columns --
 -- a return, for the statements that include this
-select no, id::text, number, purchase_no, member_no, event_seq, event_at, recorded_at, amount, fingerprint, result
+select no, id::text, number, purchase_no, member_no, event_seq, event_at, recorded_at, lines, amount, paid, spent,
+       earned, fingerprint, result
 from purchase_returns
 
 -- returns --
@@ -291,6 +300,11 @@ select code, scale from assets where org_id = %(org)s::bigint order by code
 -- every program with its policies of today
 select no, id::text, ledger_no, code, name, asset, first, version, policies::text
 from programs where org_id = %(org)s::bigint order by no
+
+-- config_versions --
+-- when each program's versions began, the first one first
+select program_no, array_agg(recorded_at order by version)
+from program_versions where org_id = %(org)s::bigint group by program_no
 
 -- config_stores --
 -- every store

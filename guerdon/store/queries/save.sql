@@ -160,23 +160,24 @@ on conflict (org_id, member_no) do update set profile = excluded.profile
 -- insert_purchases --
 -- bills
 insert into purchases (org_id, no, id, number, member_no, event_seq, event_at, recorded_at, currency, amount, paid,
-                       spent_points, redemption_id, source, store_no, till_no, lines, shares, tenders, fingerprint,
-                       result, meta)
+                       spent_points, redemption_id, source, store_no, till_no, lines, shares, division, tenders,
+                       fingerprint, result, meta)
 select %(org)s::bigint, * from unnest(
     %(no)s::bigint[], %(id)s::uuid[], %(number)s::text[], %(member_no)s::bigint[], %(event_seq)s::bigint[],
     %(event_at)s::timestamptz[], %(recorded_at)s::timestamptz[], %(currency)s::text[], %(amount)s::numeric[],
     %(paid)s::numeric[], %(spent_points)s::numeric[], %(redemption_id)s::uuid[], %(source)s::text[],
-    %(store_no)s::bigint[], %(till_no)s::bigint[], %(lines)s::text[], %(shares)s::text[], %(tenders)s::text[],
-    %(fingerprint)s::bytea[], %(result)s::text[], %(meta)s::text[])
+    %(store_no)s::bigint[], %(till_no)s::bigint[], %(lines)s::text[], %(shares)s::text[], %(division)s::text[],
+    %(tenders)s::text[], %(fingerprint)s::bytea[], %(result)s::text[], %(meta)s::text[])
 
 -- insert_purchase_returns --
--- bills taken back
-insert into purchase_returns (org_id, no, id, number, purchase_no, member_no, event_seq, event_at, recorded_at, amount,
-                              fingerprint, result)
+-- bills and parts of bills taken back
+insert into purchase_returns (org_id, no, id, number, purchase_no, member_no, event_seq, event_at, recorded_at, lines,
+                              amount, paid, spent, earned, fingerprint, result)
 select %(org)s::bigint, * from unnest(
     %(no)s::bigint[], %(id)s::uuid[], %(number)s::text[], %(purchase_no)s::bigint[], %(member_no)s::bigint[],
-    %(event_seq)s::bigint[], %(event_at)s::timestamptz[], %(recorded_at)s::timestamptz[], %(amount)s::numeric[],
-    %(fingerprint)s::bytea[], %(result)s::text[])
+    %(event_seq)s::bigint[], %(event_at)s::timestamptz[], %(recorded_at)s::timestamptz[], %(lines)s::text[],
+    %(amount)s::numeric[], %(paid)s::numeric[], %(spent)s::numeric[], %(earned)s::text[], %(fingerprint)s::bytea[],
+    %(result)s::text[])
 
 -- insert_redemptions --
 -- points spent
