@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from guerdon.core import lots
+from guerdon.core import lots, members
 from guerdon.core.accounts import Transfer
 from guerdon.core.booking import Booking
 from guerdon.core.commands import ReturnPurchase
@@ -48,17 +48,20 @@ def take_back(state: State, command: ReturnPurchase) -> Outcome:
     if purchase.member_no == 0:
         guest = Booking(state, Name.TRANSACTION_RETURN, 0, place)
         return _keep(state, command, purchase, place, no, content, _Sums(), guest)
-    accounts = state.member_accounts[purchase.member_no]
+    family = members.family(state, purchase.member_no)
+    accounts = state.member_accounts[family[-1]]
     for account_no in accounts.values():
         expire_overdue(state, account_no, state.now)
-    booking = Booking(state, Name.TRANSACTION_RETURN, purchase.member_no, place)
+    booking = Booking(state, Name.TRANSACTION_RETURN, family[-1], place)
     sums = _Sums()
     if purchase.redemption_id is not None:
         sums.restored = _restore_spent(state, booking, purchase)
     _return_money(state, booking, purchase)
     for transfer in _awards(state, purchase):
-        program = state.config.programs[state.accounts[transfer.destination].program_no]
-        _return_earned(state, booking, program, transfer.destination, purchase, sums)
+        earned = state.accounts[transfer.destination]
+        program = state.config.programs[earned.program_no]
+        own = _lots_of(state, family, program, earned.category, purchase)
+        _return_earned(state, booking, program, accounts[program.no, earned.category], own, sums)
     outcome = _keep(state, command, purchase, place, no, content, sums, booking)
     for account_no in accounts.values():
         expire_overdue(state, account_no, state.now)
@@ -80,9 +83,7 @@ def _restore_spent(state: State, booking: Booking, purchase: Purchase) -> int:
     redemption = state.redemptions[purchase.redemption_id]
     left = redemption.points - redemption.reversed
     if left:
-        program = state.config.programs[redemption.program_no]
-        account_no = state.member_accounts[purchase.member_no][program.no, "regular"]
-        give_back(state, booking, redemption, account_no, program, left)
+        give_back(state, booking, redemption, booking.member_no, left)
     return left
 
 
@@ -105,12 +106,18 @@ def _return_money(state: State, booking: Booking, purchase: Purchase) -> None:
             booking.move(transfer.destination, transfer.source, transfer.amount)
 
 
-def _return_earned(
-    state: State, booking: Booking, program: Program, account_no: int, purchase: Purchase, sums: _Sums
-) -> None:
-    """Take back the lots that the bill opened on one account."""
-    own = [lot for lot in state.lots_of(account_no) if lot.purchase_no == purchase.no]
+def _lots_of(state: State, family: list[int], program: Program, category: str, purchase: Purchase) -> list[lots.Lot]:
+    """The lots that hold what the bill earned: those it opened, and those that merges made of them."""
+    accounts = [state.member_accounts[no].get((program.no, category)) for no in family]
+    own = [lot for no in accounts if no for lot in state.lots_of(no) if lot.purchase_no == purchase.no]
     own.sort(key=lambda lot: lot.no)
+    return own
+
+
+def _return_earned(
+    state: State, booking: Booking, program: Program, account_no: int, own: list[lots.Lot], sums: _Sums
+) -> None:
+    """Take back the lots that the bill opened, and let one account stand for what they no longer have."""
     moves = booking.moves
     for lot in own:
         if lot.expired:
@@ -118,12 +125,13 @@ def _return_earned(
         if lot.free:
             lots.change(state, moves, state.lots[lot.no], "return", lot.free)
     debit = sum(lot.free for lot in own)
-    missing = sum(lot.held + lot.redeemed for lot in own)
+    missing = sum(lot.held + lot.spent for lot in own)
     covered = _cover(state, booking, account_no, own, missing)
     short = missing - covered
     below = short if program.policies.on_shortfall == "below_zero" else 0
     debit += covered + below
     _move_spending(state, booking, own, covered + below)
+    lots.write_off(state, moves, own, short - below)
     if debit:
         booking.move(account_no, internal(state, program, "returned"), debit, lower_floor=below > 0)
     sums.returned += debit
@@ -147,7 +155,7 @@ def _move_spending(state: State, booking: Booking, own: list[lots.Lot], points: 
     """Mark as returned, on the bill's own lots, the spent points that other lots (or a debt) now stand for."""
     points -= min(points, sum(lot.held for lot in own))
     for lot in own:
-        part = min(points, lot.redeemed)
+        part = min(points, lot.spent)
         if part:
             lots.change(state, booking.moves, state.lots[lot.no], "return_redeemed", part)
             points -= part
@@ -179,7 +187,7 @@ def _keep(
     )
     balances = tuple(
         (program_no, state.figures_of(account_no).balance)
-        for (program_no, category), account_no in state.member_accounts.get(purchase.member_no, {}).items()
+        for (program_no, category), account_no in state.member_accounts.get(booking.member_no, {}).items()
         if category == "regular"
     )
     result = Returned(
@@ -201,7 +209,7 @@ def _keep(
             id=command.id,
             number=command.number,
             purchase_no=purchase.no,
-            member_no=purchase.member_no,
+            member_no=booking.member_no,
             event_seq=event.seq,
             event_at=place.event_at,
             recorded_at=state.now,
