@@ -49,7 +49,7 @@ class RateIn(Body, frozen=True, kw_only=True):
     money_minor: Annotated[Minor, Meta(gt=0)]
 
 
-_Limit = Annotated[int | None, Meta(ge=0)]
+_Limit = Annotated[int, Meta(ge=0)] | None
 
 
 class TransferLimitsIn(Body, frozen=True, kw_only=True):

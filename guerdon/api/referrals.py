@@ -125,7 +125,7 @@ async def get_referral(call: Call, referral: str) -> ReferralFound:
         referred=public("mem", row.referred),
         referrer_event_log_id=row.referrer_event or None,
         referred_event_log_id=row.referred_event or None,
-        returned=row.returned,
+        returned=row.taken_back,
     )
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Referral(Struct, frozen=True, kw_only=True):
-    """Who referred whom, and the events that gave points for it (0 for a side that got none). `returned` is a
+    """Who referred whom, and the events that gave points for it (0 for a side that got none). `taken_back` is a
     projection: whether it was taken back.
     """
 
@@ -39,7 +39,7 @@ class Referral(Struct, frozen=True, kw_only=True):
     program_no: int
     referrer_event: int
     referred_event: int
-    returned: bool = False
+    taken_back: bool = False
 
 
 def refer(state: State, command: Refer) -> Outcome:
@@ -110,7 +110,7 @@ def take_back(state: State, command: ReturnReferral) -> Outcome:
     if id is None:
         return Rejected(Rejection.REFERRAL_NOT_FOUND, "referral", {"referral_id": command.referral})
     referral = state.referrals[id]
-    if referral.returned:
+    if referral.taken_back:
         return Rejected(Rejection.REFERRAL_ALREADY_RETURNED, "referral", {"referral_id": id})
     returned = written_off = 0
     events = []
@@ -122,7 +122,7 @@ def take_back(state: State, command: ReturnReferral) -> Outcome:
             event, back, short = _return(state, command, referral, member_no, award)
             returned, written_off = returned + back, written_off + short
             events.append(event)
-    state.put(state.referrals, id, msgspec.structs.replace(referral, returned=True))
+    state.put(state.referrals, id, msgspec.structs.replace(referral, taken_back=True))
     return Accepted(
         ReferralReturned(
             id=command.id,

@@ -216,7 +216,7 @@ class ReferralRow(Struct, frozen=True, kw_only=True):
     program_no: int
     referrer_event: int
     referred_event: int
-    returned: bool
+    taken_back: bool
 
 
 class EventRow(Struct, frozen=True, kw_only=True):

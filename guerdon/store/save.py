@@ -165,7 +165,7 @@ def _save_facts(writing: _Writing, changes: dict[str, Changed]) -> None:
     writing.insert("insert_adjustment_decisions", Decision, new)
     new, old = _split(changes, "referrals")
     writing.insert("insert_referrals", Referral, new)
-    writing.update("update_referrals", old, "id", "returned")
+    writing.update("update_referrals", old, "id", "taken_back")
     sent = [(*key, *astuple(row)) for key, (_, row) in changes.get("sent", {}).items()]
     writing.write("write_sent", ("member_no", "program_no", "period", "points", "count"), sent)
     new, old = _split(changes, "api_keys")

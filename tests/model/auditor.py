@@ -263,5 +263,5 @@ def _referrals(rows: Rows) -> None:
     returned = {body["referral_id"] for _, body in _bodies(rows, "ReferralReturn")}
     for id, referral in rows("referrals").items():
         assert {referral.referrer_event, referral.referred_event} - {0} == awards.pop(id), referral
-        assert referral.returned == (id in returned), referral
+        assert referral.taken_back == (id in returned), referral
     assert not awards, awards

@@ -41,7 +41,7 @@ CHANGEABLE: dict[str, tuple[str, ...]] = {
     "scheduled": ("done",),
     "members": ("status", "enrolled", "survivor_no", "identifiers", "aliases"),
     "redemptions": ("reversed",),
-    "referrals": ("returned",),
+    "referrals": ("taken_back",),
     "api_keys": ("expires_at", "revoked_at"),
 }
 """What saving writes of a row that was there before; rows of other record tables never change."""

@@ -338,7 +338,7 @@ create table referrals (
     program_no bigint not null,
     referrer_event bigint not null,
     referred_event bigint not null,
-    returned boolean not null,
+    taken_back boolean not null,
     primary key (org_id, id),
     unique (org_id, referred_no)
 );

@@ -146,14 +146,14 @@ left join lateral (
 -- referrals_of --
 -- the referral of each member who was referred
 -- include member_no_columns
-select a.no, r.id::text, r.referrer_no, r.referred_no, r.program_no, r.referrer_event, r.referred_event, r.returned
+select a.no, r.id::text, r.referrer_no, r.referred_no, r.program_no, r.referrer_event, r.referred_event, r.taken_back
 from asked_for a
 left join lateral (
     select * from referrals x where x.org_id = %(org)s::bigint and x.referred_no = a.no offset 0) r on true
 
 -- referrals --
 -- referrals by id
-select id::text, referrer_no, referred_no, program_no, referrer_event, referred_event, returned
+select id::text, referrer_no, referred_no, program_no, referrer_event, referred_event, taken_back
 from referrals where org_id = %(org)s::bigint and id = any(%(ids)s::uuid[])
 
 -- adjustments --

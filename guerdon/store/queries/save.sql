@@ -213,15 +213,15 @@ select %(org)s::bigint, * from unnest(
 
 -- insert_referrals --
 -- who referred whom
-insert into referrals (org_id, id, referrer_no, referred_no, program_no, referrer_event, referred_event, returned)
+insert into referrals (org_id, id, referrer_no, referred_no, program_no, referrer_event, referred_event, taken_back)
 select %(org)s::bigint, * from unnest(
     %(id)s::uuid[], %(referrer_no)s::bigint[], %(referred_no)s::bigint[], %(program_no)s::bigint[],
-    %(referrer_event)s::bigint[], %(referred_event)s::bigint[], %(returned)s::boolean[])
+    %(referrer_event)s::bigint[], %(referred_event)s::bigint[], %(taken_back)s::boolean[])
 
 -- update_referrals --
 -- only whether it was taken back changes
-update referrals set returned = new.returned
-from unnest(%(id)s::uuid[], %(returned)s::boolean[]) as new (id, returned)
+update referrals set taken_back = new.taken_back
+from unnest(%(id)s::uuid[], %(taken_back)s::boolean[]) as new (id, taken_back)
 where referrals.org_id = %(org)s::bigint and referrals.id = new.id
 
 -- write_sent --

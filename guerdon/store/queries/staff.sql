@@ -22,7 +22,7 @@ where a.org_id = %(org)s
 order by a.id desc limit %(limit)s
 
 -- find_referral --
-select r.id, x.id as referrer, y.id as referred, r.program_no, r.referrer_event, r.referred_event, r.returned
+select r.id, x.id as referrer, y.id as referred, r.program_no, r.referrer_event, r.referred_event, r.taken_back
 from referrals r
 join members x on x.org_id = r.org_id and x.no = r.referrer_no
 join members y on y.org_id = r.org_id and y.no = r.referred_no
