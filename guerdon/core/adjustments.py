@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Struct
 
 from guerdon.core import lots, members
@@ -83,11 +84,20 @@ def adjust(state: State, command: AdjustPoints) -> Outcome:
             expires_at=state.now + WAITS,
         )
     else:
-        booked = _book(state, member, program, place, command.points, command.id, command.actor, command.reason)
+        booked = _book(state, member, program, place, _asked(state, command, member, program))
         if isinstance(booked, Rejected):
             return booked
         result = booked
-    adjustment = Adjustment(
+    adjustment = msgspec.structs.replace(
+        _asked(state, command, member, program), expires_at=result.expires_at, event_seq=result.event_no
+    )
+    state.put(state.adjustments, adjustment.id, adjustment)
+    state.put(state.found, ("adjustment", adjustment.id), adjustment.id)
+    return Accepted(result)
+
+
+def _asked(state: State, command: AdjustPoints, member: Member, program: Program) -> Adjustment:
+    return Adjustment(
         id=command.id,
         member_no=member.no,
         program_no=program.no,
@@ -96,12 +106,9 @@ def adjust(state: State, command: AdjustPoints) -> Outcome:
         actor=command.actor,
         person=command.person,
         recorded_at=state.now,
-        expires_at=result.expires_at,
-        event_seq=result.event_no,
+        expires_at=None,
+        event_seq=0,
     )
-    state.put(state.adjustments, adjustment.id, adjustment)
-    state.put(state.found, ("adjustment", adjustment.id), adjustment.id)
-    return Accepted(result)
 
 
 def decide(state: State, command: DecideAdjustment) -> Outcome:
@@ -122,7 +129,7 @@ def decide(state: State, command: DecideAdjustment) -> Outcome:
         member = members.resolve(state, ("number", str(asked.member_no)))
         if isinstance(member, Rejected):
             return member
-        booked = _book(state, member, program, place, asked.points, id, asked.actor, asked.reason)
+        booked = _book(state, member, program, place, asked, command.person)
         if isinstance(booked, Rejected):
             return booked
         result = booked
@@ -152,9 +159,12 @@ def decide(state: State, command: DecideAdjustment) -> Outcome:
 
 
 def _book(
-    state: State, member: Member, program: Program, place: Place, points: int, id: str, actor: str, reason: str
+    state: State, member: Member, program: Program, place: Place, asked: Adjustment, approved_by: str = ""
 ) -> Adjusted | Rejected:
-    """Book `ManualAdjustment`. What is taken counts as returned: as if it had never been earned."""
+    """Book `ManualAdjustment`, with the persons on it. What is taken counts as returned: as if it had never been
+    earned.
+    """
+    points = asked.points
     account_no = members.account_in(state, member, program)
     adjusted = internal(state, program, "adjusted")
     expire_overdue(state, account_no, state.now)
@@ -172,6 +182,10 @@ def _book(
     else:
         lots.take(state, booking.moves, account_no, -points, state.now, "return")
         booking.move(account_no, adjusted, -points)
-    event = booking.close(actor=actor, reason=reason, body={"adjustment_id": id, "program_no": program.no})
+    persons = {"person": asked.person, "approved_by": approved_by}
+    body = {"adjustment_id": asked.id, "program_no": program.no, **persons}
+    event = booking.close(actor=asked.actor, reason=asked.reason, body=body)
     balance = state.figures_of(account_no).balance
-    return Adjusted(id=id, status="booked", program_no=program.no, points=points, balance=balance, event_no=event.seq)
+    return Adjusted(
+        id=asked.id, status="booked", program_no=program.no, points=points, balance=balance, event_no=event.seq
+    )

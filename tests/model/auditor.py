@@ -251,7 +251,9 @@ def _adjustments(rows: Rows) -> None:
             assert decision.recorded_at < asked.expires_at, decision
             assert decision.approved == bool(decision.event_seq), decision
         if seq:
+            said = json.loads(rows("events")[seq].body)
             assert rows("events")[seq].points == asked.points, asked
+            assert (said["person"], said["approved_by"]) == (asked.person, decision.person if decision else ""), asked
     assert not booked, booked
 
 

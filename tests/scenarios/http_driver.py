@@ -257,7 +257,7 @@ class HttpDriver:
     def _of(self, person: str, path: str, body: dict[str, Any]) -> Answer:
         """A request with a key of that person's own, made at the first."""
         if person not in self._keys:
-            asked = {"name": person, "owner": person, "scopes": ["*"]}
+            asked = {"name": person, "owner": person, "scopes": ["points:write"]}
             self._keys[person] = self._send("POST", "/v1/keys", asked).body["key"]
         headers = {"authorization": f"Bearer {self._keys[person]}"}
         answer = self._client.post(path, json=body, headers=headers)

@@ -572,7 +572,7 @@ select 'member ' || no, problem from compared where problem <> '' order by no li
 -- adjustments --
 -- every adjustment that was booked was asked for in these words, and where it waited, another person approved it in time
 with booked as (
-    select e.seq, e.member_no, e.points, e.reason, e.recorded_at, nullif(e.body, '')::jsonb as body
+    select e.seq, e.member_no, e.points, e.reason, e.actor, e.recorded_at, nullif(e.body, '')::jsonb as body
     from events e where e.org_id = %(org)s and e.name = 'ManualAdjustment'
 ), compared as (
     select coalesce(a.id, (b.body ->> 'adjustment_id')::uuid) as id, concat_ws('; ',
@@ -584,7 +584,11 @@ with booked as (
            case when a.points <> b.points then 'points are ' || a.points || ', should be ' || b.points end,
            case when a.program_no <> (b.body ->> 'program_no')::bigint
                 then 'program is ' || a.program_no || ', should be ' || (b.body ->> 'program_no') end,
-           case when a.reason <> b.reason then 'the reason is not that of its event' end,
+           case when a.reason <> b.reason or a.actor <> b.actor then 'reason or actor is not that of its event' end,
+           case when a.person <> b.body ->> 'person'
+                then 'asked by ' || a.person || ', should be ' || (b.body ->> 'person') end,
+           case when coalesce(d.person, '') <> b.body ->> 'approved_by'
+                then 'approved by ' || coalesce(d.person, 'nobody') || ', should be ' || (b.body ->> 'approved_by') end,
            case when coalesce(d.recorded_at, a.recorded_at) <> b.recorded_at
                 then 'booked at ' || coalesce(d.recorded_at, a.recorded_at) || ', should be ' || b.recorded_at end,
            case when (a.expires_at is null) <> (a.event_seq > 0) then 'it neither waited nor was booked at once' end,
