@@ -106,7 +106,8 @@ def rebuilt(connection: Connection[Any], table: str) -> list[str]:
 @pytest.mark.parametrize("table", [name for name in NAMES if name != "heads"])
 def test_verify_names_the_row_that_was_deleted(copied_books: Database, table: str) -> None:
     with tampering(copied_books.superuser_dsn) as connection:
-        ctid, *row = RANDOM.choice(connection.execute(f"select ctid::text, * from {table}").fetchall())
+        told = WHERE[table] if table.startswith("adjustment") else "true"
+        ctid, *row = RANDOM.choice(connection.execute(f"select ctid::text, * from {table} where {told}").fetchall())
         connection.execute(f"delete from {table} where ctid = %s::tid", [ctid])
         connection.commit()
         assert is_named(findings(copied_books), names(table, connection, tuple(row)))
