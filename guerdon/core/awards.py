@@ -21,7 +21,7 @@ from guerdon.core.results import Awarded, AwardedMany, RowOutcome
 if TYPE_CHECKING:
     from guerdon.core.state import State
 
-ROWS_MAX = 5_000
+ROWS_MAX = 2_000
 """So many members in one bulk award: they are one command, and so one commit under the organisation's lock."""
 
 

@@ -63,18 +63,19 @@ def take_lots(state: State, rows: Iterable[Row]) -> None:
 
 def take_members(state: State, rows: Iterable[Row]) -> None:
     """Members, found by what stands first in the row, and that none of their accounts is known yet."""
-    for by, value, no, id_, status, enrolled, registered_at, survivor_no, identifiers, aliases in rows:
+    for by, value, no, id_, status, enrolled, registered_at, survivor_no, names in rows:
         state.members[no] = Member(
             no=no, id=id_, status=status, enrolled=enrolled, registered_at=registered_at, survivor_no=survivor_no,
-            identifiers=_pairs(identifiers), aliases=_pairs(aliases),
+            identifiers=_pairs(names, alias=False), aliases=_pairs(names, alias=True),
         )  # fmt: skip
         state.member_accounts.setdefault(no, {})
         state.found[("member", by, value)] = no
 
 
-def _pairs(texts: list[str]) -> tuple[tuple[str, str], ...]:
-    """Identifiers as they come from the database, `kind:value`."""
-    return tuple([(kind, text) for kind, _, text in (each.partition(":") for each in texts)])
+def _pairs(names: list[str], *, alias: bool) -> tuple[tuple[str, str], ...]:
+    """Identifiers as they come from the database, `kind:value`, or those behind a ~."""
+    wanted = [name.removeprefix("~") for name in names if name.startswith("~") is alias]
+    return tuple([(kind, text) for kind, _, text in (each.partition(":") for each in wanted)])
 
 
 def take_member_accounts(state: State, rows: Iterable[Row], all_lots: bool) -> None:

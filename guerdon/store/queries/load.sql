@@ -99,7 +99,8 @@ where a.org_id = %(org)s::bigint and a.member_no > 0 and a.member_no = any(array
         where x.org_id = %(org)s::bigint and x.kind = asked.kind and x.value = asked.value offset 0) i))
 
 -- members --
--- members by number, id or identifier, with what they were found by and all their identifiers
+-- members by number, id or identifier, with what they were found by and all their identifiers, those of members merged
+-- into them behind a ~
 with found as (
     select 'number' as by, asked.no::text as value, asked.no as no
     from unnest(%(nos)s::bigint[]) as asked (no)
@@ -113,10 +114,8 @@ with found as (
         where x.org_id = %(org)s::bigint and x.kind = asked.kind and x.value = asked.value offset 0) i
 )
 select found.by, found.value, m.no, m.id::text, m.status, m.enrolled, m.registered_at, m.survivor_no,
-       array(select i.kind || ':' || i.value from member_identifiers i
-             where i.org_id = %(org)s::bigint and i.member_no = m.no and not i.alias order by i.kind, i.value),
-       array(select i.kind || ':' || i.value from member_identifiers i
-             where i.org_id = %(org)s::bigint and i.member_no = m.no and i.alias order by i.kind, i.value)
+       array(select case when i.alias then '~' else '' end || i.kind || ':' || i.value from member_identifiers i
+             where i.org_id = %(org)s::bigint and i.member_no = m.no order by i.kind, i.value)
 from found
 cross join lateral (select * from members x where x.org_id = %(org)s::bigint and x.no = found.no offset 0) m
 
