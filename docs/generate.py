@@ -186,10 +186,11 @@ def events() -> str:
         "## What happens to lots",
         "",
         "What a `move` of one point does to the figures of its lot: `amount = remaining + redeemed + returned +",
-        "expired`; `held` is the part of `remaining` that a hold has pinned.",
+        "expired`; `held` is the part of `remaining` that a hold has pinned, `written off` the part of `redeemed` that",
+        "a return should have taken back and forgave.",
         "",
-        "| move | remaining | redeemed | returned | expired | held |",
-        "|---|---|---|---|---|---|",
+        "| move | remaining | redeemed | returned | expired | held | written off |",
+        "|---|---|---|---|---|---|---|",
         *(
             f"| `{move}` | {' | '.join(f'{part:+d}' if part else '' for part in effect)} |"
             for move, effect in EFFECTS.items()

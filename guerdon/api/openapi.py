@@ -37,6 +37,8 @@ _PATH_PARAMETERS = {
     "till": ("Our id (`til_…`), `number:…`, or the code", "berlin-1-2"),
     "purchase": ("Our id (`pur_…`) or `number:…`", "number:B-1001"),
     "redemption": ("Our id (`rdm_…`)", "rdm_0199b1f0-2c3e-7c11-9a52-5b7d3c000001"),
+    "referral": ("Our id (`ref_…`)", "ref_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
+    "adjustment": ("Our id (`adj_…`)", "adj_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
     "organisation": ("The organisation's code", "default"),
     "asset": ("The asset's code", "POINTS"),
     "key": ("The key's id (`key_…`)", "key_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),

@@ -54,7 +54,13 @@ EventName = Literal[
     "PointsRedemption",
     "PointsRedemptionReversal",
     "PointsExpiry",
+    "PointsTransfer",
+    "CustomerMerge",
+    "ReferralAward",
+    "ReferralReturn",
     "GoodwillAward",
+    "BulkAllocatePoints",
+    "ManualAdjustment",
     "LedgerTransaction",
 ]
 

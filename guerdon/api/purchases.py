@@ -36,12 +36,12 @@ from guerdon.api.values import (
     Selector,
     Shown,
     Text,
-    cursor,
     last_moment,
     member_selector,
     meta_shown,
     meta_text,
     minor,
+    page,
     place_no,
     points,
     private,
@@ -287,13 +287,9 @@ async def list_purchases(call: Call, member: str, query: PageQuery) -> PurchaseP
     row = await found_member(call, member)
     before = place_no(query.cursor, "purchases", row.no)
     rows = await call.services.reader.purchases(call.org_id, row.no, before, query.limit + 1)
-    more = len(rows) > query.limit
-    rows = rows[: query.limit]
+    rows, next_cursor = page(rows, query.limit, lambda each: each.no, "purchases", row.no)
     directory = await call.directory()
-    return PurchasePage(
-        data=tuple(_found(directory, row) for row in rows),
-        next_cursor=cursor(rows[-1].no, "purchases", row.no) if more else None,
-    )
+    return PurchasePage(data=tuple(_found(directory, each) for each in rows), next_cursor=next_cursor)
 
 
 class ReturnLineIn(Body, frozen=True, kw_only=True):

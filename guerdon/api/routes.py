@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from guerdon.api import (
+    adjustments,
+    bulk_awards,
     configuration,
     expiry,
     keys,
     members,
+    merges,
     organisations,
     points_ledger,
     programs,
     purchases,
     redemptions,
+    referrals,
+    transfers,
 )
 from guerdon.api.routing import Route
 
@@ -28,6 +33,11 @@ ROUTES: list[Route] = [
         points_ledger.routes,
         purchases.routes,
         redemptions.routes,
+        transfers.routes,
+        merges.routes,
+        referrals.routes,
+        bulk_awards.routes,
+        adjustments.routes,
         expiry.routes,
     )
     for route in routes.found

@@ -74,7 +74,17 @@ class Booking:
         if action in ("apply", "settle"):
             self._note(source, "debit", -amount)
             self._note(destination, "credit", amount)
+            if state.lifetimes:
+                self._count_lifetime(source, destination, amount)
         return transfer
+
+    def _count_lifetime(self, source: int, destination: int, amount: int) -> None:
+        """Keep the lifetime points that this batch has loaded (`points.lifetime`)."""
+        state = self._state
+        if destination in state.lifetimes and state.accounts[source].role != "reversed":
+            state.put(state.lifetimes, destination, state.lifetimes[destination] + amount)
+        if source in state.lifetimes and state.accounts[destination].role in ("returned", "adjusted"):
+            state.put(state.lifetimes, source, state.lifetimes[source] - amount)
 
     def _note(self, account_no: int, entry_type: str, points: int) -> None:
         account = self._state.accounts[account_no]

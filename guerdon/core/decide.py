@@ -11,17 +11,22 @@ import msgspec
 
 from guerdon.core import (
     access,
+    adjustments,
+    awards,
     holds,
     ledger,
     members,
+    merges,
     metadata,
     points,
     postings,
     previews,
     purchases,
+    referrals,
     refunds,
     returns,
     setup,
+    transfers,
 )
 from guerdon.core import commands as c
 from guerdon.core.assets import AMOUNT_MAX
@@ -123,7 +128,15 @@ DECISIONS: dict[type[c.Command], Callable[[State, Any], Outcome]] = {
     c.RecordPurchase: purchases.record,
     c.ReturnPurchase: returns.take_back,
     c.Redeem: points.redeem,
+    c.PreviewRedemption: points.preview_redemption,
     c.ReverseRedemption: points.reverse,
-    c.Award: points.award,
+    c.Award: awards.award,
+    c.AwardMany: awards.award_many,
+    c.AdjustPoints: adjustments.adjust,
+    c.DecideAdjustment: adjustments.decide,
+    c.TransferPoints: transfers.transfer,
+    c.MergeMembers: merges.merge,
+    c.Refer: referrals.refer,
+    c.ReturnReferral: referrals.take_back,
     c.ExpireLots: points.expire,
 }

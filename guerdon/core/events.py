@@ -21,7 +21,13 @@ class Name(StrEnum):
     POINTS_REDEMPTION = "PointsRedemption"
     POINTS_REDEMPTION_REVERSAL = "PointsRedemptionReversal"
     POINTS_EXPIRY = "PointsExpiry"
+    POINTS_TRANSFER = "PointsTransfer"
+    CUSTOMER_MERGE = "CustomerMerge"
+    REFERRAL_AWARD = "ReferralAward"
+    REFERRAL_RETURN = "ReferralReturn"
     GOODWILL_AWARD = "GoodwillAward"
+    BULK_ALLOCATE_POINTS = "BulkAllocatePoints"
+    MANUAL_ADJUSTMENT = "ManualAdjustment"
     LEDGER_TRANSACTION = "LedgerTransaction"
 
 

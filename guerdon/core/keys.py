@@ -16,6 +16,13 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("purchase", by, value)                                        the purchase with its event's transfers, its
                                                                    returns, redemption, and the member
     ("return", number)  ("redemption", id)  ("redemption_reference", text)
+    ("heir", member number)                                        whom a merged member was merged into, and so on: each
+                                                                   with all open lots, and the events of the merges
+    ("sent", by, value)  ("sent", member number)                   what a member has sent lately
+    ("lifetime", account number)                                   what it was ever credited with (`points.lifetime`)
+    ("adjustment", id)                                             with its decision and the member, ready to spend
+    ("referral_of", by, value)  ("referral_of", member number)     that of the member who was referred
+    ("referral", id)                                               with its events, and both members, ready to spend
     ("metadata", kind, id)  ("key", id)
 """
 
@@ -46,6 +53,8 @@ def weight(command: c.Command) -> int:
         return sum(weight(each) for each in command.of)
     if isinstance(command, c.ExpireLots):
         return 4 * max(1, len(command.accounts))
+    if isinstance(command, c.AwardMany):
+        return 3 * max(1, len(command.rows))
     return _WEIGHTS.get(type(command), 2)
 
 
@@ -138,7 +147,25 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
         [("spend", *x.member), ("programs",)] + ([("redemption_reference", x.reference)] if x.reference else [])
     ),
     c.ReverseRedemption: lambda x: [("redemption", x.redemption), ("programs",)],
+    c.PreviewRedemption: lambda x: keys(x.of),
     c.Award: lambda x: [("member", *x.member), ("programs",)],
+    c.AwardMany: lambda x: [("programs",), *(("member", *row.member) for row in x.rows)],
+    c.AdjustPoints: lambda x: [("spend" if x.points < 0 else "member", *x.member), ("programs",)],
+    c.DecideAdjustment: lambda x: [("adjustment", x.adjustment), ("programs",)],
+    c.TransferPoints: lambda x: [
+        ("spend", *x.member),
+        ("sent", *x.member),
+        ("member", *x.recipient),
+        ("programs",),
+    ],
+    c.MergeMembers: lambda x: [("spend", *x.victim), ("spend", *x.survivor), ("programs",)],
+    c.Refer: lambda x: [
+        ("member", *x.referrer),
+        ("member", *x.referred),
+        ("referral_of", *x.referred),
+        ("programs",),
+    ],
+    c.ReturnReferral: lambda x: [("referral", x.referral), ("programs",)],
     c.ExpireLots: lambda x: [("programs",), *(("account_no", no) for no in x.accounts)],
 }
 
@@ -148,4 +175,8 @@ _WEIGHTS: dict[type[c.Command], int] = {
     c.RegisterMember: 12,
     c.Redeem: 5,
     c.ReverseRedemption: 5,
+    c.TransferPoints: 7,
+    c.MergeMembers: 12,
+    c.Refer: 6,
+    c.ReturnReferral: 6,
 }

@@ -25,10 +25,10 @@ from guerdon.core.points import (
     amount_refusal,
     book_redemption,
     choose_program,
+    condition_refusal,
     credit,
     expire_overdue,
     internal,
-    minimum_refusal,
     shortage,
     worth,
 )
@@ -131,7 +131,7 @@ def record(state: State, command: RecordPurchase) -> Outcome:
         return spending
     points, money = spending
     shares = allocate(money, [max(line.amount, 0) for line in command.lines]) if money else [0] * len(command.lines)
-    refused = _wallet_refusal(state, command, amount - money)
+    refused = _wallet_refusal(state, command, member, amount - money)
     if refused is not None:
         return refused
     earned = earnings(program, command.lines, [line.amount - s for line, s in zip(command.lines, shares, strict=True)])
@@ -268,12 +268,14 @@ def _spending(
         )
     money = min(worth(program, command.spend), amount)
     points = -(-money * rate.points // rate.money)
-    refused = minimum_refusal(program, command.spend) or shortage(state, account_no, max(points, command.spend))
+    refused = condition_refusal(state, program, account_no, command.spend, "spend_points") or shortage(
+        state, account_no, max(points, command.spend)
+    )
     return refused or (points, money)
 
 
-def _wallet_refusal(state: State, command: RecordPurchase, due: int) -> Rejected | None:
-    """Whether the wallet that is to pay exists, is of the purchase's currency, and holds enough."""
+def _wallet_refusal(state: State, command: RecordPurchase, member: Member, due: int) -> Rejected | None:
+    """Whether the wallet that is to pay exists, is the buyer's, is of the purchase's currency, and holds enough."""
     if not command.wallet:
         return None
     no = state.find(("account", command.wallet))
@@ -287,6 +289,8 @@ def _wallet_refusal(state: State, command: RecordPurchase, due: int) -> Rejected
         )
     if state.accounts[no].indicator == f"@Revenue{command.currency}":
         return Rejected(Rejection.SAME_ACCOUNT, "wallet", {"balance_id": command.wallet})
+    if state.accounts[no].member_no != member.no:
+        return Rejected(Rejection.WALLET_NOT_OF_MEMBER, "wallet", {"balance_id": command.wallet})
     figures = state.figures_of(no)
     if due > figures.available:
         return Rejected(Rejection.INSUFFICIENT_FUNDS, "wallet", {"required": due, "available": figures.available})

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from guerdon.core import lots
+from guerdon.core import lots, members
 from guerdon.core.assets import decimal_text
 from guerdon.core.booking import Booking
 from guerdon.core.commands import ReturnLine, ReturnPurchase
@@ -75,13 +75,14 @@ def take_back(state: State, command: ReturnPurchase) -> Outcome:
     if purchase.member_no == 0:
         guest = Booking(state, Name.TRANSACTION_RETURN, 0, place)
         return _keep(state, command, purchase, place, no, content, part, sums, guest)
-    accounts = state.member_accounts[purchase.member_no]
+    family = members.family(state, purchase.member_no)
+    accounts = state.member_accounts[family[-1]]
     for account_no in accounts.values():
         expire_overdue(state, account_no, place.judged_at)
-    booking = Booking(state, Name.TRANSACTION_RETURN, purchase.member_no, place)
+    booking = Booking(state, Name.TRANSACTION_RETURN, family[-1], place)
     sums.restored = _restore_spent(state, booking, purchase, part.spent)
     _return_money(state, booking, purchase, part.paid)
-    _return_earned(state, booking, purchase, part.earned, sums)
+    _return_earned(state, booking, purchase, family, part.earned, sums)
     outcome = _keep(state, command, purchase, place, no, content, part, sums, booking)
     for account_no in accounts.values():
         expire_overdue(state, account_no, state.now)
@@ -199,9 +200,7 @@ def _restore_spent(state: State, booking: Booking, purchase: Purchase, points: i
     redemption = state.redemptions[purchase.redemption_id]
     points = min(points, redemption.points - redemption.reversed)
     if points:
-        program = state.config.programs[redemption.program_no]
-        account_no = state.member_accounts[purchase.member_no][program.no, "regular"]
-        give_back(state, booking, redemption, account_no, program, points)
+        give_back(state, booking, redemption, booking.member_no, points)
     return points
 
 
@@ -228,37 +227,46 @@ class _Claim:
         self.spent: list[tuple[int, int]] = []
 
 
-def _return_earned(state: State, booking: Booking, purchase: Purchase, earned: Sequence[int], sums: _Sums) -> None:
+def _return_earned(
+    state: State, booking: Booking, purchase: Purchase, family: Sequence[int], earned: Sequence[int], sums: _Sums
+) -> None:
     """Take back what the part had earned, one debit per account."""
     claims: dict[int, _Claim] = {}
-    own = _own_lots(state, purchase)
+    own = _own_lots(state, purchase, family)
     for each, points in zip(purchase.division.earned, earned, strict=True):
         if points:
-            _claim(state, booking, purchase, each, points, own.get((each.program_no, each.rule), []), claims, sums)
+            _claim(state, booking, each, points, own.get((each.program_no, each.rule), []), claims, sums)
     for account_no, claim in sorted(claims.items()):
         program = state.config.programs[state.accounts[account_no].program_no]
         _collect(state, booking, program, account_no, claim, sums)
 
 
-def _own_lots(state: State, purchase: Purchase) -> dict[tuple[int, str], list[lots.Lot]]:
-    """The member's lots of a bill by program and rule, older first: those it opened, and open ones they became.
+def _own_lots(state: State, purchase: Purchase, family: Sequence[int]) -> dict[tuple[int, str], list[lots.Lot]]:
+    """The lots of a bill by program and rule, older first: those it opened, and open ones they became, also at the
+    member that the buyer was merged into.
 
     Closed lots of later events are not loaded, so they are not looked at even where they happen to be known.
     """
     found: dict[tuple[int, str], list[lots.Lot]] = {}
-    for (program_no, _), account_no in state.member_accounts[purchase.member_no].items():
-        for lot in state.lots_of(account_no):
-            if lot.purchase_no == purchase.no and (lot.remaining or lot.event_seq == purchase.event_seq):
-                found.setdefault((program_no, lot.rule), []).append(lot)
+    for member_no in family:
+        for (program_no, _), account_no in state.member_accounts[member_no].items():
+            for lot in state.lots_of(account_no):
+                if lot.purchase_no == purchase.no and (lot.remaining or _is_loaded(state, purchase, lot)):
+                    found.setdefault((program_no, lot.rule), []).append(lot)
     for same in found.values():
         same.sort(key=lambda lot: lot.no)
     return found
 
 
+def _is_loaded(state: State, purchase: Purchase, lot: lots.Lot) -> bool:
+    """Whether a lot is among those that are read with the bill even when closed: its own, and those of merges."""
+    event = state.events.get(lot.event_seq)
+    return lot.event_seq == purchase.event_seq or (event is not None and event.name == Name.CUSTOMER_MERGE)
+
+
 def _claim(
     state: State,
     booking: Booking,
-    purchase: Purchase,
     each: EarnedParts,
     points: int,
     own: Sequence[lots.Lot],
@@ -269,7 +277,7 @@ def _claim(
 
     What has left a promised or trigger-based account went to the regular one, so that is where it is claimed.
     """
-    regular = state.member_accounts[purchase.member_no][each.program_no, "regular"]
+    regular = state.member_accounts[booking.member_no][each.program_no, "regular"]
     for lot in own:
         part = min(points, lot.free)
         if part:
@@ -282,7 +290,7 @@ def _claim(
             claims.setdefault(lot.account, _Claim()).held += part
             points -= part
     for lot in own:
-        part = min(points, lot.redeemed)
+        part = min(points, lot.spent)
         if part:
             claims.setdefault(regular, _Claim()).spent.append((lot.no, part))
             points -= part
@@ -303,7 +311,10 @@ def _collect(state: State, booking: Booking, program: Program, account_no: int, 
     covered = _cover(state, booking, account_no, claim.held, spent + claim.moved, booking.place.judged_at)
     short = missing - covered
     below = short if program.policies.on_shortfall == "below_zero" else 0
-    _move_spending(state, booking, claim.spent, max(0, covered + below - claim.held))
+    standing = max(0, covered + below - claim.held)
+    _move_spending(state, booking, claim.spent, standing)
+    forgiven = min(short - below, max(0, spent - standing))
+    lots.write_off(state, booking.moves, [state.lots[no] for no, _ in claim.spent], forgiven)
     debit = claim.free + covered + below
     if debit:
         booking.move(account_no, internal(state, program, "returned"), debit, lower_floor=below > 0)
@@ -359,7 +370,7 @@ def _keep(
     )
     balances = tuple(
         (program_no, state.figures_of(account_no).balance)
-        for (program_no, category), account_no in state.member_accounts.get(purchase.member_no, {}).items()
+        for (program_no, category), account_no in state.member_accounts.get(booking.member_no, {}).items()
         if category == "regular"
     )
     result = Returned(
@@ -381,7 +392,7 @@ def _keep(
         id=command.id,
         number=command.number,
         purchase_no=purchase.no,
-        member_no=purchase.member_no,
+        member_no=booking.member_no,
         event_seq=event.seq,
         event_at=place.event_at,
         recorded_at=state.now,

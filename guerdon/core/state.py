@@ -22,6 +22,7 @@ from guerdon.core.ids import sub_id
 if TYPE_CHECKING:
     from guerdon.core.access import ApiKey
     from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Transfer
+    from guerdon.core.adjustments import Adjustment, Decision
     from guerdon.core.assets import Asset
     from guerdon.core.events import Event
     from guerdon.core.lots import Lot
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from guerdon.core.programs import Config, Program, Store, Till
     from guerdon.core.purchases import Purchase, PurchaseReturn
     from guerdon.core.redemptions import Redemption
+    from guerdon.core.referrals import Referral
+    from guerdon.core.transfers import Sent
 
 Key = tuple[Any, ...]
 Head = tuple[str, int, bytes]
@@ -92,6 +95,11 @@ class State:
         self.purchases: Table[int, Purchase] = Table("purchases")
         self.returns: Table[int, PurchaseReturn] = Table("returns")
         self.redemptions: Table[str, Redemption] = Table("redemptions")
+        self.sent: Table[tuple[int, int, str], Sent] = Table("sent")
+        self.adjustments: Table[str, Adjustment] = Table("adjustments")
+        self.decisions: Table[str, Decision] = Table("decisions")
+        self.referrals: Table[str, Referral] = Table("referrals")
+        self.lifetimes: Table[int, int] = Table("lifetimes", kept=False)
         self.programs: Table[int, Program] = Table("programs")
         self.stores: Table[int, Store] = Table("stores")
         self.tills: Table[int, Till] = Table("tills")

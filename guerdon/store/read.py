@@ -188,6 +188,36 @@ class RedemptionRow(Struct, frozen=True, kw_only=True):
     result: str
 
 
+class AdjustmentRow(Struct, frozen=True, kw_only=True):
+    """A manual adjustment with what was decided about it, None where nothing was. `member` is an id."""
+
+    id: str
+    member: str
+    program_no: int
+    points: int
+    reason: str
+    person: str
+    recorded_at: datetime
+    expires_at: datetime | None
+    event_seq: int
+    approved: bool | None
+    decided_by: str | None
+    decided_at: datetime | None
+    decision_reason: str | None
+
+
+class ReferralRow(Struct, frozen=True, kw_only=True):
+    """A referral; `referrer` and `referred` are members' ids."""
+
+    id: str
+    referrer: str
+    referred: str
+    program_no: int
+    referrer_event: int
+    referred_event: int
+    taken_back: bool
+
+
 class EventRow(Struct, frozen=True, kw_only=True):
     """An event of a member; its transfers are the `transfers` rows after sequence number `first`."""
 
@@ -373,6 +403,21 @@ class Reader:
     async def redemptions(self, org_id: int, member: int, before: int | None, limit: int) -> list[RedemptionRow]:
         values = {"member": member, "before": before or _SEQ_MAX, "limit": limit}
         return await self._rows(org_id, "purchases", "list_redemptions", values, RedemptionRow)
+
+    # -- what staff and members move
+
+    async def adjustment(self, org_id: int, adjustment_id: str) -> AdjustmentRow | None:
+        return await self._one(org_id, "staff", "find_adjustment", {"id": adjustment_id}, AdjustmentRow)
+
+    async def adjustments(
+        self, org_id: int, member: int | None, pending_at: datetime | None, before: str | None, limit: int
+    ) -> list[AdjustmentRow]:
+        """Newest first; of one member or all, all or those that wait at a moment."""
+        values = {"member": member, "pending_at": pending_at, "before": before, "limit": limit}
+        return await self._rows(org_id, "staff", "list_adjustments", values, AdjustmentRow)
+
+    async def referral(self, org_id: int, referral_id: str) -> ReferralRow | None:
+        return await self._one(org_id, "staff", "find_referral", {"id": referral_id}, ReferralRow)
 
     # -- the points ledger
 

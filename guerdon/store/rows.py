@@ -10,6 +10,7 @@ import msgspec
 
 from guerdon.core.access import ApiKey
 from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Transfer
+from guerdon.core.adjustments import Adjustment, Decision
 from guerdon.core.commands import Line, Tender
 from guerdon.core.division import Division
 from guerdon.core.events import Event
@@ -18,10 +19,11 @@ from guerdon.core.members import Member
 from guerdon.core.programs import Policies, Program
 from guerdon.core.purchases import Purchase, PurchaseReturn
 from guerdon.core.redemptions import Redemption
+from guerdon.core.referrals import Referral
 from guerdon.core.state import State
 
 Row = tuple[Any, ...]
-LotInAccount = tuple[int, int, int, int, int, int, int, int, datetime, datetime | None, str, int, int | None, int]
+LotInAccount = tuple[int, int, int, int, int, int, int, int, int, datetime, datetime | None, str, int, int | None, int]
 
 _lots_in_account = msgspec.json.Decoder(list[LotInAccount]).decode
 _pins = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
@@ -64,13 +66,19 @@ def take_lots(state: State, rows: Iterable[Row]) -> None:
 
 def take_members(state: State, rows: Iterable[Row]) -> None:
     """Members, found by what stands first in the row, and that none of their accounts is known yet."""
-    for by, value, no, id_, status, enrolled, registered_at, survivor_no, identifiers in rows:
+    for by, value, no, id_, status, enrolled, registered_at, survivor_no, names in rows:
         state.members[no] = Member(
             no=no, id=id_, status=status, enrolled=enrolled, registered_at=registered_at, survivor_no=survivor_no,
-            identifiers=tuple([(kind, text) for kind, _, text in (each.partition(":") for each in identifiers)]),
+            identifiers=_pairs(names, alias=False), aliases=_pairs(names, alias=True),
         )  # fmt: skip
         state.member_accounts.setdefault(no, {})
         state.found[("member", by, value)] = no
+
+
+def _pairs(names: list[str], *, alias: bool) -> tuple[tuple[str, str], ...]:
+    """Identifiers as they come from the database, `kind:value`, or those behind a ~."""
+    wanted = [name.removeprefix("~") for name in names if name.startswith("~") is alias]
+    return tuple([(kind, text) for kind, _, text in (each.partition(":") for each in wanted)])
 
 
 def take_member_accounts(state: State, rows: Iterable[Row], all_lots: bool) -> None:
@@ -143,6 +151,23 @@ def take_redemption(state: State, row: Row) -> Redemption:
     return redemption
 
 
+def take_referral(state: State, row: Row) -> Referral:
+    referral = Referral(**dict(zip(Referral.__struct_fields__, row, strict=True)))
+    state.referrals[referral.id] = referral
+    return referral
+
+
+def take_adjustment(state: State, row: Row) -> Adjustment:
+    """An adjustment, and what was decided about it."""
+    adjustment = Adjustment(**dict(zip(Adjustment.__struct_fields__, row[:10], strict=True)))
+    state.adjustments[adjustment.id] = adjustment
+    if row[10] is not None:
+        state.decisions[adjustment.id] = Decision(
+            **dict(zip(Decision.__struct_fields__, (adjustment.id, *row[10:]), strict=True))
+        )
+    return adjustment
+
+
 def api_key(row: Row) -> ApiKey:
     id_, name, owner, scopes, hash_, created_at, expires_at, revoked_at = row
     return ApiKey(
@@ -161,11 +186,11 @@ def program(row: Row) -> Program:
 
 def _lot(
     no: int, account: int, event_seq: int, amount: int, remaining: int, redeemed: int, returned: int, expired: int,
-    held: int, earned_at: datetime, expires_at: datetime | None, rule: str, version: int, line: int | None,
-    purchase_no: int,
+    held: int, written_off: int, earned_at: datetime, expires_at: datetime | None, rule: str, version: int,
+    line: int | None, purchase_no: int,
 ) -> Lot:  # fmt: skip
     return Lot(
         no=no, account=account, event_seq=event_seq, amount=amount, remaining=remaining, redeemed=redeemed,
-        returned=returned, expired=expired, held=held, earned_at=earned_at, expires_at=expires_at, rule=rule,
-        version=version, line=line, purchase_no=purchase_no,
+        returned=returned, expired=expired, held=held, written_off=written_off, earned_at=earned_at,
+        expires_at=expires_at, rule=rule, version=version, line=line, purchase_no=purchase_no,
     )  # fmt: skip

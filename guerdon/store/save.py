@@ -18,12 +18,14 @@ from psycopg import AsyncConnection
 
 from guerdon.core.access import ApiKey
 from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Transfer
+from guerdon.core.adjustments import Adjustment, Decision
 from guerdon.core.chain import link
 from guerdon.core.events import Event
 from guerdon.core.lots import Lot
 from guerdon.core.programs import Program, Store, Till
 from guerdon.core.purchases import Purchase, PurchaseReturn
 from guerdon.core.redemptions import Redemption
+from guerdon.core.referrals import Referral
 from guerdon.core.state import State
 from guerdon.store.arrays import array, blobs
 from guerdon.store.load import COUNTERS
@@ -128,7 +130,7 @@ def _save_ledger(writing: _Writing, changes: dict[str, Changed]) -> None:
         writing.insert(statement, Figures, [figures[no][1] for no in nos], account_no=array(nos))
     new, old = _split(changes, "lots")
     writing.insert("insert_lots", Lot, new)
-    writing.update("update_lots", old, "no", "remaining", "redeemed", "returned", "expired", "held")
+    writing.update("update_lots", old, "no", "remaining", "redeemed", "returned", "expired", "held", "written_off")
     new, old = _split(changes, "holds")
     writing.insert("insert_holds", Hold, new)
     writing.update("update_holds", old, "seq", "remaining", "released", "expires_at", "commits_at", "pins")
@@ -142,8 +144,13 @@ def _save_members(writing: _Writing, changes: dict[str, Changed]) -> None:
     writing.update("insert_members", new, "no", "id", "status", "enrolled", "registered_at", "survivor_no")
     writing.update("update_members", old, "no", "status", "enrolled", "survivor_no")
     writing.update("delete_member_identifiers", old, "no")
-    identifiers = [(kind, value, member.no) for member in new + old for kind, value in member.identifiers]
-    writing.write("insert_member_identifiers", ("kind", "value", "member_no"), identifiers)
+    identifiers = [
+        (kind, value, member.no, alias)
+        for member in new + old
+        for alias, pairs in ((False, member.identifiers), (True, member.aliases))
+        for kind, value in pairs
+    ]
+    writing.write("insert_member_identifiers", ("kind", "value", "member_no", "alias"), identifiers)
     profiles = [(no, profile) for no, (_, profile) in changes.get("profiles", {}).items()]
     writing.write("write_profiles", ("member_no", "profile"), profiles)
     removed = changes.get("removed_members")
@@ -160,6 +167,15 @@ def _save_facts(writing: _Writing, changes: dict[str, Changed]) -> None:
     new, old = _split(changes, "redemptions")
     writing.insert("insert_redemptions", Redemption, new)
     writing.update("update_redemptions", old, "id", "reversed")
+    new, _ = _split(changes, "adjustments")
+    writing.insert("insert_adjustments", Adjustment, new)
+    new, _ = _split(changes, "decisions")
+    writing.insert("insert_adjustment_decisions", Decision, new)
+    new, old = _split(changes, "referrals")
+    writing.insert("insert_referrals", Referral, new)
+    writing.update("update_referrals", old, "id", "taken_back")
+    sent = [(*key, *astuple(row)) for key, (_, row) in changes.get("sent", {}).items()]
+    writing.write("write_sent", ("member_no", "program_no", "period", "points", "count"), sent)
     new, old = _split(changes, "api_keys")
     writing.insert("insert_api_keys", ApiKey, new)
     writing.update("update_api_keys", old, "id", "expires_at", "revoked_at")

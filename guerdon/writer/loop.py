@@ -40,8 +40,8 @@ RETRY_AFTER_MAX_S = 30
 SHARED_WEIGHT = 60
 """A batch may always be so heavy, however many organisations there are."""
 HALVED_MIN, HALVED_MAX = 16, 256
-"""When as much as this waits, a turn begins with half of it: the other half is decided while the first one commits. More
-than that makes batches long enough that more comes meanwhile."""
+"""When so much waits, a turn begins with half of it, and the other half is decided while the first one commits. More
+than that makes batches long enough for others to come meanwhile."""
 LATELY_S = 1.0
 """Organisations that had a turn within this time, or the one before, share the weight of a batch."""
 STEPS = Steps(load, decide, wire, append, save, committed, ahead)

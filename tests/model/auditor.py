@@ -27,6 +27,10 @@ def audit(rows: Rows) -> None:
     _redemptions(rows)
     _purchases(rows)
     _returns(rows)
+    _sent(rows)
+    _merges(rows)
+    _adjustments(rows)
+    _referrals(rows)
 
 
 def _sequence(rows: Rows) -> None:
@@ -118,17 +122,20 @@ def _holds(rows: Rows) -> None:
             assert sum(amount for _, amount in hold.pins) == hold.remaining, hold
 
 
-_BUCKETS = {  # remaining, redeemed, returned, expired, held
-    "open": (1, 0, 0, 0, 0),
-    "take": (-1, 1, 0, 0, 0),
-    "repay": (-1, 1, 0, 0, 0),
-    "refill": (1, -1, 0, 0, 0),
-    "return": (-1, 0, 1, 0, 0),
-    "return_redeemed": (0, -1, 1, 0, 0),
-    "return_expired": (0, 0, 1, -1, 0),
-    "expire": (-1, 0, 0, 1, 0),
-    "hold": (0, 0, 0, 0, 1),
-    "unhold": (0, 0, 0, 0, -1),
+_BUCKETS = {  # remaining, redeemed, returned, expired, held, written off
+    "open": (1, 0, 0, 0, 0, 0),
+    "take": (-1, 1, 0, 0, 0, 0),
+    "repay": (-1, 1, 0, 0, 0, 0),
+    "refill": (1, -1, 0, 0, 0, 0),
+    "return": (-1, 0, 1, 0, 0, 0),
+    "return_redeemed": (0, -1, 1, 0, 0, 0),
+    "return_expired": (0, 0, 1, -1, 0, 0),
+    "expire": (-1, 0, 0, 1, 0, 0),
+    "hold": (0, 0, 0, 0, 1, 0),
+    "unhold": (0, 0, 0, 0, -1, 0),
+    "write_off": (0, 0, 0, 0, 0, 1),
+    "forfeit": (0, -1, 1, 0, 0, -1),
+    "merge": (-1, 0, 1, 0, 0, 0),
 }
 
 
@@ -138,13 +145,14 @@ def _lots(rows: Rows) -> None:
     for _, event in sorted(rows("events").items()):
         for no, kind, amount, *_ in json.loads(event.lot_moves or "[]"):
             assert amount > 0, event
-            parts = built.setdefault(no, [0, 0, 0, 0, 0])
+            parts = built.setdefault(no, [0, 0, 0, 0, 0, 0])
             for i, effect in enumerate(_BUCKETS[kind]):
                 parts[i] += effect * amount
             assert min(parts) >= 0, (no, kind, amount, parts, event)
             assert parts[4] <= parts[0], (no, kind, amount, parts, event)
+            assert parts[5] <= parts[1], (no, kind, amount, parts, event)
     for no, lot in rows("lots").items():
-        assert [lot.remaining, lot.redeemed, lot.returned, lot.expired, lot.held] == built[no], lot
+        assert [lot.remaining, lot.redeemed, lot.returned, lot.expired, lot.held, lot.written_off] == built[no], lot
         assert lot.amount == lot.remaining + lot.redeemed + lot.returned + lot.expired > 0, lot
     assert built.keys() == rows("lots").keys()
     pinned: dict[int, int] = defaultdict(int)
@@ -246,3 +254,71 @@ def _return_moved(rows: Rows, each: Any) -> None:
     assert moved["returned"] + expired + body["written_off"] == sum(each.earned), each
     assert moved["reversed"] <= each.spent, each
     assert (body["lines"], body["earned"]) == ([list(line) for line in each.lines], list(each.earned)), each
+
+
+def _bodies(rows: Rows, name: str) -> list[tuple[Any, Any]]:
+    """The events of a name that are no mirrors, with what their bodies say."""
+    events = [event for _, event in sorted(rows("events").items()) if event.name == name and not event.mirrors]
+    return [(event, json.loads(event.body)) for event in events]
+
+
+def _sent(rows: Rows) -> None:
+    """What a member has sent in a day or month is the sum of the transfers that name it."""
+    sums: dict[tuple[int, int, str], list[int]] = defaultdict(lambda: [0, 0])
+    for event, body in _bodies(rows, "PointsTransfer"):
+        assert event.points < 0, event
+        assert event.transfers == 1, event
+        mirrors = [each for each in rows("events").values() if each.mirrors == event.seq]
+        assert [(each.member_no, each.points) for each in mirrors] == [(body["recipient_no"], -event.points)], event
+        for period in body["windows"]:
+            sums[event.member_no, body["program_no"], period][0] -= event.points
+            sums[event.member_no, body["program_no"], period][1] += 1
+    assert {key: [sent.points, sent.count] for key, sent in rows("sent").items()} == dict(sums)
+
+
+def _merges(rows: Rows) -> None:
+    """A merged member has nothing, owes nothing, has no name of its own, and its merge was the last of its events."""
+    merged = {body["victim_no"]: (event, body) for event, body in _bodies(rows, "CustomerMerge")}
+    assert {no for no, member in rows("members").items() if member.status == "merged"} == merged.keys()
+    for no, (event, body) in merged.items():
+        member = rows("members")[no]
+        assert member.survivor_no == body["survivor_no"] != no, member
+        assert not member.identifiers, member
+        assert event.seq == max(seq for seq, each in rows("events").items() if each.member_no == no), event
+        for account in rows("accounts").values():
+            if account.member_no == no and account.tracks_lots:
+                figures = rows("figures")[account.no]
+                assert figures.credit == figures.debit, (account, figures)
+                assert not figures.inflight_debit, (account, figures)
+
+
+def _adjustments(rows: Rows) -> None:
+    """Every adjustment that was booked was asked for, and where it needed two persons, there were two."""
+    booked = {body["adjustment_id"]: event for event, body in _bodies(rows, "ManualAdjustment")}
+    for id, asked in rows("adjustments").items():
+        decision = rows("decisions").get(id)
+        seq = asked.event_seq or (decision.event_seq if decision else 0)
+        assert (booked.pop(id).seq if id in booked else 0) == seq, asked
+        assert (asked.expires_at is None) == bool(asked.event_seq), asked
+        if decision is not None:
+            assert decision.person != asked.person, decision
+            assert asked.expires_at is not None, asked
+            assert decision.recorded_at < asked.expires_at, decision
+            assert decision.approved == bool(decision.event_seq), decision
+        if seq:
+            said = json.loads(rows("events")[seq].body)
+            assert rows("events")[seq].points == asked.points, asked
+            assert (said["person"], said["approved_by"]) == (asked.person, decision.person if decision else ""), asked
+    assert not booked, booked
+
+
+def _referrals(rows: Rows) -> None:
+    """A referral is its awards; it was taken back if events say so."""
+    awards: dict[str, set[int]] = defaultdict(set)
+    for event, body in _bodies(rows, "ReferralAward"):
+        awards[body["referral_id"]].add(event.seq)
+    returned = {body["referral_id"] for _, body in _bodies(rows, "ReferralReturn")}
+    for id, referral in rows("referrals").items():
+        assert {referral.referrer_event, referral.referred_event} - {0} == awards.pop(id), referral
+        assert referral.taken_back == (id in returned), referral
+    assert not awards, awards

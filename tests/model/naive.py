@@ -42,6 +42,7 @@ class Point:
     ends: datetime | None
     bill: tuple[str, str]
     state: str = "free"
+    forgiven: bool = False
 
 
 @dataclass
@@ -182,8 +183,10 @@ class Naive:
             point.state = state
         return taken
 
-    def _give_back(self, purse: Purse, taken: list[Point]) -> None:
-        """The last taken first. Where a point no longer counts as spent, a new one with its end stands in."""
+    def _give_back(self, purse: Purse, taken: list[Point], *, raw: bool = False) -> None:
+        """The last taken first. Where a point no longer counts as spent, a new one with its end stands in; one that was
+        forgiven when its bill was taken back goes to the program, but in the raw ledger, which knows no bills.
+        """
         touched: list[Point] = []
         rest = list(taken)
         while rest:
@@ -193,6 +196,12 @@ class Naive:
                 together += 1
             group, rest = rest[:together], rest[together:]
             spent = [point for point in purse.points if point.credit == credit and point.state == "spent"]
+            forgiven = [point for point in spent if point.forgiven]
+            for point in forgiven[: 0 if raw else len(group)]:
+                point.state, point.forgiven = "returned", False
+                self.credit["returned"] += 1
+                group = group[1:]
+            spent = [point for point in spent if point not in forgiven]
             for point in spent[: len(group)]:
                 point.state = "free"
                 touched.append(point)
@@ -262,6 +271,22 @@ class Naive:
         self._expire(purse)
         self._come(purse, count)
         self.debit["pool"] += count
+
+    def send(self, member: str, recipient: str, count: int) -> None:
+        if count <= 0:
+            raise No("amount_not_positive")
+        purse, other = self._purse(member), self._purse(recipient)
+        if purse is other:
+            raise No("same_member")
+        if count > purse.spendable(self.now):
+            raise No("insufficient_points")
+        self._expire(purse)
+        self._expire(other)
+        rest = self._go(purse, count)
+        while rest:
+            together = [point for point in rest if point.credit == rest[0].credit]
+            self._come(other, len(together), ends=rest[0].ends, own_end=True)
+            rest = rest[len(together) :]
 
     def redeem(self, member: str, name: str, count: int) -> None:
         if count <= 0:
@@ -367,6 +392,8 @@ class Naive:
             moved, short = len(spent), 0
         for point in spent[:moved]:
             point.state = "returned"
+        for point in spent[moved:]:
+            point.forgiven = True
         self.credit["returned"] += returned
         return returned, short
 
@@ -445,7 +472,7 @@ class Naive:
         if payment.destination in self.purses:
             self._go(self.purses[payment.destination], payment.amount)
         if payment.source in self.purses:
-            self._give_back(self.purses[payment.source], payment.taken[::-1])
+            self._give_back(self.purses[payment.source], payment.taken[::-1], raw=True)
 
     def post_overdue(self, member: str) -> None:
         self._expire(self._purse(member, active=False))

@@ -106,6 +106,11 @@ class Machine(RuleBasedStateMachine):
         fields = {"member": ("external_id", member), "points": count, "reason": "sorry"}
         self._ask("give", c.Award, fields, member, count)
 
+    @rule(member=members, recipient=members, count=counts)
+    def send(self, member: str, recipient: str, count: int) -> None:
+        fields = {"member": ("external_id", member), "recipient": ("external_id", recipient), "points": count}
+        self._ask("send", c.TransferPoints, fields, member, recipient, count)
+
     @rule(member=members, name=small, count=counts)
     def redeem(self, member: str, name: int, count: int) -> None:
         fields = {"member": ("external_id", member), "points": count}

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from guerdon.core.assets import Rounding
-from guerdon.core.programs import Expiry, Policies, RedemptionRate, Rule
+from guerdon.core.programs import Expiry, Policies, RedemptionRate, ReferralPoints, Rule, TransferLimits
 
 SCALES = {"USD": 2, "EUR": 2}
 
@@ -80,9 +80,32 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
             rf"(?: on (?P<event_at>[\d-]+(?: [\d:]+)?))?"
         ),
     ),
-    ("redeem", rf"(?P<member>{_NAME}) redeems (?P<points>{_NUMBER})(?: as (?P<reference>{_REF}))?"),
+    (
+        "redeem",
+        (
+            rf"(?P<member>{_NAME}) redeems (?P<points>{_NUMBER})(?P<group> over all programs)?"
+            rf"(?: in (?P<program>{_NAME}))?(?: as (?P<reference>{_REF}))?"
+        ),
+    ),
+    (
+        "preview",
+        (
+            rf"(?P<member>{_NAME}) asks what redeeming (?P<points>{_NUMBER})(?P<group> over all programs)?"
+            rf"(?: in (?P<program>{_NAME}))? would do"
+        ),
+    ),
+    ("transfer", rf"(?P<member>{_NAME}) sends (?P<points>{_NUMBER}) to (?P<recipient>{_NAME})"),
+    ("merge", rf"(?P<member>{_NAME}) is merged into (?P<survivor>{_NAME})"),
+    ("refer", rf"(?P<member>{_NAME}) refers (?P<referred>{_NAME}) as (?P<reference>{_REF})"),
+    ("unrefer", rf"(?P<reference>{_REF}) is taken back as a referral"),
+    (
+        "adjust",
+        rf"(?P<person>{_NAME}) adjusts (?P<member>{_NAME}) by (?P<points>{_NUMBER}) as (?P<reference>{_REF})",
+    ),
+    ("decide", rf"(?P<person>{_NAME}) (?P<decision>approves|rejects) (?P<reference>{_REF})"),
+    ("bulk", rf"each of (?P<members>{_NAME}(?: and {_NAME})*) is given (?P<points>{_NUMBER})"),
     ("reverse", rf"(?P<reference>{_REF}) is reversed(?: by (?P<points>{_NUMBER}))?"),
-    ("award", rf"(?P<member>{_NAME}) is given (?P<points>{_NUMBER})"),
+    ("award", rf"(?P<member>{_NAME}) is given (?P<points>{_NUMBER})(?: in (?P<program>{_NAME}))?"),
     ("expire", rf"what (?P<member>{_NAME}) lost is posted"),
     ("status", rf"(?P<member>{_NAME}) is (?P<status>blocked|active)"),
     (
@@ -118,7 +141,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
 )
 _COMPILED = tuple((verb, re.compile(pattern)) for verb, pattern in _PATTERNS)
 
-_FIGURE = re.compile(rf"(paid|earned|returned|restored|written off|expired|balance|spent) ({_NUMBER})")
+_FIGURE = re.compile(rf"(paid|earned|returned|restored|written off|expired|balance|spent|refused) ({_NUMBER})")
 
 
 class Misread(Exception):
@@ -226,6 +249,7 @@ def terms(text: str) -> Terms:
     scale = 0
     rules: list[Rule] = []
     values: dict[str, Any] = {"currency": "USD"}
+    limits: dict[str, int] = {}
     for term in text.split(", "):
         code = f"rule_{len(rules) + 1}"
         if match := re.fullmatch(r"points have (\d) decimals", term):
@@ -265,10 +289,26 @@ def terms(text: str) -> Terms:
             values["rounding"] = Rounding(match[1])
         elif match := re.fullmatch(rf"at least ({_NUMBER}) points? at a time", term):
             values["minimum_redemption"] = minor(match[1], scale)
+        elif match := re.fullmatch(rf"at most ({_NUMBER}) points? at a time", term):
+            values["maximum_redemption"] = minor(match[1], scale)
+        elif match := re.fullmatch(rf"in multiples of ({_NUMBER})", term):
+            values["redemption_multiple"] = minor(match[1], scale)
+        elif match := re.fullmatch(rf"after ({_NUMBER}) lifetime points?", term):
+            values["minimum_lifetime"] = minor(match[1], scale)
+        elif match := re.fullmatch(rf"sending at least ({_NUMBER})", term):
+            limits["minimum"] = minor(match[1], scale)
+        elif match := re.fullmatch(rf"sending ({_NUMBER}) points? per (day|month)", term):
+            limits[f"points_per_{match[2]}"] = minor(match[1], scale)
+        elif match := re.fullmatch(r"sending (\d+) times? per (day|month)", term):
+            limits[f"count_per_{match[2]}"] = int(match[1])
+        elif match := re.fullmatch(rf"adjusted by one person up to ({_NUMBER})", term):
+            values["adjustment_limit"] = minor(match[1], scale)
+        elif match := re.fullmatch(rf"({_NUMBER}) for referring and ({_NUMBER}) for being referred", term):
+            values["referral"] = ReferralPoints(minor(match[1], scale), minor(match[2], scale))
         elif term == "shortfalls are written off":
             values["on_shortfall"] = "write_off"
         elif term == "returns are evaluated again":
             values["returns"] = "reevaluate"
         else:
             raise Misread(term)
-    return Terms(Policies(rules=tuple(rules), **values), scale)
+    return Terms(Policies(rules=tuple(rules), transfers=TransferLimits(**limits), **values), scale)

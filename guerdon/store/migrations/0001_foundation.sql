@@ -132,6 +132,7 @@ create table member_identifiers (
     kind text not null,
     value text not null,
     member_no bigint not null,
+    alias boolean not null default false,
     primary key (org_id, kind, value)
 );
 create index identifiers_of_member on member_identifiers (org_id, member_no);
@@ -305,6 +306,7 @@ create table lots (
     returned numeric(38, 0) not null check (returned >= 0),
     expired numeric(38, 0) not null check (expired >= 0),
     held numeric(38, 0) not null check (held >= 0 and held <= remaining),
+    written_off numeric(38, 0) not null default 0 check (written_off >= 0),
     earned_at timestamptz not null,
     expires_at timestamptz,
     rule text not null,
@@ -316,6 +318,30 @@ create table lots (
 ) with (fillfactor = 80);
 create index lots_open on lots (org_id, account, expires_at, no) where remaining > 0;
 create index lots_due on lots (org_id, expires_at) where remaining > 0 and expires_at is not null;
+
+-- What members have sent to others, per calendar day and month.
+create table sent (
+    org_id bigint not null,
+    member_no bigint not null,
+    program_no bigint not null,
+    period text not null,
+    points numeric(38, 0) not null,
+    count bigint not null,
+    primary key (org_id, member_no, program_no, period)
+) with (fillfactor = 50);
+
+create table referrals (
+    org_id bigint not null,
+    id uuid not null,
+    referrer_no bigint not null,
+    referred_no bigint not null,
+    program_no bigint not null,
+    referrer_event bigint not null,
+    referred_event bigint not null,
+    taken_back boolean not null,
+    primary key (org_id, id),
+    unique (org_id, referred_no)
+);
 
 -- facts ---------------------------------------------------------------------------------------------------------------
 
@@ -391,6 +417,36 @@ create table redemptions (
 create unique index redemptions_reference on redemptions (org_id, reference) where reference <> '';
 create index redemptions_of_member on redemptions (org_id, member_no, no);
 
+-- Points corrected by hand: what was asked, and what a second person decided where it needed one.
+create table adjustments (
+    org_id bigint not null,
+    id uuid not null,
+    member_no bigint not null,
+    program_no bigint not null,
+    points numeric(38, 0) not null,
+    reason text not null,
+    actor text not null,
+    person text not null,
+    recorded_at timestamptz not null,
+    expires_at timestamptz,
+    event_seq bigint not null,
+    primary key (org_id, id)
+);
+create index adjustments_of_member on adjustments (org_id, member_no, id);
+create index adjustments_waiting on adjustments (org_id, expires_at) where expires_at is not null;
+
+create table adjustment_decisions (
+    org_id bigint not null,
+    adjustment_id uuid not null,
+    approved boolean not null,
+    reason text not null,
+    actor text not null,
+    person text not null,
+    recorded_at timestamptz not null,
+    event_seq bigint not null,
+    primary key (org_id, adjustment_id)
+);
+
 create table metadata (
     org_id bigint not null,
     kind text not null,
@@ -426,15 +482,16 @@ do $$
 declare
     name text;
 begin
-    foreach name in array array['transfers', 'events', 'purchases', 'purchase_returns', 'metadata', 'outcomes',
-                                'program_versions'] loop
+    foreach name in array array['transfers', 'events', 'purchases', 'purchase_returns', 'adjustments',
+                                'adjustment_decisions', 'metadata', 'outcomes', 'program_versions'] loop
         execute format('create trigger append_only before update or delete or truncate on %I
                         for each statement execute function refuse_change()', name);
         execute format('grant select, insert on %I to guerdon_app', name);
     end loop;
 
     foreach name in array array['heads', 'assets', 'programs', 'stores', 'tills', 'sources', 'members', 'ledgers',
-                                'accounts', 'figures', 'holds', 'scheduled', 'lots', 'redemptions'] loop
+                                'accounts', 'figures', 'holds', 'scheduled', 'lots', 'sent', 'referrals',
+                                'redemptions'] loop
         execute format('grant select, insert, update on %I to guerdon_app', name);
     end loop;
 
@@ -448,8 +505,9 @@ begin
 
     foreach name in array array['heads', 'assets', 'programs', 'program_versions', 'stores', 'tills', 'sources',
                                 'members', 'member_identifiers', 'member_profiles', 'ledgers', 'accounts', 'figures',
-                                'transfers', 'events', 'holds', 'scheduled', 'lots', 'purchases', 'purchase_returns',
-                                'redemptions', 'metadata', 'outcomes'] loop
+                                'transfers', 'events', 'holds', 'scheduled', 'lots', 'sent', 'referrals', 'purchases',
+                                'purchase_returns', 'redemptions', 'adjustments', 'adjustment_decisions', 'metadata',
+                                'outcomes'] loop
         execute format('alter table %I enable row level security', name);
         execute format('alter table %I force row level security', name);
         execute format('create policy own_rows on %I

@@ -34,13 +34,13 @@ select a.no, a.id::text, a.ledger_no, a.asset, a.indicator, a.member_no, a.progr
        case when not a.tracks_lots then null
             when %(all_lots)s::boolean then (
                 select json_agg(json_build_array(
-                    l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.earned_at,
+                    l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off, l.earned_at,
                     l.expires_at, l.rule, l.version, l.line, l.purchase_no))::text
                 from lots l
                 where l.org_id = %(org)s::bigint and l.account = a.no and l.remaining > 0)
             else (
                 select json_agg(json_build_array(
-                    l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.earned_at,
+                    l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off, l.earned_at,
                     l.expires_at, l.rule, l.version, l.line, l.purchase_no))::text
                 from lots l
                 where l.org_id = %(org)s::bigint and l.account = a.no and l.remaining > l.held and l.remaining > 0
@@ -106,7 +106,8 @@ where a.org_id = %(org)s::bigint and a.member_no > 0 and a.member_no = any(array
         where x.org_id = %(org)s::bigint and x.kind = asked.kind and x.value = asked.value offset 0) i))
 
 -- members --
--- members by number, id or identifier, with what they were found by and all their identifiers
+-- members by number, id or identifier, with what they were found by and all their identifiers, those of members merged
+-- into them behind a ~
 with found as (
     select 'number' as by, asked.no::text as value, asked.no as no
     from unnest(%(nos)s::bigint[]) as asked (no)
@@ -120,14 +121,86 @@ with found as (
         where x.org_id = %(org)s::bigint and x.kind = asked.kind and x.value = asked.value offset 0) i
 )
 select found.by, found.value, m.no, m.id::text, m.status, m.enrolled, m.registered_at, m.survivor_no,
-       array(select i.kind || ':' || i.value from member_identifiers i
+       array(select case when i.alias then '~' else '' end || i.kind || ':' || i.value from member_identifiers i
              where i.org_id = %(org)s::bigint and i.member_no = m.no order by i.kind, i.value)
 from found
 cross join lateral (select * from members x where x.org_id = %(org)s::bigint and x.no = found.no offset 0) m
 
+-- member_no_columns --
+-- the numbers of the members asked for, for the statements that include this
+with asked_for as (
+    select unnest(%(nos)s::bigint[]) as no
+    union
+    select no from members where org_id = %(org)s::bigint and id = any(%(ids)s::uuid[])
+    union
+    select i.member_no
+    from unnest(%(kinds)s::text[], %(texts)s::text[]) as asked (kind, value)
+    cross join lateral (
+        select x.member_no from member_identifiers x
+        where x.org_id = %(org)s::bigint and x.kind = asked.kind and x.value = asked.value offset 0) i
+)
+
+-- sent --
+-- what members sent in the days and months that may not be over yet
+-- include member_no_columns
+select a.no, s.program_no, s.period, s.points, s.count
+from asked_for a
+left join lateral (
+    select * from sent x where x.org_id = %(org)s::bigint and x.member_no = a.no
+           and x.period >= to_char(%(now)s::timestamptz - interval '35 days', 'YYYY-MM-DD') offset 0) s on true
+
+-- referrals_of --
+-- the referral of each member who was referred
+-- include member_no_columns
+select a.no, r.id::text, r.referrer_no, r.referred_no, r.program_no, r.referrer_event, r.referred_event, r.taken_back
+from asked_for a
+left join lateral (
+    select * from referrals x where x.org_id = %(org)s::bigint and x.referred_no = a.no offset 0) r on true
+
+-- referrals --
+-- referrals by id
+select id::text, referrer_no, referred_no, program_no, referrer_event, referred_event, taken_back
+from referrals where org_id = %(org)s::bigint and id = any(%(ids)s::uuid[])
+
+-- adjustments --
+-- adjustments by id, with what was decided
+select a.id::text, a.member_no, a.program_no, a.points, a.reason, a.actor, a.person, a.recorded_at, a.expires_at,
+       a.event_seq, d.approved, d.reason, d.actor, d.person, d.recorded_at, d.event_seq
+from adjustments a
+left join lateral (
+    select * from adjustment_decisions x where x.org_id = %(org)s::bigint and x.adjustment_id = a.id offset 0) d on true
+where a.org_id = %(org)s::bigint and a.id = any(%(ids)s::uuid[])
+
+-- heirs --
+-- merged members with whom they were merged into, and the event that did it: the last of theirs
+with recursive chain as (
+    select m.no, m.survivor_no from members m where m.org_id = %(org)s::bigint and m.no = any(%(nos)s::bigint[])
+    union
+    select m.no, m.survivor_no from chain c join members m on m.org_id = %(org)s::bigint and m.no = c.survivor_no
+)
+select c.no, c.survivor_no, e.seq
+from chain c
+cross join lateral (
+    select x.seq from events x where x.org_id = %(org)s::bigint and x.member_no = c.no
+    order by x.seq desc limit 1) e
+where c.survivor_no > 0
+
+-- lifetimes --
+-- all that accounts were credited with, but for what was given back after spending, less what was taken back
+select asked.no,
+       (select coalesce(sum(t.amount), 0) from transfers t
+        join accounts a on a.org_id = %(org)s::bigint and a.no = t.source
+        where t.org_id = %(org)s::bigint and t.destination = asked.no and t.action in ('apply', 'settle')
+              and a.role <> 'reversed')
+       - (select coalesce(sum(t.amount), 0) from transfers t
+          join accounts a on a.org_id = %(org)s::bigint and a.no = t.destination
+          where t.org_id = %(org)s::bigint and t.source = asked.no and t.action in ('apply', 'settle')
+                and a.role in ('returned', 'adjusted'))
+from unnest(%(nos)s::bigint[]) as asked (no)
+
 -- lot_columns --
 -- a lot as it stands, for the statements that include this
-select l.no, l.account, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.earned_at,
+select l.no, l.account, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off, l.earned_at,
        l.expires_at, l.rule, l.version, l.line, l.purchase_no
 from lots l
 

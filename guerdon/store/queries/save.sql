@@ -74,21 +74,22 @@ where figures.org_id = %(org)s::bigint and figures.account_no = new.account_no
 
 -- insert_lots --
 -- lots opened in this batch
-insert into lots (org_id, no, account, event_seq, amount, remaining, redeemed, returned, expired, held, earned_at,
-                  expires_at, rule, version, line, purchase_no)
+insert into lots (org_id, no, account, event_seq, amount, remaining, redeemed, returned, expired, held, written_off,
+                  earned_at, expires_at, rule, version, line, purchase_no)
 select %(org)s::bigint, * from unnest(
     %(no)s::bigint[], %(account)s::bigint[], %(event_seq)s::bigint[], %(amount)s::numeric[], %(remaining)s::numeric[],
     %(redeemed)s::numeric[], %(returned)s::numeric[], %(expired)s::numeric[], %(held)s::numeric[],
-    %(earned_at)s::timestamptz[], %(expires_at)s::timestamptz[], %(rule)s::text[], %(version)s::integer[],
+    %(written_off)s::numeric[], %(earned_at)s::timestamptz[], %(expires_at)s::timestamptz[], %(rule)s::text[], %(version)s::integer[],
     %(line)s::integer[], %(purchase_no)s::bigint[])
 
 -- update_lots --
 -- what remains of lots, and where the rest went
 update lots
-set remaining = new.remaining, redeemed = new.redeemed, returned = new.returned, expired = new.expired, held = new.held
+set remaining = new.remaining, redeemed = new.redeemed, returned = new.returned, expired = new.expired,
+    held = new.held, written_off = new.written_off
 from unnest(%(no)s::bigint[], %(remaining)s::numeric[], %(redeemed)s::numeric[], %(returned)s::numeric[],
-            %(expired)s::numeric[], %(held)s::numeric[])
-    as new (no, remaining, redeemed, returned, expired, held)
+            %(expired)s::numeric[], %(held)s::numeric[], %(written_off)s::numeric[])
+    as new (no, remaining, redeemed, returned, expired, held, written_off)
 where lots.org_id = %(org)s::bigint and lots.no = new.no
 
 -- insert_holds --
@@ -144,8 +145,9 @@ delete from member_identifiers where org_id = %(org)s::bigint and member_no = an
 
 -- insert_member_identifiers --
 -- each is one member's only; the primary key says so
-insert into member_identifiers (org_id, kind, value, member_no)
-select %(org)s::bigint, * from unnest(%(kind)s::text[], %(value)s::text[], %(member_no)s::bigint[])
+insert into member_identifiers (org_id, kind, value, member_no, alias)
+select %(org)s::bigint, *
+from unnest(%(kind)s::text[], %(value)s::text[], %(member_no)s::bigint[], %(alias)s::boolean[])
 
 -- delete_profiles --
 -- personal data that is erased
@@ -193,6 +195,42 @@ select %(org)s::bigint, * from unnest(
 update redemptions set reversed = new.reversed
 from unnest(%(id)s::uuid[], %(reversed)s::numeric[]) as new (id, reversed)
 where redemptions.org_id = %(org)s::bigint and redemptions.id = new.id
+
+-- insert_adjustments --
+-- points corrected by hand, or waiting for a second person
+insert into adjustments (org_id, id, member_no, program_no, points, reason, actor, person, recorded_at, expires_at,
+                         event_seq)
+select %(org)s::bigint, * from unnest(
+    %(id)s::uuid[], %(member_no)s::bigint[], %(program_no)s::bigint[], %(points)s::numeric[], %(reason)s::text[],
+    %(actor)s::text[], %(person)s::text[], %(recorded_at)s::timestamptz[], %(expires_at)s::timestamptz[],
+    %(event_seq)s::bigint[])
+
+-- insert_adjustment_decisions --
+-- what second persons decided
+insert into adjustment_decisions (org_id, adjustment_id, approved, reason, actor, person, recorded_at, event_seq)
+select %(org)s::bigint, * from unnest(
+    %(adjustment_id)s::uuid[], %(approved)s::boolean[], %(reason)s::text[], %(actor)s::text[], %(person)s::text[],
+    %(recorded_at)s::timestamptz[], %(event_seq)s::bigint[])
+
+-- insert_referrals --
+-- who referred whom
+insert into referrals (org_id, id, referrer_no, referred_no, program_no, referrer_event, referred_event, taken_back)
+select %(org)s::bigint, * from unnest(
+    %(id)s::uuid[], %(referrer_no)s::bigint[], %(referred_no)s::bigint[], %(program_no)s::bigint[],
+    %(referrer_event)s::bigint[], %(referred_event)s::bigint[], %(taken_back)s::boolean[])
+
+-- update_referrals --
+-- only whether it was taken back changes
+update referrals set taken_back = new.taken_back
+from unnest(%(id)s::uuid[], %(taken_back)s::boolean[]) as new (id, taken_back)
+where referrals.org_id = %(org)s::bigint and referrals.id = new.id
+
+-- write_sent --
+-- what members have sent by now
+insert into sent (org_id, member_no, program_no, period, points, count)
+select %(org)s::bigint, * from unnest(
+    %(member_no)s::bigint[], %(program_no)s::bigint[], %(period)s::text[], %(points)s::numeric[], %(count)s::bigint[])
+on conflict (org_id, member_no, program_no, period) do update set points = excluded.points, count = excluded.count
 
 -- insert_assets --
 -- registered assets
