@@ -108,7 +108,7 @@ class TimeIs(_Node, frozen=True, kw_only=True, tag="time"):
 Condition = All | Any_ | Not | CartIs | ProductsAre | TenderIs | MemberIs | TierIs | SegmentIs | HistoryIs | TimeIs
 
 
-class Check(Struct, frozen=True):
+class Check(Struct, frozen=True, gc=False):
     """How one question was answered. `missing` is what would have to be added (negative: taken away) for it to hold;
     None where a figure is not what is missing.
     """
@@ -136,7 +136,7 @@ class Facts:
         self.local = local
 
 
-class Answer(Struct, frozen=True):
+class Answer(Struct, frozen=True, gc=False):
     """Whether it holds; how many times over, where that can be counted; and the fewest questions that stand in the
     way.
     """

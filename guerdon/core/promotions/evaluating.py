@@ -31,10 +31,11 @@ from guerdon.core.promotions.limits import (
     counter_key,
     free_again,
     last_use_key,
+    period,
     until,
     wanted,
 )
-from guerdon.core.promotions.offers import Catalogue, Offer
+from guerdon.core.promotions.offers import Catalogue, Offer, Order
 from guerdon.core.promotions.products import Basket
 from guerdon.core.promotions.terms import Lane, Promotion
 from guerdon.core.promotions.verdicts import Evaluation, Part, Reason, Verdict
@@ -75,17 +76,17 @@ def counters(
 ) -> list[CounterKey]:
     """The counters to load before evaluating: those of everything that could apply."""
     local = now.astimezone(zone)
+    others = Subjects("", shopper.id if shopper else "", cart.store)
     found: dict[CounterKey, None] = {}
     for offer in catalogue.offers(Basket(cart), shopper, presented):
         if offer.promotion is not None:
-            subjects = _subjects(offer, shopper, cart)
+            subjects = _subjects(offer, others)
             found.update(dict.fromkeys(wanted(offer.promotion.id, offer.promotion.all_limits, subjects, local)))
     return list(found)
 
 
-def _subjects(offer: Offer, shopper: Shopper | None, cart: Cart) -> Subjects:
-    code = offer.presented.code if offer.presented else ""
-    return Subjects(code, shopper.id if shopper else "", cart.store)
+def _subjects(offer: Offer, others: Subjects) -> Subjects:
+    return others if offer.presented is None else msgspec.structs.replace(others, code=offer.presented.code)
 
 
 class _Trial(msgspec.Struct):
@@ -119,7 +120,9 @@ class _Session:
         self.bill = Bill(basket)
         self.winners: dict[str, str] = {}
         self.applied: list[Verdict] = []
-        self.others: list[Verdict] = []
+        self.others: list[tuple[Order, Verdict]] = []
+        self.periods: dict[str, str] = {}
+        self.subjects = Subjects("", shopper.id if shopper else "", basket.cart.store)
         self.read: dict[CounterKey, int] = {}
 
     def run(self, offers: list[Offer]) -> Evaluation:
@@ -130,11 +133,12 @@ class _Session:
             if verdict is None:
                 eligible.append(offer)
             else:
-                self.others.append(verdict)
-        if not self._exclusive(eligible):
+                self.others.append((offer.order, verdict))
+        if not self.catalogue.exclusive:
+            self._lanes(eligible)
+        elif not self._exclusive(eligible):
             self._lanes([offer for offer in eligible if not self._alone(offer)])
-        order = {(o.order[3], o.order[4]): i for i, o in enumerate(offers)}
-        self.others.sort(key=lambda verdict: order[verdict.promotion, verdict.code])
+        self.others.sort(key=lambda each: each[0])
         return self._evaluation()
 
     def _evaluation(self) -> Evaluation:
@@ -150,15 +154,14 @@ class _Session:
             vouchers=bill.vouchers,
             points=sum([verdict.points for verdict in self.applied]),
             applied=tuple(self.applied),
-            others=tuple(self.others),
+            others=tuple([verdict for _, verdict in self.others]),
             read=tuple(sorted(self.read.items())),
         )
 
     # -- lanes ------------------------------------------------------------------------------------------------------
 
     def _alone(self, offer: Offer) -> bool:
-        assert offer.promotion is not None
-        return self.catalogue.lane(offer.promotion.lane).mode == "exclusive"
+        return offer.order[1] in self.catalogue.exclusive
 
     def _exclusive(self, offers: list[Offer]) -> bool:
         """Exclusive lanes come before all others: the first of their promotions that applies is the only one."""
@@ -175,7 +178,7 @@ class _Session:
                     )
             self._apply(trial)
             return True
-        self.others += [trial.verdict for trial in failed]
+        self.others += [(trial.offer.order, trial.verdict) for trial in failed]
         return False
 
     def _lanes(self, offers: list[Offer]) -> None:
@@ -205,7 +208,7 @@ class _Session:
         trials = [self._try(offer, self.bill, lane.once) for offer in offers]
         able = [trial for trial in trials if trial.bill is not None]
         if not able:
-            self.others += [trial.verdict for trial in trials]
+            self.others += [(trial.offer.order, trial.verdict) for trial in trials]
             return
         best = max(able, key=lambda trial: _worth(trial.verdict))
         self._apply(best)
@@ -215,7 +218,7 @@ class _Session:
 
     def _settle(self, trial: _Trial) -> bool:
         if trial.bill is None:
-            self.others.append(trial.verdict)
+            self.others.append((trial.offer.order, trial.verdict))
             return False
         return self._apply(trial)
 
@@ -235,7 +238,7 @@ class _Session:
         verdict = trial.verdict
         if trial.bill is not None:
             verdict = msgspec.structs.replace(verdict, status="parked", reason=reason, winner=winner, raises=())
-        self.others.append(verdict)
+        self.others.append((trial.offer.order, verdict))
 
     # -- who, when, where -------------------------------------------------------------------------------------------
 
@@ -350,7 +353,7 @@ class _Session:
         self, offer: Offer, promotion: Promotion, limits: tuple[Limit, ...], bill: Bill
     ) -> list[tuple[Limit, LimitState, CounterKey | None]] | Verdict:
         """What each limit has left; or the verdict, when one has nothing."""
-        subjects = _subjects(offer, self.shopper, self.basket.cart)
+        subjects = _subjects(offer, self.subjects)
         rooms: list[tuple[Limit, LimitState, CounterKey | None]] = []
         for limit in limits:
             if subjects.lacks(limit.per):
@@ -369,13 +372,19 @@ class _Session:
                 continue
             at, used = None, 0
             if limit.per != "cart":
-                at = counter_key(promotion.id, limit, subjects, self.local)
+                at = counter_key(promotion.id, limit, subjects, self._period(limit))
                 used = self.read[at] = counted(self.usage, at).used
             state = _state(limit, subjects, used, bill.held.get(at, 0) if at else 0)
             if state.left <= 0:
                 return _verdict(offer, Reason.LIMIT_REACHED, limit=state)
             rooms.append((limit, state, at))
         return rooms
+
+    def _period(self, limit: Limit) -> str:
+        known = self.periods.get(limit.window)
+        if known is None:
+            known = self.periods[limit.window] = period(limit, self.local)
+        return known
 
     def _fit(
         self,
@@ -419,7 +428,7 @@ class _Session:
             if key is not None and by:
                 raises.append(Raise(key, by, state.used, limit.limit, until(limit, self.now)))
                 gift.bill.held[key] = gift.bill.held.get(key, 0) + by
-        subjects = _subjects(offer, self.shopper, self.basket.cart)
+        subjects = _subjects(offer, self.subjects)
         for limit in promotion.limits:
             if limit.min_seconds_between and limit.per != "cart" and not subjects.lacks(limit.per):
                 last = last_use_key(promotion.id, limit, subjects)

@@ -57,7 +57,7 @@ class Counter(Struct, frozen=True):
 Usage = Mapping[CounterKey, Counter]
 
 
-class Raise(Struct, frozen=True):
+class Raise(Struct, frozen=True, gc=False):
     """What a use does to one counter, to be done in the commit that books it: `by`, from the value `read`, which must
     not pass `limit`. A rolling counter keeps a row until `until`.
     """
@@ -69,7 +69,7 @@ class Raise(Struct, frozen=True):
     until: datetime | None = None
 
 
-class LimitState(Struct, frozen=True):
+class LimitState(Struct, frozen=True, gc=False):
     """How a limit stands: `used` before this cart, `held` by it so far, `wanted` by what did not fit."""
 
     code: str
@@ -96,7 +96,9 @@ class Subjects(Struct, frozen=True):
     store: str
 
     def of(self, per: Per) -> str:
-        return {"code": self.code, "customer": self.customer, "store": self.store}.get(per, "")
+        if per == "customer":
+            return self.customer
+        return self.code if per == "code" else self.store if per == "store" else ""
 
     def lacks(self, per: Per) -> bool:
         return per in ("code", "customer", "store") and not self.of(per)
@@ -111,9 +113,9 @@ def owner(promotion: str, limit: Limit) -> str:
     return limit.code if limit.code.startswith("budget:") else promotion
 
 
-def counter_key(promotion: str, limit: Limit, subjects: Subjects, local: datetime) -> CounterKey:
-    """The counter that a use at a local time counts on; a return frees the one in which the use fell."""
-    return "counter", owner(promotion, limit), limit.code, subjects.of(limit.per), period(limit, local)
+def counter_key(promotion: str, limit: Limit, subjects: Subjects, at: str) -> CounterKey:
+    """The counter that a use in a period counts on; a return frees the one in which the use fell."""
+    return "counter", owner(promotion, limit), limit.code, subjects.of(limit.per), at
 
 
 def last_use_key(promotion: str, limit: Limit, subjects: Subjects) -> CounterKey:
@@ -140,7 +142,7 @@ def wanted(promotion: str, limits: tuple[Limit, ...], subjects: Subjects, local:
         if limit.per == "cart" or subjects.lacks(limit.per):
             continue
         if limit.limit is not None:
-            found.append(counter_key(promotion, limit, subjects, local))
+            found.append(counter_key(promotion, limit, subjects, period(limit, local)))
         if limit.min_seconds_between:
             found.append(last_use_key(promotion, limit, subjects))
     return found

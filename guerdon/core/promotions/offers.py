@@ -24,22 +24,27 @@ Anchor = tuple[str, str, str]
 """One thing to be found at a cart or its shopper: what kind, an attribute's name, the value."""
 
 
-class Offer(Struct, frozen=True, kw_only=True):
+Order = tuple[int, int, int, str, str]
+"""The total order in which things are decided: phase, lane, priority, id, code."""
+
+
+class Offer(Struct, frozen=True):
     """One promotion that could apply: by itself, by a code, or because it was issued. A code that names no promotion
     is an offer too, so that it gets an answer.
     """
 
+    order: Order
     promotion: Promotion | None
     presented: Presented | None = None
     issue: Issue | None = None
 
-    @property
-    def order(self) -> tuple[int, int, int, str, str]:
-        """The total order in which things are decided: phase, lane, priority, id, code."""
-        code = self.presented.code if self.presented else ""
-        if self.promotion is None:
-            return 9, 0, 0, "", code
-        return self.promotion.phase, self.promotion.lane, self.promotion.priority, self.promotion.id, code
+
+def offer(promotion: Promotion | None, presented: Presented | None = None, issue: Issue | None = None) -> Offer:
+    code = presented.code if presented else ""
+    if promotion is None:
+        return Offer((9, 0, 0, "", code), None, presented)
+    order = promotion.phase, promotion.lane, promotion.priority, promotion.id, code
+    return Offer(order, promotion, presented, issue)
 
 
 class Catalogue:
@@ -47,61 +52,59 @@ class Catalogue:
     known so that their codes get the right answer.
     """
 
-    __slots__ = ("_anchored", "_everywhere", "_subtotals", "_values", "lanes", "promotions")
+    __slots__ = ("_anchored", "_everywhere", "_subtotals", "_values", "exclusive", "lanes", "promotions")
 
     def __init__(self, promotions: Iterable[Promotion], lanes: Iterable[Lane] = ()) -> None:
         self.promotions = {promotion.id: promotion for promotion in promotions}
         self.lanes = {lane.number: lane for lane in lanes}
-        self._anchored: dict[tuple[str, str], dict[str, list[Promotion]]] = {}
-        self._everywhere: list[Promotion] = []
-        subtotals: list[tuple[int, str]] = []
+        self._anchored: dict[tuple[str, str], dict[str, list[Offer]]] = {}
+        self._everywhere: list[Offer] = []
+        subtotals: list[tuple[int, Order, Offer]] = []
         for promotion in self.promotions.values():
             if promotion.status != "active" or promotion.kind in ("code", "member"):
                 continue
+            made = offer(promotion)
             anchors = anchors_of(promotion)
             if anchors:
                 for kind, name, value in anchors:
-                    self._anchored.setdefault((kind, name), {}).setdefault(value, []).append(promotion)
+                    self._anchored.setdefault((kind, name), {}).setdefault(value, []).append(made)
                 continue
             subtotal = least_subtotal(promotion.condition)
             if subtotal is None:
-                self._everywhere.append(promotion)
+                self._everywhere.append(made)
             else:
-                subtotals.append((subtotal, promotion.id))
-        subtotals.sort()
-        self._values = [value for value, _ in subtotals]
-        self._subtotals = [self.promotions[id] for _, id in subtotals]
+                subtotals.append((subtotal, made.order, made))
+        subtotals.sort(key=lambda each: each[:2])
+        self._values = [value for value, _, _ in subtotals]
+        self._subtotals = [made for _, _, made in subtotals]
+        self.exclusive = frozenset(lane.number for lane in self.lanes.values() if lane.mode == "exclusive")
 
     def lane(self, number: int) -> Lane:
         return self.lanes.get(number) or Lane(number=number)
 
     def offers(self, basket: Basket, shopper: Shopper | None, presented: Iterable[Presented] = ()) -> list[Offer]:
         """Everything that could apply, and a few that are a subtotal away."""
-        found = {promotion.id: promotion for promotion in self._everywhere}
-        for promotion in self._by_anchor(basket, shopper):
-            found[promotion.id] = promotion
-        reach = bisect_right(self._values, sum(basket.amounts))
-        for promotion in self._subtotals[: reach + NEAREST]:
-            found[promotion.id] = promotion
-        offers = [Offer(promotion=promotion) for promotion in found.values()]
+        found = {id(each): each for each in self._by_anchor(basket, shopper)}
+        reach = bisect_right(self._values, sum(basket.amounts)) + NEAREST
+        offers = [*self._everywhere, *found.values(), *self._subtotals[:reach]]
         for issue in shopper.issues if shopper else ():
             issued = self.promotions.get(issue.promotion)
             if issued is not None:
-                offers.append(Offer(promotion=issued, issue=issue))
-        offers += [Offer(promotion=self.promotions.get(each.promotion), presented=each) for each in presented]
+                offers.append(offer(issued, issue=issue))
+        offers += [offer(self.promotions.get(each.promotion), each) for each in presented]
         return offers
 
     def every_offer(self, shopper: Shopper | None, presented: Iterable[Presented] = ()) -> list[Offer]:
         """All that is live, index or no index: for dry runs that want an answer about each."""
         issues = {issue.promotion: issue for issue in shopper.issues} if shopper else {}
         offers = [
-            Offer(promotion=promotion, issue=issues.get(promotion.id))
+            offer(promotion, issue=issues.get(promotion.id))
             for promotion in self.promotions.values()
             if promotion.status == "active" and promotion.kind != "code"
         ]
-        return offers + [Offer(promotion=self.promotions.get(each.promotion), presented=each) for each in presented]
+        return offers + [offer(self.promotions.get(each.promotion), each) for each in presented]
 
-    def _by_anchor(self, basket: Basket, shopper: Shopper | None) -> Iterator[Promotion]:
+    def _by_anchor(self, basket: Basket, shopper: Shopper | None) -> Iterator[Offer]:
         for where, table in self._anchored.items():
             there: Iterable[str] = basket.masks.get(where, ())
             if where[0] == "store":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Literal
 
 from msgspec import Struct
@@ -28,7 +29,7 @@ Products = tuple[Criterion, ...]
 class Basket:
     """A cart made ready for matching: sets of lines are integers with one bit a line."""
 
-    __slots__ = ("all", "amounts", "cart", "floors", "masks", "quantities", "units")
+    __slots__ = ("all", "amounts", "cart", "floors", "masks", "quantities", "selected", "units")
 
     def __init__(self, cart: Cart) -> None:
         self.cart = cart
@@ -36,6 +37,7 @@ class Basket:
         self.floors = [max(0, line.floor) for line in cart.lines]
         self.quantities = [line.quantity if line.counts else 0 for line in cart.lines]
         self.units = [line.units if line.counts else 0 for line in cart.lines]
+        self.selected: dict[Products, int] = {}
         self.masks: dict[tuple[str, str], dict[str, int]] = {}
         self.all = 0
         for position, line in enumerate(cart.lines):
@@ -49,6 +51,9 @@ class Basket:
 
     def select(self, products: Products) -> int:
         """The lines that meet every criterion."""
+        known = self.selected.get(products)
+        if known is not None:
+            return known
         mask = self.all
         for criterion in products:
             table = self.masks.get((criterion.entity, criterion.name), {})
@@ -56,6 +61,7 @@ class Basket:
             for value in table.keys() & criterion.values:
                 found |= table[value]
             mask &= found if criterion.operator == "in" else ~found
+        self.selected[products] = mask
         return mask
 
 
@@ -82,6 +88,7 @@ def positions(mask: int) -> Iterator[int]:
         mask ^= low
 
 
+@lru_cache(maxsize=10_000)
 def words(products: Products) -> str:
     """Criteria as people say them: "category shoes or boots, not brand Acme"."""
     return ", ".join(

@@ -52,7 +52,7 @@ class Reason(StrEnum):
     EXCLUSIVE_APPLIED = "exclusive_applied"
 
 
-class Part(Struct, frozen=True):
+class Part(Struct, frozen=True, gc=False):
     """What one promotion takes off one line. `units` are the pieces it was reckoned on, None for the whole line."""
 
     line: int

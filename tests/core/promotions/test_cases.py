@@ -13,7 +13,7 @@ import pytest
 from guerdon.core.assets import Rounding, allocate
 from guerdon.core.promotions.conditions import All
 from guerdon.core.promotions.discounts import percent_of, reduced, returned_share, spread
-from guerdon.core.promotions.effects import WHOLE, FixedPrice, Free, Shipping
+from guerdon.core.promotions.effects import WHOLE, Effect, FixedPrice, Free, Shipping
 from guerdon.core.promotions.taxes import Taxed, taxed
 from guerdon.core.promotions.terms import Lane, Promotion
 from tests.core.promotions.till import cart, evaluated, line, of, off, percent, pieces, promotion, spend
@@ -185,7 +185,7 @@ def test_c5_a_condition_may_look_at_what_is_left(quantity: int, payable: int) ->
 
 
 def test_c6_four_in_a_row() -> None:
-    row = [off(1000), percent(50), off(500), percent(25)]
+    row: list[Effect] = [off(1000), percent(50), off(500), percent(25)]
     found = evaluated(cart(line(10000)), *(promotion(f"{i}", effect, priority=i) for i, effect in enumerate(row)))
     assert found.payable == 3000
 
@@ -234,7 +234,7 @@ def test_c15_pieces_used_once_serve_one_promotion_each() -> None:
 
 
 def test_c17_a_gift_then_a_percentage_then_a_sum() -> None:
-    row = [off(100), percent(20), off(8000)]
+    row: list[Effect] = [off(100), percent(20), off(8000)]
     found = evaluated(cart(line(200_000)), *(promotion(f"{i}", effect, priority=i) for i, effect in enumerate(row)))
     assert (found.payable, found.discount) == (151_920, 48_080)
 
