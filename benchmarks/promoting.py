@@ -1,14 +1,16 @@
-"""Promotions: evaluating a cart against many live promotions, in process."""
+"""Promotions: evaluating a cart against many live promotions, and generating codes; both in process."""
 
 from __future__ import annotations
 
 import gc
 import random
+import tracemalloc
 from datetime import UTC, datetime
 from time import perf_counter_ns
 
-from benchmarks.harness import Row, percentile, undisturbed
+from benchmarks.harness import Clock, Row, percentile, undisturbed
 from guerdon.core.promotions.carts import UNIT, Cart, CartLine, Shopper
+from guerdon.core.promotions.codes import Form, generate
 from guerdon.core.promotions.conditions import All, CartIs, Condition, ProductsAre
 from guerdon.core.promotions.effects import Amount, Effect, FixedPrice, Free, Percent
 from guerdon.core.promotions.evaluating import counters, evaluate
@@ -20,6 +22,9 @@ from guerdon.core.promotions.terms import Lane, Promotion
 LINES, MATCHING, APPLYING = 20, 100, 20
 CARTS = 3_000
 BAR_MS = 5.0
+CODES = 1_000_000
+BAR_S = 30.0
+SEED = bytes(range(32))
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LANES = (Lane(number=1), Lane(number=2, once=True), Lane(number=3))
 ANNA = Shopper(id="anna", tier="gold", segments=frozenset({"runners"}))
@@ -120,3 +125,42 @@ def _promotion(number: int, sku: str, category: str, least: int) -> Promotion:
         lane=1 if number % 4 < 2 else 3,
         priority=number % 5,
     )
+
+
+# -- codes ------------------------------------------------------------------------------------------------------------
+
+
+def codes() -> list[Row]:
+    """A million codes with a check character, as a stream; and what a tenth and all of it take of memory at most."""
+    form = Form(pattern="#####-#####", check=True)
+    seconds = undisturbed(lambda: _generated(form))
+    tenth, whole = _memory(form, CODES // 100), _memory(form, CODES // 10)
+    return [
+        Row(
+            figure=f"generate {CODES:,} codes",
+            value=f"{seconds:.1f} s; at most {whole / 1e6:.1f} MB for {CODES // 10:,}, "
+            f"{tenth / 1e6:.1f} MB for {CODES // 100:,}",
+            bar=f"< {BAR_S:g} s, memory flat",
+            met=seconds < BAR_S and whole < 1.1 * tenth,
+            conditions="ten characters of 32, the last a check character; texts only, nothing is stored",
+            numbers={"seconds": seconds, "bytes": whole, "bytes_for_a_tenth": tenth},
+        )
+    ]
+
+
+def _generated(form: Form) -> float:
+    clock = Clock()
+    made = sum(1 for _ in generate(form, SEED, 0, CODES))
+    if made != CODES:
+        raise RuntimeError(f"{made} codes were made")
+    return clock.seconds
+
+
+def _memory(form: Form, count: int) -> int:
+    """The most that generating so many takes at once, in bytes."""
+    tracemalloc.start()
+    for _ in generate(form, SEED, 0, count):
+        pass
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return most
