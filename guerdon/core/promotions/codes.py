@@ -30,6 +30,9 @@ SPARSE = 100
 SEED_MIN = 32
 
 _ROUNDS = 8
+_PASSES_MAX = 5
+"""What an invisible character kept apart may join when that is gone; a second pass settles it."""
+_UNSEEN = frozenset(("Zs", "Zl", "Zp", "Pd", "Cc", "Cf"))
 _USABLE = re.compile(r"[^\W_]+(?:[._+*&%!$#/][^\W_]+)*")
 
 
@@ -63,8 +66,13 @@ def normalised(text: str) -> str:
     """A typed text as it is compared: NFKC, upper case, no spaces, hyphens or invisible characters; twice is once."""
     if text.isascii():
         return "".join(text.upper().split()).replace("-", "")
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).upper())
-    return "".join([c for c in folded if unicodedata.category(c) not in ("Zs", "Zl", "Zp", "Pd", "Cc", "Cf")])
+    before = ""
+    for _ in range(_PASSES_MAX):
+        if text == before:
+            break
+        before, folded = text, unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).upper())
+        text = "".join([c for c in folded if unicodedata.category(c) not in _UNSEEN])
+    return text
 
 
 def read(typed: str) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -95,6 +95,16 @@ class _Trial(msgspec.Struct):
     offer: Offer
     verdict: Verdict
     bill: Bill | None = None
+
+
+class _Room(NamedTuple):
+    """What a limit has left for this cart: its figure less what was used before and what the cart holds already."""
+
+    limit: Limit
+    left: int
+    used: int
+    held: int
+    key: CounterKey | None
 
 
 class _Session:
@@ -314,7 +324,7 @@ class _Session:
         promotion = offer.promotion
         assert promotion is not None
         limits = promotion.all_limits
-        rooms: list[tuple[Limit, LimitState, CounterKey | None]] = []
+        rooms: list[_Room] = []
         if limits:
             found = self._rooms(offer, promotion, limits, bill)
             if isinstance(found, Verdict):
@@ -351,10 +361,10 @@ class _Session:
 
     def _rooms(
         self, offer: Offer, promotion: Promotion, limits: tuple[Limit, ...], bill: Bill
-    ) -> list[tuple[Limit, LimitState, CounterKey | None]] | Verdict:
+    ) -> list[_Room] | Verdict:
         """What each limit has left; or the verdict, when one has nothing."""
         subjects = _subjects(offer, self.subjects)
-        rooms: list[tuple[Limit, LimitState, CounterKey | None]] = []
+        rooms: list[_Room] = []
         for limit in limits:
             if subjects.lacks(limit.per):
                 if limit.per == "code":
@@ -362,22 +372,22 @@ class _Session:
                 reason = Reason.STORE_REQUIRED if limit.per == "store" else Reason.MEMBER_REQUIRED
                 return _verdict(offer, reason)
             if limit.min_seconds_between and limit.per != "cart":
-                key = last_use_key(promotion.id, limit, subjects)
-                self.read[key] = counted(self.usage, key).used
-                moment = free_again(limit, self.usage, key, self.now)
+                last = last_use_key(promotion.id, limit, subjects)
+                self.read[last] = counted(self.usage, last).used
+                moment = free_again(limit, self.usage, last, self.now)
                 if moment is not None:
-                    state = _state(limit, subjects, 0, 0, moment)
+                    state = _state(limit, subjects, 0, 0, free_at=moment)
                     return _verdict(offer, Reason.TOO_SOON, limit=state, moment=moment)
             if limit.limit is None:
                 continue
-            at, used = None, 0
+            key, used, held = None, 0, 0
             if limit.per != "cart":
-                at = counter_key(promotion.id, limit, subjects, self._period(limit))
-                used = self.read[at] = counted(self.usage, at).used
-            state = _state(limit, subjects, used, bill.held.get(at, 0) if at else 0)
-            if state.left <= 0:
-                return _verdict(offer, Reason.LIMIT_REACHED, limit=state)
-            rooms.append((limit, state, at))
+                key = counter_key(promotion.id, limit, subjects, self._period(limit))
+                used = self.read[key] = counted(self.usage, key).used
+                held = bill.held.get(key, 0)
+            if used + held >= limit.limit:
+                return _verdict(offer, Reason.LIMIT_REACHED, limit=_state(limit, subjects, used, held))
+            rooms.append(_Room(limit, limit.limit - used - held, used, held, key))
         return rooms
 
     def _period(self, limit: Limit) -> str:
@@ -392,23 +402,23 @@ class _Session:
         promotion: Promotion,
         bill: Bill,
         gift: Gift,
-        rooms: list[tuple[Limit, LimitState, CounterKey | None]],
+        rooms: list[_Room],
         once: bool,
         checks: list[Check],
     ) -> Gift | Verdict:
         """What fits into all limits: less where a limit gives part of it, nothing where one does not."""
         least: dict[str, int] = {}
-        for limit, state, _ in rooms:
-            if limit.on_exceed == "partial" and state.left < least.get(limit.kpi, state.left + 1):
-                least[limit.kpi] = state.left
+        for limit, left, *_ in rooms:
+            if limit.on_exceed == "partial" and left < least.get(limit.kpi, left + 1):
+                least[limit.kpi] = left
         uses = least.get("uses")
         if uses is not None and gift.uses > uses:
             gift = self._gift(promotion, bill, min(gift.times, uses), uses, once)
         shrink(gift, bill, least.get("discount"), least.get("points"))
-        for limit, state, _ in rooms:
+        for limit, left, used, held, _ in rooms:
             asked = _asked(limit, gift)
-            if asked > state.left:
-                state = msgspec.structs.replace(state, wanted=asked)
+            if asked > left:
+                state = _state(limit, _subjects(offer, self.subjects), used, held, asked)
                 return _verdict(offer, Reason.LIMIT_REACHED, limit=state, checks=tuple(checks))
         if gift.empty:
             return _verdict(offer, Reason.NOTHING_TO_GIVE, checks=tuple(checks))
@@ -419,14 +429,14 @@ class _Session:
         promotion: Promotion,
         offer: Offer,
         gift: Gift,
-        rooms: list[tuple[Limit, LimitState, CounterKey | None]],
+        rooms: list[_Room],
     ) -> tuple[Raise, ...]:
         """What is to be added to which counters; a limit on what was not given adds nothing."""
         raises = []
-        for limit, state, key in rooms:
+        for limit, _, used, _, key in rooms:
             by = _asked(limit, gift)
             if key is not None and by:
-                raises.append(Raise(key, by, state.used, limit.limit, until(limit, self.now)))
+                raises.append(Raise(key, by, used, limit.limit, until(limit, self.now)))
                 gift.bill.held[key] = gift.bill.held.get(key, 0) + by
         subjects = _subjects(offer, self.subjects)
         for limit in promotion.limits:
@@ -444,9 +454,20 @@ def _asked(limit: Limit, gift: Gift) -> int:
     return gift.points if limit.kpi == "points" else gift.discount + gift.voucher
 
 
-def _state(limit: Limit, subjects: Subjects, used: int, held: int, free_at: datetime | None = None) -> LimitState:
+def _state(
+    limit: Limit, subjects: Subjects, used: int, held: int, asked: int = 0, free_at: datetime | None = None
+) -> LimitState:
     return LimitState(
-        limit.code, limit.kpi, limit.per, limit.window, subjects.of(limit.per), limit.limit or 0, used, held, 0, free_at
+        code=limit.code,
+        kpi=limit.kpi,
+        per=limit.per,
+        window=limit.window,
+        subject=subjects.of(limit.per),
+        limit=limit.limit or 0,
+        used=used,
+        held=held,
+        wanted=asked,
+        free_at=free_at,
     )
 
 

@@ -99,7 +99,7 @@ class Naive:
     def meets(self, line: Any, criterion: Any) -> bool:
         has = {"sku": [line.sku], "category": list(line.categories), "brand": [line.brand], "tag": list(line.tags)}
         found = any(value in criterion.values for value in has[criterion.entity])
-        return found == (criterion.operator == "in")
+        return bool(found == (criterion.operator == "in"))
 
     def pieces(self, products: Any, prices: list[int]) -> list[tuple[int, int]]:
         found = []
@@ -266,7 +266,8 @@ class Naive:
         offered = sorted(offered) if effect.choose == "cheapest" else sorted(offered, key=lambda p: (-p[0], p[1]))
         most = len(offered) if bound is None else min(bound, len(offered))
         for count in range(most, 0, -1):
-            there, given = len(bought), []
+            there = len(bought)
+            given: list[tuple[int, int]] = []
             for price, i in offered:
                 if len(given) == count * effect.get:
                     break

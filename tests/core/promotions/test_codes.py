@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from guerdon.core.promotions.codes import (
@@ -63,6 +63,7 @@ def test_a_code_is_read_as_it_is_typed(typed: str, code: str | None) -> None:
 
 
 @given(typed=st.text(max_size=60))
+@example(typed="a\u00ad\u0304")
 def test_normalising_twice_is_normalising_once(typed: str) -> None:
     once = normalised(typed)
     assert normalised(once) == once

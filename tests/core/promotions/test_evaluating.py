@@ -261,6 +261,13 @@ def test_a_condition_may_ask_for_a_tender() -> None:
     assert found.others[0].misses[0].actual == 0
 
 
+def test_pieces_are_as_many_as_the_condition_is_met_times() -> None:
+    """One half price for every two: four shirts are two times, and two pieces at half price."""
+    half = promotion("half", percent(50, units=1), condition=pieces(2, of("sku", "shirt")), repeat=9)
+    found = evaluated(cart(line(1000, 4, sku="shirt")), half)
+    assert (found.discount, found.applied[0].times, found.applied[0].parts[0].units) == (1000, 2, 2)
+
+
 def test_points_are_for_members() -> None:
     bonus = promotion("bonus", Points(points=50), kind="points", condition=spend(500), repeat=10)
     found = evaluated(TEN, bonus, shopper=ANNA)

@@ -105,9 +105,9 @@ def test_parts_add_up_and_nothing_falls_below_its_floor(
             off[part.line] += part.discount
     assert tuple(off) == found.discounts
     assert found.discount == sum(verdict.discount for verdict in found.applied)
-    for line, part in zip(cart.lines, found.discounts, strict=True):
-        assert 0 <= part <= max(0, line.amount - max(0, line.floor))
-        assert line.counts or part == 0
+    for line, taken in zip(cart.lines, found.discounts, strict=True):
+        assert 0 <= taken <= max(0, line.amount - max(0, line.floor))
+        assert line.counts or taken == 0
     assert 0 <= found.shipping_discount <= found.shipping
     assert found.payable == found.subtotal + found.shipping - found.discount - found.vouchers
 

@@ -52,7 +52,7 @@ carts = st.builds(
     st.sampled_from([0, 7, 300]),
 )
 
-bases = st.sampled_from(["original", "running"])
+bases: st.SearchStrategy[Any] = st.sampled_from(["original", "running"])
 operators = st.sampled_from(["at_least", "at_least", "more_than", "less_than", "at_most", "equals"])
 leaves: st.SearchStrategy[Condition] = st.one_of(
     st.builds(CartIs, operator=operators, value=st.integers(0, 200), base=bases),
@@ -80,7 +80,7 @@ conditions: st.SearchStrategy[Condition] = st.recursive(
 
 ppms = st.sampled_from([1, 33_333, 100_000, 150_000, 500_000, 1_000_000])
 caps: st.SearchStrategy[Any] = st.one_of(st.none(), st.none(), st.integers(1, 30))
-ends = st.sampled_from(["cheapest", "dearest"])
+ends: st.SearchStrategy[Any] = st.sampled_from(["cheapest", "dearest"])
 few: st.SearchStrategy[Any] = st.one_of(st.none(), st.integers(1, 4))
 
 
@@ -151,10 +151,7 @@ def promotions(draw: st.DrawFn, count: int = 5) -> list[Promotion]:
 @st.composite
 def lane_sets(draw: st.DrawFn, once: bool = False) -> tuple[Lane, ...]:
     modes = ["stack", "stack", "first", "best", "exclusive"]
-    return tuple(
-        Lane(number=n, mode=draw(st.sampled_from(modes)), once=once and draw(st.booleans()))  # type: ignore[arg-type]
-        for n in range(3)
-    )
+    return tuple(Lane(number=n, mode=draw(st.sampled_from(modes)), once=once and draw(st.booleans())) for n in range(3))
 
 
 shoppers = st.sampled_from([None, Shopper(id="anna")])
