@@ -6,7 +6,7 @@ import gc
 import random
 import tracemalloc
 from datetime import UTC, datetime
-from time import perf_counter_ns
+from time import perf_counter_ns, thread_time_ns
 
 from benchmarks.harness import Clock, Row, percentile, undisturbed
 from guerdon.core.promotions.carts import UNIT, Cart, CartLine, Shopper
@@ -33,11 +33,11 @@ ANNA = Shopper(id="anna", tier="gold", segments=frozenset({"runners"}))
 def evaluations() -> list[Row]:
     """The same carts against 1,000 and 10,000 live promotions, of which the same 100 match and 20 apply."""
     rows = [_row(live) for live in (1_000, 10_000)]
-    ratio = rows[1].numbers["p50_ms"] / rows[0].numbers["p50_ms"]
+    ratio = rows[1].numbers["cpu_p50_ms"] / rows[0].numbers["cpu_p50_ms"]
     rows.append(
         Row(
             figure="cost of ten times as many live promotions",
-            value=f"{ratio:.2f}x at the median",
+            value=f"{ratio:.2f}x CPU time at the median",
             bar="grows with those that could apply",
             met=ratio < 1.5,
             conditions="the same carts; 900 and 9,900 promotions have nothing in them",
@@ -48,36 +48,38 @@ def evaluations() -> list[Row]:
 
 
 def _row(live: int) -> Row:
-    times = undisturbed(lambda: _measured(live))
+    times, busy = undisturbed(lambda: _measured(live))
     p50, p95, p99 = (percentile(times, share) for share in (0.5, 0.95, 0.99))
+    cpu = percentile(busy, 0.95)
     return Row(
         figure=f"evaluate a cart against {live:,} live promotions, in process",
-        value=f"p95 {p95:.2f} ms, p50 {p50:.2f} ms, p99 {p99:.2f} ms",
+        value=f"p95 {p95:.2f} ms, p50 {p50:.2f} ms, p99 {p99:.2f} ms (p95 of its own CPU time {cpu:.2f} ms)",
         bar=f"p95 < {BAR_MS:g} ms",
         met=p95 < BAR_MS,
         conditions=f"{LINES} lines, {MATCHING} promotions match something in the cart and {APPLYING} apply, each with "
         f"a limit per customer and a verdict; {CARTS:,} carts, one thread",
-        numbers={"p50_ms": p50, "p95_ms": p95, "p99_ms": p99},
+        numbers={"p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "cpu_p50_ms": percentile(busy, 0.5), "cpu_p95_ms": cpu},
     )
 
 
-def _measured(live: int) -> list[float]:
-    """Milliseconds for each of the carts, loading the counters left out: those are the caller's."""
+def _measured(live: int) -> tuple[list[float], list[float]]:
+    """Milliseconds for each of the carts, by the clock and of CPU time. Loading the counters is the caller's."""
     catalogue = Catalogue(_promotions(live), LANES)
     shuffled = random.Random(4)
-    times = []
+    times, busy = [], []
     for number in range(CARTS + 100):
         cart = _cart(shuffled)
         usage = {key: Counter(1) for key in counters(cart, catalogue, now=NOW, shopper=ANNA)}
-        started = perf_counter_ns()
+        started, worked = perf_counter_ns(), thread_time_ns()
         found = evaluate(cart, catalogue, now=NOW, shopper=ANNA, usage=usage)
-        spent = perf_counter_ns() - started
+        spent, used = perf_counter_ns() - started, thread_time_ns() - worked
         if (len(found.applied), len(found.applied) + len(found.others)) != (APPLYING, MATCHING):
             raise RuntimeError(f"{len(found.applied)} applied, {len(found.others)} did not")
         if number >= 100:  # the first ones warm caches up
             times.append(spent / 1e6)
+            busy.append(used / 1e6)
     gc.collect()
-    return times
+    return times, busy
 
 
 def _cart(chance: random.Random) -> Cart:

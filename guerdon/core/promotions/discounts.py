@@ -30,7 +30,7 @@ def spread(total: int, weights: Sequence[int], rooms: Sequence[int]) -> list[int
     left = min(total, sum([rooms[i] for i in open_]))
     while left:
         tried = allocate(left, [weights[i] for i in open_])
-        full = [i for i, part in zip(open_, tried, strict=True) if part > rooms[i]]
+        full = {i for i, part in zip(open_, tried, strict=True) if part > rooms[i]}
         if not full:
             for i, part in zip(open_, tried, strict=True):
                 parts[i] = part
@@ -38,7 +38,7 @@ def spread(total: int, weights: Sequence[int], rooms: Sequence[int]) -> list[int
         for i in full:
             parts[i] = rooms[i]
             left -= rooms[i]
-        open_ = [i for i in open_ if i not in set(full)]
+        open_ = [i for i in open_ if i not in full]
     return parts
 
 
