@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import bringing_in, costs, harness, over_http, points_page, posting, returning, sharing, starting
+from benchmarks import bringing_in, costs, harness, over_http, points_page, posting, promoting, sharing, starting
 from benchmarks.harness import Clock, Figure
 
 FIGURES = (
@@ -20,6 +21,8 @@ FIGURES = (
     Figure("flooding", "100 organisations, one of them flooding", sharing.flooding),
     Figure("ledger-page", "points ledger and closing balance at 10 million entries", points_page.page),
     Figure("partial-return", "returns of a hundred-line purchase, line by line", returning.parts),
+    Figure("evaluate", "a cart of 20 lines against 1,000 and 10,000 live promotions", promoting.evaluations),
+    Figure("codes", "a million codes", promoting.codes),
     Figure("import", "a grocer's real year", bringing_in.purchases),
     Figure("clone", "from a fresh clone to a served URL", starting.clone),
     Figure("costs", "row level security, hash chain, stored outcomes; bytes kept", costs.costs),
