@@ -6,7 +6,9 @@ balance is that of the selected accounts after the view's last event, never the 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import reduce
+from operator import or_
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -27,7 +29,7 @@ from guerdon.api.refs import (
 )
 from guerdon.api.routing import Routes
 from guerdon.api.values import Cursor, Limit, Shown, cursor, instant, last_moment, place_no, points, public
-from guerdon.core.events import Name, entry_bit
+from guerdon.core.events import Name, entry_bit, program_bit
 from guerdon.core.lots import LotMove, decode_moves
 from guerdon.store.read import (
     AccountRow,
@@ -91,6 +93,9 @@ class LedgerQuery(FilterQuery, frozen=True, kw_only=True):
 
 class ClosingQuery(FilterQuery, frozen=True, kw_only=True):
     as_of: Annotated[datetime | None, Meta(description="Balances as of a moment; `time` says which time")] = None
+    known_at: Annotated[datetime | None, Meta(description="As known at a moment: nothing that was recorded since")] = (
+        None
+    )
 
 
 class EntryOut(Shown, frozen=True, kw_only=True):
@@ -181,10 +186,10 @@ class ClosingLine(Shown, frozen=True, kw_only=True):
 
 
 class ClosingBalance(Shown, frozen=True, kw_only=True):
-    """`up_to` is the sequence number that the balances stand at, null for balances by event time."""
+    """`up_to` is the sequence number that the balances stand at: nothing recorded after it is in them."""
 
     member: str
-    up_to: int | None
+    up_to: int
     balances: tuple[ClosingLine, ...]
 
 
@@ -272,17 +277,31 @@ async def get_points_ledger(call: Call, member: str, query: LedgerQuery) -> Ledg
 )
 async def get_closing_balance(call: Call, member: str, query: ClosingQuery) -> ClosingBalance:
     """The same filters: balances after the view's last event. An empty view gives those before `until`, no filter at
-    all the current ones."""
+    all the current ones.
+
+    `as_of` ends the view at a moment; with `time=event`, what counts from then on is left out of the balances too,
+    whenever it was recorded. `known_at` ends the view at what had been recorded by a moment: together they tell the
+    balance of one day as it was known on another.
+    """
     row = await found(call, member)
     view = await _view(call, row, query)
     reader, org_id = call.services.reader, call.org_id
     numbers = [account.no for account in view.accounts.values()]
-    as_of = instant(query.as_of, "as_of")
-    up_to: int | None = None
-    if as_of is not None and query.time == "event":
-        balances = await reader.balances_effective(org_id, numbers, as_of)
+    as_of, known_at = instant(query.as_of, "as_of"), instant(query.known_at, "known_at")
+    effective = query.time == "event"
+    chosen = view.filter
+    unfiltered = chosen == LedgerFilter(member=row.no)
+    if effective:
+        chosen = msgspec.structs.replace(chosen, event_to=_earlier(as_of, chosen.event_to))
     else:
-        up_to = await _place(call, view, row, as_of)
+        chosen = msgspec.structs.replace(chosen, recorded_to=_earlier(as_of, chosen.recorded_to))
+    chosen = msgspec.structs.replace(chosen, recorded_to=_earlier(known_at, chosen.recorded_to))
+    last = None if unfiltered else await reader.last_place(org_id, chosen)
+    up_to = await reader.place_at(org_id, chosen.recorded_to or _EVER) if last is None else last
+    ends_at = chosen.event_to if last is None else as_of
+    if effective and ends_at is not None:
+        balances = await reader.balances_effective(org_id, numbers, ends_at, up_to)
+    else:
         balances = await reader.balances_at(org_id, numbers, up_to)
     directory = view.directory
     return ClosingBalance(
@@ -335,14 +354,17 @@ async def _view(call: Call, row: MemberRow, query: FilterQuery) -> _View:
     since, until = instant(query.since, "since"), instant(query.until, "until")
     recorded = query.time == "recorded"
     numbers = tuple(accounts)
-    mask = 0
-    if narrow and query.asset is None:
+    mask = programs = 0
+    if narrow and all(account.tracks_lots for account in accounts.values()):
         mask = sum(entry_bit(type_, category) for type_ in types for category in categories)
+        asked = {account.program_no for account in accounts.values()} | ({program.no} if program else set())
+        programs = reduce(or_, map(program_bit, asked), 0)
     concept = query.include_till_concept_events and "debit" in types and "regular" in categories
     return _View(
         filter=LedgerFilter(
             member=row.no,
             mask=mask,
+            programs=programs,
             names=query.event,
             sources=query.source,
             stores=tuple(_numbers(directory.stores, query.store, store_selector, "store")),
@@ -379,20 +401,12 @@ def _bound(query: FilterQuery) -> tuple[object, ...]:
     return tuple(getattr(query, name) for name in FilterQuery.__struct_fields__)
 
 
-async def _place(call: Call, view: _View, row: MemberRow, as_of: datetime | None) -> int:
-    """The sequence number at which a closing balance stands."""
-    reader, org_id, chosen = call.services.reader, call.org_id, view.filter
-    if as_of is not None:
-        chosen = msgspec.structs.replace(chosen, recorded_to=min(as_of, chosen.recorded_to or as_of))
-    if chosen == LedgerFilter(member=row.no):
-        return _NOW
-    place = await reader.last_place(org_id, chosen)
-    if place is None and chosen.recorded_to is not None:
-        place = await reader.place_at(org_id, row.no, chosen.recorded_to)
-    return _NOW if place is None else place
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    """The earlier of two bounds, None for no bound."""
+    return min((at for at in (one, other) if at is not None), default=None)
 
 
-_NOW = 2**62
+_EVER = datetime.max.replace(tzinfo=UTC)
 
 
 class _Page:
@@ -449,18 +463,21 @@ class _Page:
         concept = chosen.till_program > 0 and row.name == Name.POINTS_REDEMPTION
         concept = concept and row.program_no == chosen.till_program
         shown_accounts = self._every if concept else self._accounts()
-        lines = []
+        lines: list[EntryOut] = []
+        entries = self._entries_of(row)
+        credit: EntryType = "opening_balance" if row.name == Name.POINTS_LEDGER_BULK_JOB else "credit"
         if "opening_balance" in self._view.types:
+            brought = {entry.destination for entry in entries}
             for opening in body.get("opening", ()):
                 account = shown_accounts.get(opening["account_no"])
-                if account is not None:
+                if account is not None and account.no not in brought:
                     lines.append(self._line("opening_balance", account, 0, 0))
-        for entry in self._entries_of(row):
+        for entry in entries:
             debited, credited = shown_accounts.get(entry.source), shown_accounts.get(entry.destination)
             if debited is not None and "debit" in self._view.types:
                 lines.append(self._line("debit", debited, entry.amount, entry.source_balance))
-            if credited is not None and "credit" in self._view.types:
-                lines.append(self._line("credit", credited, entry.amount, entry.destination_balance))
+            if credited is not None and credit in self._view.types:
+                lines.append(self._line(credit, credited, entry.amount, entry.destination_balance))
         return lines
 
     def _entries_of(self, row: EventRow) -> list[EntryRow]:

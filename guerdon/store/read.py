@@ -256,12 +256,14 @@ class LotRow(Struct, frozen=True, kw_only=True):
 class LedgerFilter(Struct, frozen=True, kw_only=True):
     """Which events of a member. Empty and None mean no such filter.
 
-    With `exact`, an event must credit, debit or open one of these account numbers, or be a redemption made at a till
-    of `till_program` (-1 for none).
+    `mask` and `programs` are bits of `Event.entries` of which an event must have one each. With `exact`, an event must
+    credit, debit or open one of these account numbers, or be a redemption made at a till of `till_program` (-1 for
+    none).
     """
 
     member: int
     mask: int = 0
+    programs: int = 0
     names: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     stores: tuple[int, ...] = ()
@@ -397,10 +399,6 @@ class Reader:
         row = await self._one(org_id, "points", "last_place", _arrays(chosen), _Place)
         return None if row is None else row.seq
 
-    async def place_at(self, org_id: int, member: int, at: datetime) -> int:
-        (row,) = await self._rows(org_id, "points", "place_at", {"member": member, "at": at}, _Place)
-        return row.seq
-
     async def entries(self, org_id: int, events: list[EventRow]) -> list[EntryRow]:
         seqs = [seq for event in events for seq in event.transfer_seqs]
         return await self._rows(org_id, "points", "entries", {"seqs": seqs}, EntryRow)
@@ -418,10 +416,17 @@ class Reader:
         rows = await self._rows(org_id, "points", "lots_named", {"lots": sorted(lots)}, LotRow)
         return {row.no: row for row in rows}
 
-    async def balances_effective(self, org_id: int, accounts: list[int], at: datetime) -> dict[int, int]:
-        """Balances by account number of everything that counts before an instant, whenever it was recorded."""
+    async def balances_effective(
+        self, org_id: int, accounts: list[int], at: datetime, known: int | None = None
+    ) -> dict[int, int]:
+        """Balances by account number of everything that counts before an instant, as known after a sequence number."""
         async with self._pool.connection() as connection:
-            return await history.balances_at_effective(connection, org_id, accounts, at)
+            return await history.balances_at_effective(connection, org_id, accounts, at, known)
+
+    async def place_at(self, org_id: int, at: datetime) -> int:
+        """The last sequence number recorded before an instant, 0 if nothing was."""
+        async with self._pool.connection() as connection:
+            return await history.seq_at(connection, org_id, at)
 
     async def balances_at(self, org_id: int, accounts: list[int], seq: int) -> dict[int, int]:
         """Balances by account number after everything up to a sequence number."""
