@@ -48,17 +48,6 @@ EntryType = Literal["credit", "debit", "opening_balance"]
 Category = Literal["regular", "promised", "trigger_based"]
 _TYPES: tuple[EntryType, ...] = ("credit", "debit", "opening_balance")
 _CATEGORIES: tuple[Category, ...] = ("regular", "promised", "trigger_based")
-EventName = Literal[
-    "CustomerRegistration",
-    "PointsLedgerBulkJob",
-    "TransactionAdd",
-    "TransactionReturn",
-    "PointsRedemption",
-    "PointsRedemptionReversal",
-    "PointsExpiry",
-    "GoodwillAward",
-    "LedgerTransaction",
-]
 
 
 class FilterQuery(Shown, frozen=True, kw_only=True):
@@ -79,7 +68,7 @@ class FilterQuery(Shown, frozen=True, kw_only=True):
     include_till_concept_events: Annotated[
         bool, Meta(description="With `program`: also the redemptions made at its tills")
     ] = False
-    event: Annotated[tuple[EventName, ...], Meta(description="Event names")] = ()
+    event: Annotated[tuple[Name, ...], Meta(description="Event names")] = ()
     asset: Annotated[str | None, Meta(description="Accounts of this asset instead of points")] = None
 
 
@@ -88,7 +77,9 @@ class LedgerQuery(FilterQuery, frozen=True, kw_only=True):
     limit: Limit = 10
     cursor: Cursor = None
     include: Annotated[tuple[Literal["member", "total"], ...], Meta(description="More about the whole")] = ()
-    expand: Annotated[tuple[Literal["lots", "purchase"], ...], Meta(description="More about each event")] = ()
+    expand: Annotated[
+        tuple[Literal["lots", "purchase", "promotions"], ...], Meta(description="More about each event")
+    ] = ()
 
 
 class ClosingQuery(FilterQuery, frozen=True, kw_only=True):
@@ -133,6 +124,14 @@ class LotMoveOut(Shown, frozen=True, kw_only=True):
     rule: str
 
 
+class PromotionOut(Shown, frozen=True, kw_only=True):
+    """A promotion that had a part in the event."""
+
+    id: str
+    code: str
+    name: str
+
+
 class PurchaseOutline(Shown, frozen=True, kw_only=True):
     id: str
     number: str
@@ -165,6 +164,7 @@ class EventOut(Shown, frozen=True, kw_only=True, omit_defaults=True):
     redemption: str | None = None
     lots: tuple[LotMoveOut, ...] | None = None
     purchase: PurchaseOutline | None = None
+    promotions: tuple[PromotionOut, ...] | None = None
 
 
 class LedgerPage(Shown, frozen=True, kw_only=True, omit_defaults=True):
@@ -202,7 +202,7 @@ _ENTRY = {
     "account": "bln_0199b1f0-2c3e-7c11-9a52-5b7d3c000001",
     "balance_after": "320",
 }
-_ERRORS = (
+ERRORS = (
     "member_not_found",
     "store_not_found",
     "till_not_found",
@@ -232,12 +232,12 @@ _ERRORS = (
         "page_size": 10,
         "next_cursor": None,
     },
-    errors=_ERRORS,
+    errors=ERRORS,
 )
 async def get_points_ledger(call: Call, member: str, query: LedgerQuery) -> LedgerPage:
     """Events newest first (or oldest first), each with its entries. Without a filter, the whole history."""
     row = await found(call, member)
-    view = await _view(call, row, query)
+    view = await view_of(call, row, query)
     reader, org_id = call.services.reader, call.org_id
     oldest_first = query.order == "oldest_first"
     bound = (row.no, query.order, *_bound(query))
@@ -246,7 +246,7 @@ async def get_points_ledger(call: Call, member: str, query: LedgerQuery) -> Ledg
     )
     more = len(rows) > query.limit
     rows = rows[: query.limit]
-    page = await _page(call, view, row, rows, query.expand)
+    page = await page_of(call, view, row, rows, query.expand)
     return LedgerPage(
         events=tuple(page.event(event) for event in rows),
         page_size=query.limit,
@@ -273,7 +273,7 @@ async def get_points_ledger(call: Call, member: str, query: LedgerQuery) -> Ledg
             }
         ],
     },
-    errors=_ERRORS,
+    errors=ERRORS,
 )
 async def get_closing_balance(call: Call, member: str, query: ClosingQuery) -> ClosingBalance:
     """The same filters: balances after the view's last event. An empty view gives those before `until`, no filter at
@@ -284,7 +284,7 @@ async def get_closing_balance(call: Call, member: str, query: ClosingQuery) -> C
     balance of one day as it was known on another.
     """
     row = await found(call, member)
-    view = await _view(call, row, query)
+    view = await view_of(call, row, query)
     reader, org_id = call.services.reader, call.org_id
     numbers = [account.no for account in view.accounts.values()]
     as_of, known_at = instant(query.as_of, "as_of"), instant(query.known_at, "known_at")
@@ -320,7 +320,7 @@ async def get_closing_balance(call: Call, member: str, query: ClosingQuery) -> C
     )
 
 
-class _View(Struct):
+class View(Struct):
     """A filter made ready: what the store is asked, and the accounts whose lines are shown."""
 
     filter: LedgerFilter
@@ -330,7 +330,7 @@ class _View(Struct):
     types: tuple[EntryType, ...]
 
 
-async def _view(call: Call, row: MemberRow, query: FilterQuery) -> _View:
+async def view_of(call: Call, row: MemberRow, query: FilterQuery) -> View:
     directory = await call.directory()
     every = await call.services.reader.accounts(call.org_id, row.no)
     program = None
@@ -360,12 +360,12 @@ async def _view(call: Call, row: MemberRow, query: FilterQuery) -> _View:
         asked = {account.program_no for account in accounts.values()} | ({program.no} if program else set())
         programs = reduce(or_, map(program_bit, asked), 0)
     concept = query.include_till_concept_events and "debit" in types and "regular" in categories
-    return _View(
+    return View(
         filter=LedgerFilter(
             member=row.no,
             mask=mask,
             programs=programs,
-            names=query.event,
+            names=tuple(name.value for name in query.event),
             sources=query.source,
             stores=tuple(_numbers(directory.stores, query.store, store_selector, "store")),
             tills=tuple(_numbers(directory.tills, query.till, till_selector, "till")),
@@ -409,12 +409,12 @@ def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
 _EVER = datetime.max.replace(tzinfo=UTC)
 
 
-class _Page:
+class Page:
     """What the events of one page are rendered from."""
 
     def __init__(
         self,
-        view: _View,
+        view: View,
         every: dict[int, AccountRow],
         entries: list[EntryRow],
         purchases: dict[int, NamedPurchase],
@@ -455,6 +455,7 @@ class _Page:
             redemption=None if redemption is None else public("rdm", redemption),
             lots=tuple(self._moves(row)) if "lots" in self._expand else None,
             purchase=_purchase(purchase) if "purchase" in self._expand else None,
+            promotions=() if "promotions" in self._expand else None,
         )
 
     def _lines(self, row: EventRow, body: dict[str, Any]) -> list[EntryOut]:
@@ -531,11 +532,11 @@ class _Page:
         )
 
 
-async def _page(call: Call, view: _View, row: MemberRow, rows: list[EventRow], expand: tuple[str, ...]) -> _Page:
+async def page_of(call: Call, view: View, row: MemberRow, rows: list[EventRow], expand: tuple[str, ...]) -> Page:
     """Read what the events of a page need, in one statement per kind."""
     reader, org_id = call.services.reader, call.org_id
     if not rows:
-        return _Page(view, {}, [], {}, {}, expand)
+        return Page(view, {}, [], {}, {}, expand)
     wanted = {event.purchase_no for event in rows if event.purchase_no}
     purchases = await reader.purchases_named(org_id, wanted) if wanted else {}
     lots: dict[int, LotRow] = {}
@@ -544,7 +545,7 @@ async def _page(call: Call, view: _View, row: MemberRow, rows: list[EventRow], e
         lots = await reader.lots_named(org_id, moved)
     entries = await reader.entries(org_id, rows)
     every = await reader.accounts(org_id, row.no)
-    return _Page(view, every, entries, purchases, lots, expand)
+    return Page(view, every, entries, purchases, lots, expand)
 
 
 def _transaction(purchase: NamedPurchase | None) -> TransactionOut | None:

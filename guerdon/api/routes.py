@@ -12,6 +12,8 @@ from guerdon.api import (
     programs,
     purchases,
     redemptions,
+    reports,
+    statements,
 )
 from guerdon.api.routing import Route
 
@@ -26,9 +28,11 @@ ROUTES: list[Route] = [
         configuration.sources,
         members.routes,
         points_ledger.routes,
+        statements.routes,
         purchases.routes,
         redemptions.routes,
         expiry.routes,
+        reports.routes,
     )
     for route in routes.found
 ]

@@ -19,7 +19,7 @@ from msgspec import Struct
 from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
-from guerdon.api import strict
+from guerdon.api import sheets, strict
 from guerdon.api.asgi import (
     BodyTooLarge,
     Disconnected,
@@ -33,6 +33,7 @@ from guerdon.api.asgi import (
     answer,
     raw_path,
     read_body,
+    stream,
 )
 from guerdon.api.auth import Principal, require
 from guerdon.api.call import Call
@@ -166,6 +167,7 @@ class Endpoint:
         label = "unmatched"
         extra: tuple[tuple[bytes, bytes], ...] = ()
         media_type = _JSON
+        sheet: sheets.Csv | None = None
         try:
             served, values = self._match(method, raw_path(scope))
             route = served.route
@@ -182,7 +184,10 @@ class Endpoint:
                 given["body"] = strict.decode(call.body, served.decoder, self.services.settings.depth_max)
             result = await route.handler(call, **given)
             status, extra = route.status, call.answer_headers()
-            payload = b"" if result is None else msgspec.json.encode(result)
+            if isinstance(result, sheets.Csv):
+                sheet = result
+            else:
+                payload = b"" if result is None else msgspec.json.encode(result)
         except Disconnected:
             return
         except Problem as problem:
@@ -202,11 +207,23 @@ class Endpoint:
             status, media_type, payload = broken.status, MEDIA_TYPE, broken.document(request_id)
             extra = ((b"retry-after", b"1"),) if unavailable else ()
         named = [(b"x-request-id", request_id.encode()), *extra]
-        await answer(send, status, named, media_type, payload, head=method == "HEAD")
+        if sheet is not None:
+            await self._stream(send, sheet, named, head=method == "HEAD")
+        else:
+            await answer(send, status, named, media_type, payload, head=method == "HEAD")
         seconds = time.perf_counter() - started
         self.services.metrics.observe(method, label, status, seconds)
         if self.services.settings.access_log:
             log.info("request", request_id=request_id, method=method, route=label, status=status, seconds=seconds)
+
+    async def _stream(self, send: Send, sheet: sheets.Csv, headers: list[tuple[bytes, bytes]], *, head: bool) -> None:
+        disposition = f'attachment; filename="{sheet.filename}"'.encode()
+        try:
+            await stream(
+                send, [*headers, (b"content-disposition", disposition)], sheets.MEDIA_TYPE, sheet.chunks, head=head
+            )
+        except Exception:
+            log.exception("answer_broken_off", filename=sheet.filename)
 
     async def _principal(self, route: Route, headers: Headers) -> Principal | None:
         if not route.scope:

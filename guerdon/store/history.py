@@ -45,7 +45,8 @@ async def balances_at_effective(
     balances = await balances_at_seq(connection, org_id, accounts, place)
     values = {"accounts": list(accounts), "at": at, "place": place, "known": known}
     for account_no, amount in await _rows(connection, org_id, "dated", values):
-        balances[account_no] += amount
+        if account_no in balances:
+            balances[account_no] += amount
     return balances
 
 

@@ -17,7 +17,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from guerdon.core.programs import Policies
-from guerdon.store import history
+from guerdon.store import history, reports
 from guerdon.store.statements import statements
 
 NO_ORGANISATION = 0
@@ -427,6 +427,13 @@ class Reader:
         """The last sequence number recorded before an instant, 0 if nothing was."""
         async with self._pool.connection() as connection:
             return await history.seq_at(connection, org_id, at)
+
+    async def liability(
+        self, org_id: int, timezones: dict[int, str], *, by_event: bool
+    ) -> dict[int, reports.Liability]:
+        """What programs owe their members, by program number; `timezones` names the programs and their months."""
+        async with self._pool.connection() as connection:
+            return await reports.liability(connection, org_id, timezones, by_event=by_event)
 
     async def balances_at(self, org_id: int, accounts: list[int], seq: int) -> dict[int, int]:
         """Balances by account number after everything up to a sequence number."""

@@ -20,6 +20,8 @@ def statements(noun: str) -> dict[str, str]:
     text = (resources.files("guerdon.store") / "queries" / f"{noun}.sql").read_text(encoding="utf-8")
     parts = _HEADING.split(text)
     found = {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
-    while any(_INCLUDE.search(body) for body in found.values()):
-        found = {name: _INCLUDE.sub(lambda match: found[match[1]], body) for name, body in found.items()}
-    return found
+    return {name: _whole(body, found) for name, body in found.items()}
+
+
+def _whole(body: str, found: dict[str, str]) -> str:
+    return _INCLUDE.sub(lambda match: _whole(found[match[1]], found), body)
