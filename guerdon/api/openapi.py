@@ -46,7 +46,12 @@ _PATH_PARAMETERS = {
 
 def document(routes: Sequence[Route], server: str = "/") -> dict[str, Any]:
     """The whole document. Schemas are named after the structs; an operation's id after its handler."""
-    types = [type_ for route in routes for type_ in (route.body, route.query, route.result) if type_ not in (None, Csv)]
+    types = [
+        type_
+        for route in routes
+        for type_ in (route.body, route.query, route.result, route.failure)
+        if type_ not in (None, Csv)
+    ]
     (_, components) = msgspec.json.schema_components(types, ref_template=_REF)
     schemas = {name: _tidy(schema) for name, schema in sorted(components.items())}
     for route in routes:
@@ -198,7 +203,12 @@ def _failures(route: Route) -> dict[str, Any]:
     by_status: dict[int, list[str]] = {}
     for code in dict.fromkeys(codes):
         by_status.setdefault(KINDS[code].status, []).append(code)
-    return {str(status): _failure(status, found) for status, found in sorted(by_status.items())}
+    found = {str(status): _failure(status, codes) for status, codes in sorted(by_status.items())}
+    if route.failure is not None:
+        for status in ("400", "404"):
+            failure = found.setdefault(status, {"description": "See its `code`", "content": {}})
+            failure["content"] |= {"application/json": {"schema": {"$ref": _REF.format(name=route.failure.__name__)}}}
+    return found
 
 
 def _failure(status: int, codes: Iterable[str]) -> dict[str, Any]:

@@ -425,7 +425,7 @@ class Page:
         self._directory = view.directory
         self._every = every
         self._entries = {entry.seq: entry for entry in entries}
-        self._purchases = purchases
+        self.purchases = purchases
         self._lots = lots
         self._expand = expand
 
@@ -433,7 +433,7 @@ class Page:
         directory = self._directory
         body: dict[str, Any] = msgspec.json.decode(row.body) if row.body else {}
         entries = tuple(self._lines(row, body))
-        purchase = self._purchases.get(row.purchase_no)
+        purchase = self.purchases.get(row.purchase_no)
         redemption = body.get("redemption_id")
         return EventOut(
             event_log_id=row.seq,
@@ -511,6 +511,27 @@ class Page:
                     return self._directory.scale_or_zero(account.asset)
         program = self._directory.programs.get(body.get("program_no", 0))
         return 0 if program is None else self._directory.scale_or_zero(program.asset)
+
+    def opened(self, row: EventRow) -> list[tuple[LotRow, AccountRow, LotMove]]:
+        """The lots that an event opened for the member; they have to be asked for with `lots`."""
+        found = []
+        for move in decode_moves(row.lot_moves):
+            lot = self._lots.get(move.lot)
+            account = None if lot is None else self._every.get(lot.account)
+            if move.kind == "open" and lot is not None and account is not None:
+                found.append((lot, account, move))
+        return found
+
+    def across(self, row: EventRow, *, credited: bool) -> list[tuple[int, AccountRow, int]]:
+        """The entries that credit (or debit) the member's points: the account on the other side, the member's, and the
+        amount."""
+        found = []
+        for entry in self._entries_of(row):
+            mine, other = (entry.destination, entry.source) if credited else (entry.source, entry.destination)
+            account = self._every.get(mine)
+            if account is not None and account.tracks_lots and other not in self._every:
+                found.append((other, account, entry.amount))
+        return found
 
     def _moves(self, row: EventRow) -> list[LotMoveOut]:
         return [self._move(move) for move in decode_moves(row.lot_moves)]

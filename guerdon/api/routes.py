@@ -1,4 +1,4 @@
-"""Every route of `/v1`, in the order in which the documentation shows them."""
+"""Every route of `/v1` and `/v2`, in the order in which the documentation shows them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from guerdon.api import (
     statements,
 )
 from guerdon.api.routing import Route
+from guerdon.api.v2 import routes as v2_routes
 
 ROUTES: list[Route] = [
     route
@@ -33,6 +34,7 @@ ROUTES: list[Route] = [
         redemptions.routes,
         expiry.routes,
         reports.routes,
+        v2_routes.routes,
     )
     for route in routes.found
 ]

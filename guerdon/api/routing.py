@@ -47,7 +47,10 @@ log = structlog.get_logger("guerdon.api")
 
 
 class Route(Struct, frozen=True, kw_only=True):
-    """One method on one path. `scope` is `resource:action`, "" for no key at all, `platform` for the platform key."""
+    """One method on one path. `scope` is `resource:action`, "" for no key at all, `platform` for the platform key.
+
+    `failure` is the shape of what is answered instead of a problem document, where a route has one of its own.
+    """
 
     method: str
     path: str
@@ -63,6 +66,7 @@ class Route(Struct, frozen=True, kw_only=True):
     example: Any = None
     answer: Any = None
     errors: tuple[str, ...] = ()
+    failure: Any = None
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -87,6 +91,7 @@ class Routes:
         example: Any = None,
         answer: Any = None,
         errors: tuple[str, ...] = (),
+        failure: Any = None,
     ) -> Callable[[Handler], Handler]:
         def register(handler: Handler) -> Handler:
             hints = get_type_hints(handler)
@@ -107,6 +112,7 @@ class Routes:
                     example=example,
                     answer=answer,
                     errors=errors,
+                    failure=failure,
                 )
             )
             return handler
@@ -191,7 +197,7 @@ class Endpoint:
         except Disconnected:
             return
         except Problem as problem:
-            status, extra, media_type = problem.status, problem.headers, MEDIA_TYPE
+            status, extra, media_type = problem.status, problem.headers, problem.media_type
             payload = problem.document(request_id)
         except Exception as error:
             unavailable = isinstance(error, OperationalError | PoolTimeout)

@@ -251,6 +251,15 @@ class LotRow(Struct, frozen=True, kw_only=True):
     no: int
     account: int
     expires_at: datetime | None
+    returned: int
+
+
+class PartyRow(Struct, frozen=True, kw_only=True):
+    """An account's holder; `profile` is JSON text."""
+
+    account: int
+    member: int
+    profile: str | None
 
 
 class LedgerFilter(Struct, frozen=True, kw_only=True):
@@ -380,15 +389,34 @@ class Reader:
     # -- the points ledger
 
     async def events(
-        self, org_id: int, chosen: LedgerFilter, place: int | None, limit: int, *, oldest_first: bool
+        self, org_id: int, chosen: LedgerFilter, place: int | None, limit: int, *, oldest_first: bool, skip: int = 0
     ) -> list[EventRow]:
-        """A page of events after `place` in the order asked for."""
-        values = _arrays(chosen) | {"limit": limit}
+        """A page of events after `place`, and `skip` more, in the order asked for."""
+        values = _arrays(chosen) | {"limit": limit, "skip": skip}
         if oldest_first:
             values["place"] = place or 0
             return await self._rows(org_id, "points", "oldest_first", values, EventRow)
         values["place"] = _SEQ_MAX if place is None else place
         return await self._rows(org_id, "points", "newest_first", values, EventRow)
+
+    async def events_named(
+        self,
+        org_id: int,
+        member: int,
+        seqs: list[int],
+        name: str = "",
+        purchases: list[int] | None = None,
+        references: list[str] | None = None,
+    ) -> list[EventRow]:
+        """A member's events by number, or by name with the numbers of their purchases or their references."""
+        values = {"member": member, "seqs": seqs, "name": name}
+        values |= {"purchases": purchases or [], "references": references or []}
+        return await self._rows(org_id, "points", "named", values, EventRow)
+
+    async def parties(self, org_id: int, accounts: list[int]) -> dict[int, PartyRow]:
+        """The members who hold accounts, by account number."""
+        rows = await self._rows(org_id, "points", "parties", {"accounts": accounts}, PartyRow)
+        return {row.account: row for row in rows}
 
     async def event_count(self, org_id: int, chosen: LedgerFilter) -> int:
         (row,) = await self._rows(org_id, "points", "count", _arrays(chosen), _Total)
@@ -407,6 +435,11 @@ class Reader:
         values = {"purchases": sorted(purchases)}
         rows = await self._rows(org_id, "points", "purchases_named", values, NamedPurchase)
         return {row.no: row for row in rows}
+
+    async def return_numbers(self, org_id: int, purchases: set[int]) -> dict[str, int]:
+        """The numbers of the returns of purchases, by id."""
+        rows = await self._rows(org_id, "points", "returns_named", {"purchases": sorted(purchases)}, _Named)
+        return {row.id: row.no for row in rows}
 
     async def accounts(self, org_id: int, member: int) -> dict[int, AccountRow]:
         rows = await self._rows(org_id, "points", "accounts", {"member": member}, AccountRow)
@@ -451,6 +484,11 @@ class _Total(Struct):
 
 class _Place(Struct):
     seq: int
+
+
+class _Named(Struct):
+    no: int
+    id: str
 
 
 _LISTS: dict[str, tuple[str, str, dict[str, Any]]] = {

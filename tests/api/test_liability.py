@@ -81,7 +81,8 @@ def test_the_report_is_what_the_raw_rows_add_up_to_and_ties_out_to_the_ledger(
             assert not expected
             held = rows(
                 database.superuser_dsn,
-                "select coalesce(sum(f.credit - f.debit), 0) as points from figures f join accounts a on a.no = f.account_no"
+                "select coalesce(sum(f.credit - f.debit), 0) as points"
+                " from figures f join accounts a on a.no = f.account_no"
                 f" where a.tracks_lots and a.program_no = {number}",
             )
             assert int(program["outstanding"]) == opening == held[0]["points"]

@@ -57,7 +57,7 @@ select e.seq, e.id, e.name, e.event_at, e.recorded_at, x.first, x.transfers, e.p
 from (select c.org_id, c.seq
 -- include matching
   and c.seq < %(place)s
-order by c.seq desc limit %(limit)s) found
+order by c.seq desc limit %(limit)s offset %(skip)s) found
 join events e on e.org_id = found.org_id and e.seq = found.seq
 -- include standing
 order by e.seq desc
@@ -67,10 +67,28 @@ order by e.seq desc
 from (select c.org_id, c.seq
 -- include matching
   and c.seq > %(place)s
-order by c.seq limit %(limit)s) found
+order by c.seq limit %(limit)s offset %(skip)s) found
 join events e on e.org_id = found.org_id and e.seq = found.seq
 -- include standing
 order by e.seq
+
+-- named --
+-- a member's events by number, or by name with the numbers of their purchases or their references
+-- include columns
+from events e
+-- include standing
+where e.org_id = %(org)s and e.member_no = %(member)s
+  and (e.seq = any(%(seqs)s::bigint[])
+       or (e.name = %(name)s and (e.purchase_no = any(%(purchases)s::bigint[]) or e.reference = any(%(references)s::text[]))))
+order by e.seq
+
+-- parties --
+-- whose accounts these are, with what is known of them
+select a.no as account, m.no as member,
+       (select p.profile::text from member_profiles p where p.org_id = m.org_id and p.member_no = m.no) as profile
+from accounts a join members m on m.org_id = a.org_id and m.no = a.member_no
+where a.org_id = %(org)s and a.no = any(%(accounts)s::bigint[]) and a.member_no > 0
+order by a.no
 
 -- count --
 select count(*) as total
@@ -92,8 +110,8 @@ from accounts where org_id = %(org)s and member_no = %(member)s
 order by program_no, no
 
 -- lots_named --
--- when lots end, by number
-select no, account, expires_at from lots where org_id = %(org)s and no = any(%(lots)s)
+-- when lots end and what of them was taken back, by number
+select no, account, expires_at, returned from lots where org_id = %(org)s and no = any(%(lots)s)
 
 -- entries --
 -- what a page's events moved, in order; one row per transfer
@@ -105,3 +123,7 @@ order by seq
 -- the purchases of a page
 select no, id, number, currency, amount, paid, event_at
 from purchases where org_id = %(org)s and no = any(%(purchases)s)
+
+-- returns_named --
+-- the returns of a page's purchases
+select no, id from purchase_returns where org_id = %(org)s and purchase_no = any(%(purchases)s) order by no
