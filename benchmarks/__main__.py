@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bringing_in, costs, harness, over_http, points_page, posting, sharing, starting
+from benchmarks import bringing_in, costs, harness, many_lots, over_http, points_page, posting, sharing, starting
 from benchmarks.harness import Clock, Figure
 
 FIGURES = (
@@ -19,6 +19,7 @@ FIGURES = (
     Figure("two-servers", "two servers on one organisation: does the sum hold?", over_http.two_servers),
     Figure("flooding", "100 organisations, one of them flooding", sharing.flooding),
     Figure("ledger-page", "points ledger and closing balance at 10 million entries", points_page.page),
+    Figure("many-lots", "a member with 100,000 lots", many_lots.many_lots),
     Figure("import", "a grocer's real year", bringing_in.purchases),
     Figure("clone", "from a fresh clone to a served URL", starting.clone),
     Figure("costs", "row level security, hash chain, stored outcomes; bytes kept", costs.costs),
