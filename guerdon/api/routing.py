@@ -8,6 +8,7 @@ same declaration makes the OpenAPI document. Plain ASGI, because a framework cos
 
 from __future__ import annotations
 
+import base64
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -49,7 +50,8 @@ log = structlog.get_logger("guerdon.api")
 class Route(Struct, frozen=True, kw_only=True):
     """One method on one path. `scope` is `resource:action`, "" for no key at all, `platform` for the platform key.
 
-    `failure` is the shape of what is answered instead of a problem document, where a route has one of its own.
+    `failure` is the shape of what is answered instead of a problem document, for routes made for clients of another
+    system; these may also send their key as Basic credentials.
     """
 
     method: str
@@ -234,7 +236,7 @@ class Endpoint:
     async def _principal(self, route: Route, headers: Headers) -> Principal | None:
         if not route.scope:
             return None
-        token = _bearer(headers.get(b"authorization"))
+        token = _token(headers.get(b"authorization"), basic=route.failure is not None)
         organisation = headers.get(b"guerdon-organisation")
         named = None if organisation is None else organisation.decode("latin-1")
         principal = await self.services.auth.principal(token, named)
@@ -246,11 +248,19 @@ class _NoParameters(Struct, frozen=True):
     """For routes that take no query parameters: naming one is an error."""
 
 
-def _bearer(header: bytes | None) -> str:
+def _token(header: bytes | None, *, basic: bool) -> str:
+    """The key in the header: as a bearer, and with `basic` also as the password of whatever user."""
     if header is None:
         return ""
-    kind, _, token = header.decode("latin-1").partition(" ")
-    return token.strip() if kind.lower() == "bearer" else ""
+    kind, _, text = header.decode("latin-1").partition(" ")
+    if kind.lower() == "bearer":
+        return text.strip()
+    if basic and kind.lower() == "basic":
+        try:
+            return base64.b64decode(text, validate=True).decode().partition(":")[2]
+        except ValueError:
+            return ""
+    return ""
 
 
 def _request_id(header: bytes | None) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from guerdon.api.v2.names import CATEGORIES, CODES, EVENTS
@@ -269,3 +271,18 @@ def test_another_organisations_customers_tills_and_events_are_not_found(shop: Sh
 def test_a_key_needs_the_scope_of_the_points_ledger(shop: Shop) -> None:
     key = shop.api.post("/v1/keys", {"name": "k", "scopes": ["members:read"]})["key"]
     shop.api.with_key(key).refused("GET", f"{INFO}?source=ALL", None, 403, "insufficient_scope")
+
+
+def test_a_key_may_come_as_the_password_of_basic_credentials(shop: Shop) -> None:
+    key = shop.api.post("/v1/keys", {"name": "k", "scopes": ["points:read"]})["key"]
+    address = shop.api.url
+
+    def status(path: str, credentials: str) -> int:
+        header = {"authorization": f"Basic {credentials}"}
+        return httpx2.get(address + path, params=ADA, headers=header).status_code
+
+    good = base64.b64encode(f"till:{key}".encode()).decode()
+    assert status(INFO, good) == 200
+    assert status(INFO, base64.b64encode(f"{key}:".encode()).decode()) == 401
+    assert [status(INFO, bad) for bad in ("", "%%%", base64.b64encode(b"\xff:\xff").decode())] == [401, 401, 401]
+    assert status("/v1/members/number:1/points-ledger", good) == 401

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from guerdon.store import history
+from guerdon.store.read_blnk import BlnkReader
 from guerdon.store.statements import statements
 from tests.audit.books import Books, books, everything
 from tests.conftest import Database
@@ -91,6 +92,15 @@ async def test_what_counted_at_one_time_as_known_at_another_is_what_a_replay_arr
                 assert found == {no: replayed[no] for no in accounts}, (at, known)
                 differ += found != now
         assert differ
+        # the ledger API tells the same, with both moments in it
+        ids = dict(await b.rows("select no, id::text from accounts where asset = 'USD'"))
+        reader = BlnkReader(b.pool)
+        for no, id_ in ids.items():
+            at, known_at = RANDOM.choice(times), RANDOM.choice(replay.times)
+            credit, debit = await reader.account_at(b.org_id, id_, at, known_at) or (0, 0)
+            seq = replay.seq_at(known_at + timedelta(microseconds=1))
+            replayed = replay.balances(seq=seq, effective=at + timedelta(microseconds=1))
+            assert credit - debit == replayed[no]
 
 
 async def test_an_answer_stays_the_same_while_others_post_and_post_back_in_time(database: Database) -> None:

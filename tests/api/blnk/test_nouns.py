@@ -170,7 +170,7 @@ async def test_a_balance_at_a_time_can_be_told_as_it_was_known_at_another(blnk: 
     path = f"/balances/{wallet}/at?timestamp=2020-06-01T00:00:00Z"
     assert (await blnk.get(path))["balance"]["balance"] == 107
     assert (await blnk.get(f"{path}&known_at={known}"))["balance"]["balance"] == 100
-    assert (await blnk.get(f"{path}&known_at=2020-06-01T00:00:00Z"))["balance"]["balance"] == 0
+    assert (await blnk.get(f"{path}&known_at=2020-06-01T00:00:00Z")).code == "BAL_HISTORY_NOT_FOUND"
     assert (await blnk.get(f"{path}&known_at=yesterday")).code == "BAL_INVALID_TIMESTAMP"
 
 
