@@ -8,8 +8,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bringing_in, costs, harness, over_http, points_page, posting, returning, sharing, starting
-from benchmarks import bringing_in, costs, harness, over_http, points_page, posting, promoting, sharing, starting
+from benchmarks import (
+    bringing_in,
+    costs,
+    harness,
+    many_lots,
+    over_http,
+    points_page,
+    posting,
+    promoting,
+    returning,
+    sharing,
+    starting,
+)
 from benchmarks.harness import Clock, Figure
 
 FIGURES = (
@@ -23,6 +34,7 @@ FIGURES = (
     Figure("partial-return", "returns of a hundred-line purchase, line by line", returning.parts),
     Figure("evaluate", "a cart of 20 lines against 1,000 and 10,000 live promotions", promoting.evaluations),
     Figure("codes", "a million codes", promoting.codes),
+    Figure("many-lots", "a member with 100,000 lots", many_lots.many_lots),
     Figure("import", "a grocer's real year", bringing_in.purchases),
     Figure("clone", "from a fresh clone to a served URL", starting.clone),
     Figure("costs", "row level security, hash chain, stored outcomes; bytes kept", costs.costs),

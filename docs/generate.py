@@ -59,6 +59,7 @@ def index() -> str:
 | [Commands](commands.md) | what `guerdon` can be told on the command line |
 | [Settings](settings.md) | every environment variable and limit, with its default |
 | [Routes of `/v1`](routes.md) | what can be asked for, and what may go wrong |
+| [Points ledger under other names](points-ledger-v2.md) | `/v2/pointsLedger`, for clients of another system |
 | [Routes of `/blnk`](blnk-routes.md) | the ledger API |
 | [Error codes](errors.md) | each code with its status, and the way out |
 | [Events](events.md) | what the points ledger is made of |

@@ -163,6 +163,8 @@ _HEADERS: dict[int, tuple[tuple[bytes, bytes], ...]] = {401: ((b"www-authenticat
 class Problem(Exception):
     """A request that ends in a problem document."""
 
+    media_type = MEDIA_TYPE
+
     def __init__(
         self,
         code: str,

@@ -1,4 +1,4 @@
-"""Every route of `/v1`, in the order in which the documentation shows them."""
+"""Every route of `/v1` and `/v2`, in the order in which the documentation shows them."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from guerdon.api import (
     purchases,
     redemptions,
     referrals,
+    reports,
+    statements,
     transfers,
 )
 from guerdon.api.routing import Route
+from guerdon.api.v2 import routes as v2_routes
 
 ROUTES: list[Route] = [
     route
@@ -31,6 +34,7 @@ ROUTES: list[Route] = [
         configuration.sources,
         members.routes,
         points_ledger.routes,
+        statements.routes,
         purchases.routes,
         redemptions.routes,
         transfers.routes,
@@ -39,6 +43,8 @@ ROUTES: list[Route] = [
         bulk_awards.routes,
         adjustments.routes,
         expiry.routes,
+        reports.routes,
+        v2_routes.routes,
     )
     for route in routes.found
 ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from guerdon.core.accounts import Action, Transfer
-from guerdon.core.events import Event, Name, entry_bit
+from guerdon.core.events import ANY_PROGRAM, Event, Name, entry_bit, program_bit
 from guerdon.core.ledger import Naming, book
 from guerdon.core.lots import LotMove, encode_moves
 from guerdon.core.places import Place
@@ -90,11 +90,11 @@ class Booking:
         account = self._state.accounts[account_no]
         if account.tracks_lots and account.member_no == self.member_no:
             self._points += points
-            self._entries |= entry_bit(entry_type, account.category)
+            self._entries |= entry_bit(entry_type, account.category) | program_bit(account.program_no)
 
     def note(self, entry_type: str, category: str) -> None:
         """Note a line that has no transfer here: an opening balance of zero, or one on the event that is mirrored."""
-        self._entries |= entry_bit(entry_type, category)
+        self._entries |= entry_bit(entry_type, category) | ANY_PROGRAM
 
     def close(
         self,

@@ -317,7 +317,8 @@ union all
 with sides as (
     select t.event_seq, t.seq, t.action in ('apply', 'settle') as applied, t.amount,
            s.tracks_lots and s.member_no = e.member_no as gives, s.category as from_category,
-           d.tracks_lots and d.member_no = e.member_no as gets, d.category as to_category
+           d.tracks_lots and d.member_no = e.member_no as gets, d.category as to_category,
+           s.program_no as from_program, d.program_no as to_program
     from transfers t
     join events e on e.org_id = %(org)s and e.seq = t.event_seq
     left join accounts s on s.org_id = %(org)s and s.no = t.source
@@ -329,7 +330,9 @@ with sides as (
            coalesce(bit_or(case to_category when 'regular' then 8 when 'promised' then 16 else 32 end)
                     filter (where applied and gets), 0)
            | coalesce(bit_or(case from_category when 'regular' then 64 when 'promised' then 128 else 256 end)
-                      filter (where applied and gives), 0) as entries
+                      filter (where applied and gives), 0) as entries,
+           coalesce(bit_or(1 << (9 + to_program %% 22)::int) filter (where applied and gets), 0)
+           | coalesce(bit_or(1 << (9 + from_program %% 22)::int) filter (where applied and gives), 0) as programs
     from sides group by event_seq
 ), openings as (
     select e.seq, bit_or(case o ->> 'category' when 'regular' then 1 when 'promised' then 2 else 4 end) as entries
@@ -345,9 +348,10 @@ with sides as (
                 then 'its transfers are ' || s.first || ' to ' || s.last || ', not the rows that follow it' end,
            case when e.mirrors = 0 and e.points <> coalesce(s.points, 0)
                 then 'points are ' || e.points || ', should be ' || coalesce(s.points, 0) end,
-           case when e.mirrors = 0 and e.entries <> coalesce(s.entries, 0) | coalesce(o.entries, 0)
-                then 'entries are ' || e.entries
-                    || ', should be ' || (coalesce(s.entries, 0) | coalesce(o.entries, 0)) end
+           case when e.mirrors = 0 and e.entries & 511 <> coalesce(s.entries, 0) | coalesce(o.entries, 0)
+                then 'entries are ' || (e.entries & 511)
+                    || ', should be ' || (coalesce(s.entries, 0) | coalesce(o.entries, 0)) end,
+           case when s.programs & ~e.entries <> 0 then 'its entries do not tell all of its programs' end
            ) as problem
     from events e left join sums s on s.seq = e.seq left join openings o on o.seq = e.seq
     where e.org_id = %(org)s and e.seq > %(since)s
@@ -365,8 +369,8 @@ with compared as (
            case when m.seq is null then 'it mirrors event ' || e.mirrors || ', which does not exist' end,
            case when e.points <> coalesce(x.points, 0)
                 then 'points are ' || e.points || ', should be ' || coalesce(x.points, 0) end,
-           case when e.entries <> coalesce(x.entries, 0)
-                then 'entries are ' || e.entries || ', should be ' || coalesce(x.entries, 0) end
+           case when e.entries & 511 <> coalesce(x.entries, 0)
+                then 'entries are ' || (e.entries & 511) || ', should be ' || coalesce(x.entries, 0) end
            ) as problem
     from events e
     left join events m on m.org_id = %(org)s and m.seq = e.mirrors
