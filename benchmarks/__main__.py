@@ -8,7 +8,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bringing_in, costs, expiring, harness, over_http, points_page, posting, sharing, starting
+from benchmarks import (
+    bringing_in,
+    costs,
+    expiring,
+    harness,
+    many_lots,
+    over_http,
+    points_page,
+    posting,
+    promoting,
+    returning,
+    sharing,
+    starting,
+)
 from benchmarks.harness import Clock, Figure
 
 FIGURES = (
@@ -20,6 +33,10 @@ FIGURES = (
     Figure("flooding", "100 organisations, one of them flooding", sharing.flooding),
     Figure("ledger-page", "points ledger and closing balance at 10 million entries", points_page.page),
     Figure("expiring", "1,000,000 lots that end while posting goes on", expiring.expiring),
+    Figure("partial-return", "returns of a hundred-line purchase, line by line", returning.parts),
+    Figure("evaluate", "a cart of 20 lines against 1,000 and 10,000 live promotions", promoting.evaluations),
+    Figure("codes", "a million codes", promoting.codes),
+    Figure("many-lots", "a member with 100,000 lots", many_lots.many_lots),
     Figure("import", "a grocer's real year", bringing_in.purchases),
     Figure("clone", "from a fresh clone to a served URL", starting.clone),
     Figure("costs", "row level security, hash chain, stored outcomes; bytes kept", costs.costs),

@@ -7,13 +7,17 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from time import perf_counter
 
 from benchmarks import harness
 from benchmarks.harness import Clock, Row
 from guerdon.core import commands as c
+from guerdon.core.liability import months
 from guerdon.core.programs import Policies, Rule
 from guerdon.importing.mapping import load_mapping, resolve_file
 from guerdon.store.embedded import OWNER_ROLE
+from guerdon.store.pool import make_pool
+from guerdon.store.read import Reader
 
 NAME = "complete-journey"
 
@@ -53,6 +57,7 @@ def purchases() -> list[Row]:
                         join accounts a on a.org_id = f.org_id and a.no = f.account_no where a.tracks_lots)
                 """
             ).fetchone()
+        owed = harness.run(_owed(database))
     assert row is not None
     booked, lines, points = (int(number) for number in row)
     rate = lines / seconds
@@ -65,8 +70,38 @@ def purchases() -> list[Row]:
             conditions=f"the Complete Journey year: {lines:,} lines of {booked:,} purchases, {points:,} points, in "
             f"{seconds:.0f} s from the command's start to its end, reading the file and registering members included",
             numbers={"lines_per_s": rate, "lines": lines, "purchases": booked, "points": points, "seconds": seconds},
-        )
+        ),
+        *owed,
     ]
+
+
+async def _owed(database: harness.Database) -> list[Row]:
+    """The liability report over the whole year, by when it was recorded and by when it counts."""
+    rows = []
+    database.analyse()
+    async with make_pool(database.dsn(), name="bench-read", size_max=1, autocommit=True) as pool:
+        reader = Reader(pool)
+        grocer = await reader.organisation("grocer")
+        assert grocer is not None
+        for by_event in (False, True):
+            took = []
+            for _ in range(5):
+                began = perf_counter()
+                found = (await reader.liability(grocer.org_id, {1: "UTC"}, by_event=by_event))[1]
+                took.append((perf_counter() - began) * 1000)
+                told = months(found.flows, found.written_off)
+                assert told[-1].outstanding == found.held - found.receivable == found.internal
+            rows.append(
+                Row(
+                    figure=f"liability report by {'effective' if by_event else 'recorded'} time",
+                    value=f"{harness.median(took):,.0f} ms",
+                    conditions=f"{len(told)} months of the Complete Journey year, tied out to the ledger; one pass "
+                    f"over the transfers, whatever the number of months; median of {len(took)}",
+                    numbers={"ms": harness.median(took), "months": len(told)},
+                )
+            )
+            harness.say(f"{rows[-1].figure}: {rows[-1].value}, {len(told)} months")
+    return rows
 
 
 async def _prepare(database: harness.Database) -> None:

@@ -22,7 +22,8 @@ from guerdon.core import commands as c
 from guerdon.core.decide import decide
 from guerdon.core.keys import keys
 from guerdon.core.outcomes import Accepted
-from guerdon.store.load import ConfigCache, load
+from guerdon.store.load import load
+from guerdon.store.memory import Memories
 from guerdon.store.pool import make_pool
 from guerdon.store.save import append, save
 
@@ -49,14 +50,15 @@ class Stopwatch:
 
 
 async def batch(
-    connection: AsyncConnection[Any], org_id: int, commands: list[c.Post | c.OpenAccount], configs: ConfigCache
+    connection: AsyncConnection[Any], org_id: int, commands: list[c.Post | c.OpenAccount], memories: Memories
 ) -> dict[str, tuple[float, ...]]:
     """One batch as the writer runs it; what each phase took."""
     watch = Stopwatch(connection.info.backend_pid)
     spent = {}
     asked = [key for command in commands for key in keys(command)]
     spent["keys"] = watch.lap()
-    state = await load(connection, org_id, asked, datetime.now(UTC), configs)
+    memory = memories.take(org_id)
+    state = await load(connection, org_id, asked, datetime.now(UTC), memory)
     spent["load"] = watch.lap()
     async with connection.pipeline():
         for number, command in enumerate(commands, 1):
@@ -67,6 +69,7 @@ async def batch(
                 await append(connection, org_id, state)
         spent["decide"] = watch.lap()
         await save(connection, org_id, state)
+        memories.keep(org_id, memory, state)
     spent["save"] = watch.lap()
     return spent
 
@@ -74,7 +77,7 @@ async def batch(
 async def open_accounts(connection: AsyncConnection[Any], org_id: int) -> list[str]:
     """Accounts in a ledger of their own."""
     ledger = c.OpenLedger(**envelope(), name="bench")
-    state = await load(connection, org_id, keys(ledger), datetime.now(UTC), {})
+    state = await load(connection, org_id, keys(ledger), datetime.now(UTC), Memories().take(org_id))
     decide(ledger, state)
     await save(connection, org_id, state)
     ids: list[str] = []
@@ -82,7 +85,7 @@ async def open_accounts(connection: AsyncConnection[Any], org_id: int) -> list[s
         opened: list[c.Post | c.OpenAccount] = [
             c.OpenAccount(**envelope(), ledger=ledger.id, asset="USD") for _ in range(2000)
         ]
-        await batch(connection, org_id, opened, {})
+        await batch(connection, org_id, opened, Memories())
         ids += [command.id for command in opened]
     return ids
 
@@ -107,10 +110,10 @@ async def main() -> None:
         org_id = await new_organisation(database, "phases")
         async with make_pool(database.dsn(), name="bench", size_max=1) as pool, pool.connection() as connection:
             accounts = await open_accounts(connection, org_id)
-            configs: ConfigCache = {}
+            memories = Memories()
             phases: dict[str, list[tuple[float, ...]]] = defaultdict(list)
             for number in range(ROUNDS):
-                for phase, laps in (await batch(connection, org_id, posts(accounts, number), configs)).items():
+                for phase, laps in (await batch(connection, org_id, posts(accounts, number), memories)).items():
                     phases[phase].append(laps)
     print(f"{TRANSFERS} transfers, {ROUNDS} batches; median (least) ms")
     print(f"{'':8}{'wall':>16}{'processor here':>18}{'in the database':>18}")

@@ -59,6 +59,7 @@ def index() -> str:
 | [Commands](commands.md) | what `guerdon` can be told on the command line |
 | [Settings](settings.md) | every environment variable and limit, with its default |
 | [Routes of `/v1`](routes.md) | what can be asked for, and what may go wrong |
+| [Points ledger under other names](points-ledger-v2.md) | `/v2/pointsLedger`, for clients of another system |
 | [Routes of `/blnk`](blnk-routes.md) | the ledger API |
 | [Error codes](errors.md) | each code with its status, and the way out |
 | [Events](events.md) | what the points ledger is made of |
@@ -186,10 +187,11 @@ def events() -> str:
         "## What happens to lots",
         "",
         "What a `move` of one point does to the figures of its lot: `amount = remaining + redeemed + returned +",
-        "expired`; `held` is the part of `remaining` that a hold has pinned.",
+        "expired`; `held` is the part of `remaining` that a hold has pinned, `written off` the part of `redeemed` that",
+        "a return should have taken back and forgave.",
         "",
-        "| move | remaining | redeemed | returned | expired | held |",
-        "|---|---|---|---|---|---|",
+        "| move | remaining | redeemed | returned | expired | held | written off |",
+        "|---|---|---|---|---|---|---|",
         *(
             f"| `{move}` | {' | '.join(f'{part:+d}' if part else '' for part in effect)} |"
             for move, effect in EFFECTS.items()

@@ -1,7 +1,7 @@
 """Composition root: the pools, the writer, the APIs and the jobs are joined here and nowhere else.
 
-`/v1` and the ledger API are plain ASGI, dispatched before the framework; the pages around them go through Litestar
-(`docs/decisions/0006-plain-asgi-on-the-hot-path.md`).
+`/v1`, `/v2` and the ledger API are plain ASGI, dispatched before the framework; the pages around them go through
+Litestar (`docs/decisions/0006-plain-asgi-on-the-hot-path.md`).
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Application:
         serve_: App = self._litestar  # type: ignore[assignment]
         if scope["type"] == "http" and self._endpoint is not None and self._ledger is not None:
             path: str = scope["path"]
-            if path.startswith("/v1/"):
+            if path.startswith(("/v1/", "/v2/")):
                 serve_ = self._endpoint
             elif path not in self._pages and f"{path}/".startswith(f"{self._ledger_path}/"):
                 serve_ = self._ledger

@@ -5,7 +5,7 @@ Leaves to others: what an error looks like, which the two APIs tell in their own
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, Generic, TypeVar
 from urllib.parse import unquote
 
@@ -121,6 +121,17 @@ async def answer(
         headers += [(b"content-type", media_type), (b"content-length", str(len(payload)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head else payload})
+
+
+async def stream(
+    send: Send, headers: list[tuple[bytes, bytes]], media_type: bytes, chunks: AsyncIterator[bytes], *, head: bool
+) -> None:
+    """Send a 200 in pieces. Where a piece fails to come the answer never ends, which clients take for an error."""
+    await send({"type": "http.response.start", "status": 200, "headers": [*headers, (b"content-type", media_type)]})
+    if not head:
+        async for chunk in chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _parts(path: str) -> list[str]:

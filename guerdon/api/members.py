@@ -19,12 +19,12 @@ from guerdon.api.values import (
     Points,
     Selector,
     Shown,
-    cursor,
     last_moment,
     member_selector,
     meta_shown,
     meta_text,
     minor,
+    page,
     place_no,
     points,
     public,
@@ -78,7 +78,9 @@ class MemberChange(Body, frozen=True, kw_only=True):
 
 
 class MemberOut(Shown, frozen=True, kw_only=True):
-    """`email`, `mobile` and `card` in the form in which they are unique."""
+    """`email`, `mobile` and `card` in the form in which they are unique. `survivor` is whom a merged member was merged
+    into, as a selector.
+    """
 
     id: str
     number: int
@@ -90,6 +92,7 @@ class MemberOut(Shown, frozen=True, kw_only=True):
     card: str | None
     profile: dict[str, Any]
     metadata: dict[str, Any]
+    survivor: str | None = None
 
 
 class MemberPage(Shown, frozen=True, kw_only=True):
@@ -114,6 +117,7 @@ _MEMBER_ID = "mem_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"
         "mobile": None,
         "card": None,
         "metadata": {},
+        "survivor": None,
         **_MEMBER,
     },
     errors=("identifier_missing", "identifier_taken", *PLACED_ERRORS),
@@ -156,11 +160,8 @@ async def list_members(call: Call, query: PageQuery) -> MemberPage:
     """In the order of registration."""
     after = place_no(query.cursor, "members") or 0
     rows = await call.services.reader.members(call.org_id, after, query.limit + 1)
-    more = len(rows) > query.limit
-    rows = rows[: query.limit]
-    return MemberPage(
-        data=tuple(shown(row) for row in rows), next_cursor=cursor(rows[-1].no, "members") if more else None
-    )
+    rows, next_cursor = page(rows, query.limit, lambda row: row.no, "members")
+    return MemberPage(data=tuple(shown(row) for row in rows), next_cursor=next_cursor)
 
 
 @routes.get("/v1/members/{member}", scope="members:read", summary="Look up a member", errors=("member_not_found",))
@@ -377,6 +378,7 @@ def shown(row: MemberRow) -> MemberOut:
         card=known.get("card"),
         profile=meta_shown(row.profile),
         metadata=meta_shown(row.meta),
+        survivor=f"number:{row.survivor_no}" if row.survivor_no else None,
     )
 
 

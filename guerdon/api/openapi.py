@@ -11,6 +11,7 @@ import msgspec
 from guerdon import __version__
 from guerdon.api.problem import KINDS
 from guerdon.api.routing import Route
+from guerdon.api.sheets import Csv
 
 _REF = "#/components/schemas/{name}"
 _METHODS_WITH_KEY = ("POST", "PATCH")
@@ -38,6 +39,8 @@ _PATH_PARAMETERS = {
     "purchase": ("Our id (`pur_…`) or `number:…`", "number:B-1001"),
     "redemption": ("Our id (`rdm_…`)", "rdm_0199b1f0-2c3e-7c11-9a52-5b7d3c000001"),
     "import_id": ("The import's id (`imp_…`)", "imp_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
+    "referral": ("Our id (`ref_…`)", "ref_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
+    "adjustment": ("Our id (`adj_…`)", "adj_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
     "organisation": ("The organisation's code", "default"),
     "asset": ("The asset's code", "POINTS"),
     "key": ("The key's id (`key_…`)", "key_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
@@ -46,7 +49,12 @@ _PATH_PARAMETERS = {
 
 def document(routes: Sequence[Route], server: str = "/") -> dict[str, Any]:
     """The whole document. Schemas are named after the structs; an operation's id after its handler."""
-    types = [type_ for route in routes for type_ in (route.body, route.query, route.result) if type_ is not None]
+    types = [
+        type_
+        for route in routes
+        for type_ in (route.body, route.query, route.result, route.failure)
+        if type_ not in (None, Csv)
+    ]
     (_, components) = msgspec.json.schema_components(types, ref_template=_REF)
     schemas = {name: _tidy(schema) for name, schema in sorted(components.items())}
     for route in routes:
@@ -169,6 +177,11 @@ def _takes_key(route: Route) -> bool:
 def _success(route: Route) -> dict[str, Any]:
     if route.result is None:
         return {"description": "Done"}
+    if route.result is Csv:
+        return {
+            "description": "Rows with a header, cells quoted",
+            "content": {"text/csv": {"schema": {"type": "string"}}},
+        }
     content: dict[str, Any] = {"schema": {"$ref": _REF.format(name=route.result.__name__)}}
     if route.answer is not None:
         content["example"] = route.answer
@@ -193,7 +206,12 @@ def _failures(route: Route) -> dict[str, Any]:
     by_status: dict[int, list[str]] = {}
     for code in dict.fromkeys(codes):
         by_status.setdefault(KINDS[code].status, []).append(code)
-    return {str(status): _failure(status, found) for status, found in sorted(by_status.items())}
+    found = {str(status): _failure(status, codes) for status, codes in sorted(by_status.items())}
+    if route.failure is not None:
+        for status in ("400", "404"):
+            failure = found.setdefault(status, {"description": "See its `code`", "content": {}})
+            failure["content"] |= {"application/json": {"schema": {"$ref": _REF.format(name=route.failure.__name__)}}}
+    return found
 
 
 def _failure(status: int, codes: Iterable[str]) -> dict[str, Any]:

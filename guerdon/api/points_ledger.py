@@ -6,7 +6,9 @@ balance is that of the selected accounts after the view's last event, never the 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import reduce
+from operator import or_
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -27,7 +29,7 @@ from guerdon.api.refs import (
 )
 from guerdon.api.routing import Routes
 from guerdon.api.values import Cursor, Limit, Shown, cursor, instant, last_moment, place_no, points, public
-from guerdon.core.events import Name, entry_bit
+from guerdon.core.events import Name, entry_bit, program_bit
 from guerdon.core.lots import LotMove, decode_moves
 from guerdon.store.read import (
     AccountRow,
@@ -46,17 +48,6 @@ EntryType = Literal["credit", "debit", "opening_balance"]
 Category = Literal["regular", "promised", "trigger_based"]
 _TYPES: tuple[EntryType, ...] = ("credit", "debit", "opening_balance")
 _CATEGORIES: tuple[Category, ...] = ("regular", "promised", "trigger_based")
-EventName = Literal[
-    "CustomerRegistration",
-    "PointsLedgerBulkJob",
-    "TransactionAdd",
-    "TransactionReturn",
-    "PointsRedemption",
-    "PointsRedemptionReversal",
-    "PointsExpiry",
-    "GoodwillAward",
-    "LedgerTransaction",
-]
 
 
 class FilterQuery(Shown, frozen=True, kw_only=True):
@@ -77,7 +68,7 @@ class FilterQuery(Shown, frozen=True, kw_only=True):
     include_till_concept_events: Annotated[
         bool, Meta(description="With `program`: also the redemptions made at its tills")
     ] = False
-    event: Annotated[tuple[EventName, ...], Meta(description="Event names")] = ()
+    event: Annotated[tuple[Name, ...], Meta(description="Event names")] = ()
     asset: Annotated[str | None, Meta(description="Accounts of this asset instead of points")] = None
 
 
@@ -86,11 +77,16 @@ class LedgerQuery(FilterQuery, frozen=True, kw_only=True):
     limit: Limit = 10
     cursor: Cursor = None
     include: Annotated[tuple[Literal["member", "total"], ...], Meta(description="More about the whole")] = ()
-    expand: Annotated[tuple[Literal["lots", "purchase"], ...], Meta(description="More about each event")] = ()
+    expand: Annotated[
+        tuple[Literal["lots", "purchase", "promotions"], ...], Meta(description="More about each event")
+    ] = ()
 
 
 class ClosingQuery(FilterQuery, frozen=True, kw_only=True):
     as_of: Annotated[datetime | None, Meta(description="Balances as of a moment; `time` says which time")] = None
+    known_at: Annotated[datetime | None, Meta(description="As known at a moment: nothing that was recorded since")] = (
+        None
+    )
 
 
 class EntryOut(Shown, frozen=True, kw_only=True):
@@ -128,6 +124,14 @@ class LotMoveOut(Shown, frozen=True, kw_only=True):
     rule: str
 
 
+class PromotionOut(Shown, frozen=True, kw_only=True):
+    """A promotion that had a part in the event."""
+
+    id: str
+    code: str
+    name: str
+
+
 class PurchaseOutline(Shown, frozen=True, kw_only=True):
     id: str
     number: str
@@ -160,6 +164,7 @@ class EventOut(Shown, frozen=True, kw_only=True, omit_defaults=True):
     redemption: str | None = None
     lots: tuple[LotMoveOut, ...] | None = None
     purchase: PurchaseOutline | None = None
+    promotions: tuple[PromotionOut, ...] | None = None
 
 
 class LedgerPage(Shown, frozen=True, kw_only=True, omit_defaults=True):
@@ -181,10 +186,10 @@ class ClosingLine(Shown, frozen=True, kw_only=True):
 
 
 class ClosingBalance(Shown, frozen=True, kw_only=True):
-    """`up_to` is the sequence number that the balances stand at, null for balances by event time."""
+    """`up_to` is the sequence number that the balances stand at: nothing recorded after it is in them."""
 
     member: str
-    up_to: int | None
+    up_to: int
     balances: tuple[ClosingLine, ...]
 
 
@@ -197,7 +202,7 @@ _ENTRY = {
     "account": "bln_0199b1f0-2c3e-7c11-9a52-5b7d3c000001",
     "balance_after": "320",
 }
-_ERRORS = (
+ERRORS = (
     "member_not_found",
     "store_not_found",
     "till_not_found",
@@ -227,12 +232,12 @@ _ERRORS = (
         "page_size": 10,
         "next_cursor": None,
     },
-    errors=_ERRORS,
+    errors=ERRORS,
 )
 async def get_points_ledger(call: Call, member: str, query: LedgerQuery) -> LedgerPage:
     """Events newest first (or oldest first), each with its entries. Without a filter, the whole history."""
     row = await found(call, member)
-    view = await _view(call, row, query)
+    view = await view_of(call, row, query)
     reader, org_id = call.services.reader, call.org_id
     oldest_first = query.order == "oldest_first"
     bound = (row.no, query.order, *_bound(query))
@@ -241,7 +246,7 @@ async def get_points_ledger(call: Call, member: str, query: LedgerQuery) -> Ledg
     )
     more = len(rows) > query.limit
     rows = rows[: query.limit]
-    page = await _page(call, view, row, rows, query.expand)
+    page = await page_of(call, view, row, rows, query.expand)
     return LedgerPage(
         events=tuple(page.event(event) for event in rows),
         page_size=query.limit,
@@ -268,21 +273,35 @@ async def get_points_ledger(call: Call, member: str, query: LedgerQuery) -> Ledg
             }
         ],
     },
-    errors=_ERRORS,
+    errors=ERRORS,
 )
 async def get_closing_balance(call: Call, member: str, query: ClosingQuery) -> ClosingBalance:
     """The same filters: balances after the view's last event. An empty view gives those before `until`, no filter at
-    all the current ones."""
+    all the current ones.
+
+    `as_of` ends the view at a moment; with `time=event`, what counts from then on is left out of the balances too,
+    whenever it was recorded. `known_at` ends the view at what had been recorded by a moment: together they tell the
+    balance of one day as it was known on another.
+    """
     row = await found(call, member)
-    view = await _view(call, row, query)
+    view = await view_of(call, row, query)
     reader, org_id = call.services.reader, call.org_id
     numbers = [account.no for account in view.accounts.values()]
-    as_of = instant(query.as_of, "as_of")
-    up_to: int | None = None
-    if as_of is not None and query.time == "event":
-        balances = await reader.balances_effective(org_id, numbers, as_of)
+    as_of, known_at = instant(query.as_of, "as_of"), instant(query.known_at, "known_at")
+    effective = query.time == "event"
+    chosen = view.filter
+    unfiltered = chosen == LedgerFilter(member=row.no)
+    if effective:
+        chosen = msgspec.structs.replace(chosen, event_to=_earlier(as_of, chosen.event_to))
     else:
-        up_to = await _place(call, view, row, as_of)
+        chosen = msgspec.structs.replace(chosen, recorded_to=_earlier(as_of, chosen.recorded_to))
+    chosen = msgspec.structs.replace(chosen, recorded_to=_earlier(known_at, chosen.recorded_to))
+    last = None if unfiltered else await reader.last_place(org_id, chosen)
+    up_to = await reader.place_at(org_id, chosen.recorded_to or _EVER) if last is None else last
+    ends_at = chosen.event_to if last is None else as_of
+    if effective and ends_at is not None:
+        balances = await reader.balances_effective(org_id, numbers, ends_at, up_to)
+    else:
         balances = await reader.balances_at(org_id, numbers, up_to)
     directory = view.directory
     return ClosingBalance(
@@ -301,7 +320,7 @@ async def get_closing_balance(call: Call, member: str, query: ClosingQuery) -> C
     )
 
 
-class _View(Struct):
+class View(Struct):
     """A filter made ready: what the store is asked, and the accounts whose lines are shown."""
 
     filter: LedgerFilter
@@ -311,7 +330,7 @@ class _View(Struct):
     types: tuple[EntryType, ...]
 
 
-async def _view(call: Call, row: MemberRow, query: FilterQuery) -> _View:
+async def view_of(call: Call, row: MemberRow, query: FilterQuery) -> View:
     directory = await call.directory()
     every = await call.services.reader.accounts(call.org_id, row.no)
     program = None
@@ -335,15 +354,18 @@ async def _view(call: Call, row: MemberRow, query: FilterQuery) -> _View:
     since, until = instant(query.since, "since"), instant(query.until, "until")
     recorded = query.time == "recorded"
     numbers = tuple(accounts)
-    mask = 0
-    if narrow and query.asset is None:
+    mask = programs = 0
+    if narrow and all(account.tracks_lots for account in accounts.values()):
         mask = sum(entry_bit(type_, category) for type_ in types for category in categories)
+        asked = {account.program_no for account in accounts.values()} | ({program.no} if program else set())
+        programs = reduce(or_, map(program_bit, asked), 0)
     concept = query.include_till_concept_events and "debit" in types and "regular" in categories
-    return _View(
+    return View(
         filter=LedgerFilter(
             member=row.no,
             mask=mask,
-            names=query.event,
+            programs=programs,
+            names=tuple(name.value for name in query.event),
             sources=query.source,
             stores=tuple(_numbers(directory.stores, query.store, store_selector, "store")),
             tills=tuple(_numbers(directory.tills, query.till, till_selector, "till")),
@@ -379,28 +401,20 @@ def _bound(query: FilterQuery) -> tuple[object, ...]:
     return tuple(getattr(query, name) for name in FilterQuery.__struct_fields__)
 
 
-async def _place(call: Call, view: _View, row: MemberRow, as_of: datetime | None) -> int:
-    """The sequence number at which a closing balance stands."""
-    reader, org_id, chosen = call.services.reader, call.org_id, view.filter
-    if as_of is not None:
-        chosen = msgspec.structs.replace(chosen, recorded_to=min(as_of, chosen.recorded_to or as_of))
-    if chosen == LedgerFilter(member=row.no):
-        return _NOW
-    place = await reader.last_place(org_id, chosen)
-    if place is None and chosen.recorded_to is not None:
-        place = await reader.place_at(org_id, row.no, chosen.recorded_to)
-    return _NOW if place is None else place
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    """The earlier of two bounds, None for no bound."""
+    return min((at for at in (one, other) if at is not None), default=None)
 
 
-_NOW = 2**62
+_EVER = datetime.max.replace(tzinfo=UTC)
 
 
-class _Page:
+class Page:
     """What the events of one page are rendered from."""
 
     def __init__(
         self,
-        view: _View,
+        view: View,
         every: dict[int, AccountRow],
         entries: list[EntryRow],
         purchases: dict[int, NamedPurchase],
@@ -411,7 +425,7 @@ class _Page:
         self._directory = view.directory
         self._every = every
         self._entries = {entry.seq: entry for entry in entries}
-        self._purchases = purchases
+        self.purchases = purchases
         self._lots = lots
         self._expand = expand
 
@@ -419,7 +433,7 @@ class _Page:
         directory = self._directory
         body: dict[str, Any] = msgspec.json.decode(row.body) if row.body else {}
         entries = tuple(self._lines(row, body))
-        purchase = self._purchases.get(row.purchase_no)
+        purchase = self.purchases.get(row.purchase_no)
         redemption = body.get("redemption_id")
         return EventOut(
             event_log_id=row.seq,
@@ -441,6 +455,7 @@ class _Page:
             redemption=None if redemption is None else public("rdm", redemption),
             lots=tuple(self._moves(row)) if "lots" in self._expand else None,
             purchase=_purchase(purchase) if "purchase" in self._expand else None,
+            promotions=() if "promotions" in self._expand else None,
         )
 
     def _lines(self, row: EventRow, body: dict[str, Any]) -> list[EntryOut]:
@@ -449,26 +464,22 @@ class _Page:
         concept = chosen.till_program > 0 and row.name == Name.POINTS_REDEMPTION
         concept = concept and row.program_no == chosen.till_program
         shown_accounts = self._every if concept else self._accounts()
-        lines = []
+        lines: list[EntryOut] = []
+        entries = self._entries_of(row)
+        credit: EntryType = "opening_balance" if row.name == Name.POINTS_LEDGER_BULK_JOB else "credit"
         if "opening_balance" in self._view.types:
+            brought = {entry.destination for entry in entries}
             for opening in body.get("opening", ()):
                 account = shown_accounts.get(opening["account_no"])
-                if account is not None:
-                    brought = self._brought(row, account.no)
-                    lines.append(self._line("opening_balance", account, brought, brought))
-        if row.name == Name.POINTS_LEDGER_BULK_JOB:
-            return lines
-        for entry in self._entries_of(row):
+                if account is not None and account.no not in brought:
+                    lines.append(self._line("opening_balance", account, 0, 0))
+        for entry in entries:
             debited, credited = shown_accounts.get(entry.source), shown_accounts.get(entry.destination)
             if debited is not None and "debit" in self._view.types:
                 lines.append(self._line("debit", debited, entry.amount, entry.source_balance))
-            if credited is not None and "credit" in self._view.types:
-                lines.append(self._line("credit", credited, entry.amount, entry.destination_balance))
+            if credited is not None and credit in self._view.types:
+                lines.append(self._line(credit, credited, entry.amount, entry.destination_balance))
         return lines
-
-    def _brought(self, row: EventRow, account_no: int) -> int:
-        """The balance that an account opens with: what was brought along from a ledger before this one."""
-        return sum(entry.amount for entry in self._entries_of(row) if entry.destination == account_no)
 
     def _entries_of(self, row: EventRow) -> list[EntryRow]:
         return [self._entries[seq] for seq in row.transfer_seqs if seq in self._entries]
@@ -501,6 +512,27 @@ class _Page:
         program = self._directory.programs.get(body.get("program_no", 0))
         return 0 if program is None else self._directory.scale_or_zero(program.asset)
 
+    def opened(self, row: EventRow) -> list[tuple[LotRow, AccountRow, LotMove]]:
+        """The lots that an event opened for the member; they have to be asked for with `lots`."""
+        found = []
+        for move in decode_moves(row.lot_moves):
+            lot = self._lots.get(move.lot)
+            account = None if lot is None else self._every.get(lot.account)
+            if move.kind == "open" and lot is not None and account is not None:
+                found.append((lot, account, move))
+        return found
+
+    def across(self, row: EventRow, *, credited: bool) -> list[tuple[int, AccountRow, int]]:
+        """The entries that credit (or debit) the member's points: the account on the other side, the member's, and the
+        amount."""
+        found = []
+        for entry in self._entries_of(row):
+            mine, other = (entry.destination, entry.source) if credited else (entry.source, entry.destination)
+            account = self._every.get(mine)
+            if account is not None and account.tracks_lots and other not in self._every:
+                found.append((other, account, entry.amount))
+        return found
+
     def _moves(self, row: EventRow) -> list[LotMoveOut]:
         return [self._move(move) for move in decode_moves(row.lot_moves)]
 
@@ -521,11 +553,11 @@ class _Page:
         )
 
 
-async def _page(call: Call, view: _View, row: MemberRow, rows: list[EventRow], expand: tuple[str, ...]) -> _Page:
+async def page_of(call: Call, view: View, row: MemberRow, rows: list[EventRow], expand: tuple[str, ...]) -> Page:
     """Read what the events of a page need, in one statement per kind."""
     reader, org_id = call.services.reader, call.org_id
     if not rows:
-        return _Page(view, {}, [], {}, {}, expand)
+        return Page(view, {}, [], {}, {}, expand)
     wanted = {event.purchase_no for event in rows if event.purchase_no}
     purchases = await reader.purchases_named(org_id, wanted) if wanted else {}
     lots: dict[int, LotRow] = {}
@@ -534,7 +566,7 @@ async def _page(call: Call, view: _View, row: MemberRow, rows: list[EventRow], e
         lots = await reader.lots_named(org_id, moved)
     entries = await reader.entries(org_id, rows)
     every = await reader.accounts(org_id, row.no)
-    return _Page(view, every, entries, purchases, lots, expand)
+    return Page(view, every, entries, purchases, lots, expand)
 
 
 def _transaction(purchase: NamedPurchase | None) -> TransactionOut | None:

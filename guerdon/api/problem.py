@@ -76,6 +76,9 @@ KINDS: dict[str, Kind] = {
     _R.INVALID_VALUE: Kind(400, "A value is not allowed", "See `field` and `detail`."),
     _R.IDENTIFIER_MISSING: Kind(400, "A member needs an identifier", "Send one of external_id, email, mobile, card."),
     _R.PURCHASE_WITHOUT_LINES: Kind(400, "A purchase has lines", "Send at least one line."),
+    _R.RETURN_WITHOUT_LINES: Kind(
+        400, "A return of lines has lines", "Send at least one line, or leave `lines` out to return what is left."
+    ),
     _R.AMOUNT_MISMATCH: Kind(400, "The parts do not add up", "Make `amount` the sum of the lines, or leave it out."),
     _R.LEDGER_NOT_FOUND: Kind(404, "No such ledger"),
     _R.ACCOUNT_NOT_FOUND: Kind(404, "No such account"),
@@ -87,13 +90,18 @@ KINDS: dict[str, Kind] = {
     _R.SOURCE_NOT_FOUND: Kind(404, "No such source", "Register it with POST /v1/sources."),
     _R.MEMBER_NOT_FOUND: Kind(404, "No such member", "Register them with POST /v1/members."),
     _R.PURCHASE_NOT_FOUND: Kind(404, "No such purchase"),
+    _R.LINE_NOT_FOUND: Kind(404, "The purchase has no such line", "Look at `lines` of the purchase."),
     _R.REDEMPTION_NOT_FOUND: Kind(404, "No such redemption"),
     _R.LOT_NOT_FOUND: Kind(404, "No such points", "See `expand=lots` of the points ledger for what is there."),
+    _R.REFERRAL_NOT_FOUND: Kind(404, "No such referral"),
+    _R.ADJUSTMENT_NOT_FOUND: Kind(404, "No such adjustment"),
     _R.KEY_NOT_FOUND: Kind(404, "No such key"),
     _R.OBJECT_NOT_FOUND: Kind(404, "No such object"),
     _R.MEMBER_BLOCKED: Kind(409, "The member is blocked", "Set the member's status to active."),
     _R.MEMBER_MERGED: Kind(409, "The member was merged into another", "Use the surviving member."),
     _R.MEMBER_IN_USE: Kind(409, "The member holds accounts"),
+    _R.MEMBER_HAS_HOLDS: Kind(409, "The member has points on hold", "Settle or release the holds first."),
+    _R.WALLET_NOT_OF_MEMBER: Kind(409, "The wallet is not the buyer's", "Use an account of the member who buys."),
     _R.NOT_ENROLLED: Kind(409, "The member has no account in this program", "Register the member through /v1."),
     _R.CATEGORY_NOT_SPENDABLE: Kind(409, "Only regular points can be spent"),
     _R.NOT_INFLIGHT: Kind(409, "The transfer is not on hold"),
@@ -101,10 +109,18 @@ KINDS: dict[str, Kind] = {
     _R.ALREADY_RELEASED: Kind(409, "The hold has been released"),
     _R.ALREADY_REFUNDED: Kind(409, "The transfer has been refunded"),
     _R.NOT_REFUNDABLE: Kind(409, "The transfer cannot be refunded"),
-    _R.ALREADY_RETURNED: Kind(409, "The purchase has been taken back"),
+    _R.ALREADY_RETURNED: Kind(409, "This has been taken back", "See `returns` of the purchase."),
     _R.ALREADY_REVERSED: Kind(409, "The redemption has been reversed in full"),
     _R.ALREADY_UNLOCKED: Kind(409, "These points have been unlocked"),
     _R.NOTHING_PROMISED: Kind(409, "Nothing is promised here"),
+    _R.ALREADY_REFERRED: Kind(409, "The member has been referred before", "See `referral_id`."),
+    _R.REFERRAL_ALREADY_RETURNED: Kind(409, "The referral has been taken back"),
+    _R.ALREADY_DECIDED: Kind(409, "The adjustment needs no decision any more"),
+    _R.ADJUSTMENT_EXPIRED: Kind(409, "The adjustment waited too long", "Ask for it again."),
+    _R.SAME_PERSON: Kind(403, "A second person must decide this", "Use a key of another owner."),
+    _R.REFERRAL_POINTS_MISSING: Kind(
+        409, "The program gives nothing for referrals", "Give it `referral` with PATCH /v1/programs/{program}."
+    ),
     _R.ASSET_IN_USE: Kind(409, "The asset is in use"),
     _R.EVENT_TIME_OUT_OF_RANGE: Kind(
         400, "The time is out of range", "Send a time between 1970 and now, or leave it out."
@@ -113,18 +129,35 @@ KINDS: dict[str, Kind] = {
     _R.ASSET_MISMATCH: Kind(400, "The account holds another asset"),
     _R.PRECISION_MISMATCH: Kind(400, "The precision is not the asset's", "Send 10 to the power of its scale."),
     _R.SAME_ACCOUNT: Kind(400, "Source and destination are the same"),
+    _R.SAME_MEMBER: Kind(400, "Both are the same member", "Name two members."),
     _R.AMOUNT_NOT_POSITIVE: Kind(400, "The amount must be above zero"),
     _R.AMOUNT_OUT_OF_RANGE: Kind(400, "The amount is out of range", "Amounts have at most 38 digits."),
+    _R.QUANTITY_NOT_POSITIVE: Kind(400, "The quantity must be above zero"),
     _R.INVALID_DISTRIBUTION: Kind(400, "The parts cannot be distributed"),
     _R.SETTLE_EXCEEDS_HOLD: Kind(422, "More than is left on hold"),
     _R.REVERSAL_EXCEEDS_REDEMPTION: Kind(
         422, "More than is left of the redemption", "Reverse at most `remaining`, or leave `points` out."
+    ),
+    _R.RETURN_EXCEEDS_PURCHASE: Kind(
+        422, "More than was bought", "Return at most `bought` less `returned`, or leave `lines` out."
     ),
     _R.REDEMPTION_RATE_MISSING: Kind(
         409, "The program has no redemption rate", "Give it one with PATCH /v1/programs/{program}."
     ),
     _R.INSUFFICIENT_FUNDS: Kind(422, "Not enough funds"),
     _R.OVERDRAFT_LIMIT_EXCEEDED: Kind(422, "Beyond the overdraft limit"),
+    _R.REDEMPTION_BELOW_MINIMUM: Kind(422, "Fewer points than can be spent at a time", "Spend at least `minimum`."),
+    _R.REDEMPTION_ABOVE_MAXIMUM: Kind(422, "More points than can be spent at a time", "Spend at most `maximum`."),
+    _R.REDEMPTION_NOT_A_MULTIPLE: Kind(
+        422, "Points are spent in multiples of a number", "Spend a multiple of `multiple_of`."
+    ),
+    _R.LIFETIME_POINTS_TOO_LOW: Kind(
+        422, "The member has not earned enough yet to spend", "Come back with `minimum` lifetime points."
+    ),
+    _R.TRANSFER_BELOW_MINIMUM: Kind(422, "Fewer points than can be sent at a time", "Send at least `minimum`."),
+    _R.TRANSFER_LIMIT_EXCEEDED: Kind(
+        422, "More than the member may send for now", "Send at most `limit` less `used`, or wait until `window_end`."
+    ),
     _R.INSUFFICIENT_POINTS: Kind(422, "Not enough points", "Spend at most what is `spendable`."),
 }
 
@@ -134,6 +167,8 @@ _HEADERS: dict[int, tuple[tuple[bytes, bytes], ...]] = {401: ((b"www-authenticat
 
 class Problem(Exception):
     """A request that ends in a problem document."""
+
+    media_type = MEDIA_TYPE
 
     def __init__(
         self,
@@ -177,9 +212,21 @@ def refused(rejected: Rejected, scale: int = 0, fields: Mapping[str, str] = _AS_
             field = ours + field[len(start) :]
             break
     extra = dict(rejected.detail)
-    if rejected.code in _ABOUT_POINTS:
+    if rejected.code in _ABOUT_POINTS and not str(extra.get("limited", "")).startswith("count"):
         extra = {name: decimal_text(value, scale) if isinstance(value, int) else value for name, value in extra.items()}
     return Problem(rejected.code, field=field, extra=extra)
 
 
-_ABOUT_POINTS = frozenset({Rejection.INSUFFICIENT_POINTS, Rejection.REVERSAL_EXCEEDS_REDEMPTION})
+_ABOUT_POINTS = frozenset(
+    {
+        _R.INSUFFICIENT_POINTS,
+        _R.REVERSAL_EXCEEDS_REDEMPTION,
+        _R.REDEMPTION_BELOW_MINIMUM,
+        _R.REDEMPTION_ABOVE_MAXIMUM,
+        _R.REDEMPTION_NOT_A_MULTIPLE,
+        _R.LIFETIME_POINTS_TOO_LOW,
+        _R.TRANSFER_BELOW_MINIMUM,
+        _R.TRANSFER_LIMIT_EXCEEDED,
+    }
+)
+"""Codes whose figures are points, except where a number of transfers is limited."""

@@ -16,13 +16,22 @@ from guerdon.api.routing import Routes
 from guerdon.api.values import Body, Code, Minor, Name, Points, Shown, minor, points, public
 from guerdon.core import commands
 from guerdon.core.assets import Rounding
-from guerdon.core.programs import Expiry, Policies, RedemptionRate, Rule, internal_name
+from guerdon.core.programs import (
+    Expiry,
+    Policies,
+    RedemptionRate,
+    ReferralPoints,
+    Returning,
+    Rule,
+    TransferLimits,
+    internal_name,
+)
 from guerdon.store.read import Directory, ProgramRow
 
 routes = Routes("Programs")
 
 _FACTOR_DECIMALS = 6
-_FIELDS = {"policies.rules": "earning_rules", "policies.": ""}
+_FIELDS = {"policies.rules": "earning_rules", "policies.transfers": "transfer_limits", "policies.": ""}
 Category = Literal["regular", "promised", "trigger_based"]
 Words = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...], Meta(max_length=1000)]
 
@@ -39,6 +48,26 @@ class RateIn(Body, frozen=True, kw_only=True):
 
     points: Points
     money_minor: Annotated[Minor, Meta(gt=0)]
+
+
+_Limit = Annotated[int, Meta(ge=0)] | None
+
+
+class TransferLimitsIn(Body, frozen=True, kw_only=True):
+    """What a member may send to others, per calendar day and month of the program's time zone; null is no limit."""
+
+    minimum: Points = Decimal(0)
+    points_per_day: Points | None = None
+    count_per_day: _Limit = None
+    points_per_month: Points | None = None
+    count_per_month: _Limit = None
+
+
+class ReferralIn(Body, frozen=True, kw_only=True):
+    """What a referral gives to who referred and to who was referred."""
+
+    referrer: Points = Decimal(0)
+    referred: Points = Decimal(0)
 
 
 class Release(Body, frozen=True, kw_only=True):
@@ -96,10 +125,19 @@ class MultiplierRule(Release, frozen=True, kw_only=True, tag="multiplier", tag_f
 
 RuleIn = FixedRule | PerAmountRule | MultiplierRule
 Rules = Annotated[tuple[RuleIn, ...], Meta(max_length=200)]
+ReturnsPolicy = Annotated[
+    Returning,
+    Meta(description="A part returned gives back its share of what was earned, or what the rest would not have earned"),
+]
 
 
 class ProgramIn(Body, frozen=True, kw_only=True):
-    """`asset` is what the program gives, `currency` what purchases are paid in; both are assets made before."""
+    """`asset` is what the program gives, `currency` what purchases are paid in; both are assets made before.
+
+    A redemption takes at least `minimum_redemption` points and at most `maximum_redemption`, a multiple of
+    `redemption_multiple`, by a member who has earned `minimum_lifetime` points; 0 is no such condition. A manual
+    adjustment of more than `adjustment_limit` points needs two persons; null is no limit.
+    """
 
     code: Code
     name: Name
@@ -111,7 +149,14 @@ class ProgramIn(Body, frozen=True, kw_only=True):
     earning_rules: Rules = ()
     redemption_rate: RateIn | None = None
     minimum_redemption: Points = Decimal(0)
+    maximum_redemption: Points = Decimal(0)
+    redemption_multiple: Points = Decimal(0)
+    minimum_lifetime: Points = Decimal(0)
     on_shortfall: Literal["below_zero", "write_off"] = "below_zero"
+    returns: ReturnsPolicy = "proportional"
+    transfer_limits: TransferLimitsIn = TransferLimitsIn()
+    adjustment_limit: Points | None = None
+    referral: ReferralIn | None = None
 
 
 class ProgramChange(Body, frozen=True, kw_only=True):
@@ -125,12 +170,32 @@ class ProgramChange(Body, frozen=True, kw_only=True):
     earning_rules: Rules | UnsetType = UNSET
     redemption_rate: RateIn | UnsetType | None = UNSET
     minimum_redemption: Points | UnsetType = UNSET
+    maximum_redemption: Points | UnsetType = UNSET
+    redemption_multiple: Points | UnsetType = UNSET
+    minimum_lifetime: Points | UnsetType = UNSET
     on_shortfall: Literal["below_zero", "write_off"] | UnsetType = UNSET
+    returns: ReturnsPolicy | UnsetType = UNSET
+    transfer_limits: TransferLimitsIn | UnsetType = UNSET
+    adjustment_limit: Points | UnsetType | None = UNSET
+    referral: ReferralIn | UnsetType | None = UNSET
 
 
 class RateOut(Shown, frozen=True, kw_only=True):
     points: str
     money_minor: int
+
+
+class TransferLimitsOut(Shown, frozen=True, kw_only=True):
+    minimum: str
+    points_per_day: str | None
+    count_per_day: int | None
+    points_per_month: str | None
+    count_per_month: int | None
+
+
+class ReferralShown(Shown, frozen=True, kw_only=True):
+    referrer: str
+    referred: str
 
 
 class ExpiryPolicy(Shown, frozen=True, kw_only=True):
@@ -177,7 +242,14 @@ class ProgramOut(Shown, frozen=True, kw_only=True):
     earning_rules: tuple[RuleOut, ...]
     redemption_rate: RateOut | None
     minimum_redemption: str
+    maximum_redemption: str
+    redemption_multiple: str
+    minimum_lifetime: str
     on_shortfall: str
+    returns: str
+    transfer_limits: TransferLimitsOut
+    adjustment_limit: str | None
+    referral: ReferralShown | None
     created_at: datetime
 
 
@@ -216,7 +288,14 @@ async def create_program(call: Call, body: ProgramIn) -> ProgramOut:
         currency=body.currency,
         redemption_rate=_rate(body.redemption_rate, scale),
         minimum_redemption=minor(body.minimum_redemption, scale, "minimum_redemption"),
+        maximum_redemption=minor(body.maximum_redemption, scale, "maximum_redemption"),
+        redemption_multiple=minor(body.redemption_multiple, scale, "redemption_multiple"),
+        minimum_lifetime=minor(body.minimum_lifetime, scale, "minimum_lifetime"),
         on_shortfall=body.on_shortfall,
+        returns=body.returns,
+        transfers=_limits(body.transfer_limits, scale),
+        adjustment_limit=_maybe(body.adjustment_limit, scale, "adjustment_limit"),
+        referral=_referral(body.referral, scale),
     )
     command = commands.CreateProgram(
         code=body.code, name=body.name, asset=body.asset, policies=policies, **call.common()
@@ -270,7 +349,7 @@ async def change_program(call: Call, program: str, body: ProgramChange) -> Progr
     given: dict[str, Any] = {
         name: value
         for name, value in msgspec.structs.asdict(body).items()
-        if value is not UNSET and name not in ("name", "earning_rules")
+        if value is not UNSET and name not in ("name", "earning_rules", "transfer_limits")
     }
     if body.earning_rules is not UNSET:
         given["rules"] = _rules(body.earning_rules, scale)
@@ -278,8 +357,15 @@ async def change_program(call: Call, program: str, body: ProgramChange) -> Progr
         given["expiry"] = _expiry(body.expiry)
     if body.redemption_rate is not UNSET:
         given["redemption_rate"] = _rate(body.redemption_rate, scale)
-    if body.minimum_redemption is not UNSET:
-        given["minimum_redemption"] = minor(body.minimum_redemption, scale, "minimum_redemption")
+    for name in ("minimum_redemption", "maximum_redemption", "redemption_multiple", "minimum_lifetime"):
+        if name in given:
+            given[name] = minor(given[name], scale, name)
+    if body.transfer_limits is not UNSET:
+        given["transfers"] = _limits(body.transfer_limits, scale)
+    if body.adjustment_limit is not UNSET:
+        given["adjustment_limit"] = _maybe(body.adjustment_limit, scale, "adjustment_limit")
+    if body.referral is not UNSET:
+        given["referral"] = _referral(body.referral, scale)
     command = commands.ChangeProgram(
         program=("id", row.id),
         policies=msgspec.structs.replace(row.policies, **given),
@@ -317,6 +403,28 @@ def _rate(given: RateIn | None, scale: int) -> RedemptionRate | None:
     if given is None:
         return None
     return RedemptionRate(minor(given.points, scale, "redemption_rate.points"), given.money_minor)
+
+
+def _maybe(given: Decimal | None, scale: int, field: str) -> int | None:
+    return None if given is None else minor(given, scale, field)
+
+
+def _limits(given: TransferLimitsIn, scale: int) -> TransferLimits:
+    return TransferLimits(
+        minimum=minor(given.minimum, scale, "transfer_limits.minimum"),
+        points_per_day=_maybe(given.points_per_day, scale, "transfer_limits.points_per_day"),
+        count_per_day=given.count_per_day,
+        points_per_month=_maybe(given.points_per_month, scale, "transfer_limits.points_per_month"),
+        count_per_month=given.count_per_month,
+    )
+
+
+def _referral(given: ReferralIn | None, scale: int) -> ReferralPoints | None:
+    if given is None:
+        return None
+    return ReferralPoints(
+        minor(given.referrer, scale, "referral.referrer"), minor(given.referred, scale, "referral.referred")
+    )
 
 
 def _rules(given: tuple[RuleIn, ...], scale: int) -> tuple[Rule, ...]:
@@ -370,8 +478,33 @@ def _shown(directory: Directory, row: ProgramRow) -> ProgramOut:
         earning_rules=tuple(_rule_shown(rule, scale) for rule in policies.rules),
         redemption_rate=None if rate is None else RateOut(points=points(rate.points, scale), money_minor=rate.money),
         minimum_redemption=points(policies.minimum_redemption, scale),
+        maximum_redemption=points(policies.maximum_redemption, scale),
+        redemption_multiple=points(policies.redemption_multiple, scale),
+        minimum_lifetime=points(policies.minimum_lifetime, scale),
         on_shortfall=policies.on_shortfall,
+        returns=policies.returns,
+        transfer_limits=_limits_shown(policies.transfers, scale),
+        adjustment_limit=_shown_or_none(policies.adjustment_limit, scale),
+        referral=None
+        if policies.referral is None
+        else ReferralShown(
+            referrer=points(policies.referral.referrer, scale), referred=points(policies.referral.referred, scale)
+        ),
         created_at=row.created_at,
+    )
+
+
+def _shown_or_none(given: int | None, scale: int) -> str | None:
+    return None if given is None else points(given, scale)
+
+
+def _limits_shown(limits: TransferLimits, scale: int) -> TransferLimitsOut:
+    return TransferLimitsOut(
+        minimum=points(limits.minimum, scale),
+        points_per_day=_shown_or_none(limits.points_per_day, scale),
+        count_per_day=limits.count_per_day,
+        points_per_month=_shown_or_none(limits.points_per_month, scale),
+        count_per_month=limits.count_per_month,
     )
 
 

@@ -1,7 +1,8 @@
-"""`/v1/purchases`: the checkout's one call, look-ups, and taking a whole purchase back."""
+"""`/v1/purchases`: the checkout's one call, look-ups, and taking purchases back, in whole or in part."""
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -35,12 +36,12 @@ from guerdon.api.values import (
     Selector,
     Shown,
     Text,
-    cursor,
     last_moment,
     member_selector,
     meta_shown,
     meta_text,
     minor,
+    page,
     place_no,
     points,
     private,
@@ -123,8 +124,12 @@ class BalanceAfter(Shown, frozen=True, kw_only=True):
 
 
 class LineOut(Shown, frozen=True, kw_only=True):
+    """`line` is its number, from 1; `returned_quantity` is what of it has been taken back."""
+
+    line: int
     sku: str
     quantity: str
+    returned_quantity: str
     amount_minor: int
     unit_price_minor: int | None
     categories: tuple[str, ...]
@@ -138,17 +143,29 @@ class TenderOut(Shown, frozen=True, kw_only=True):
     identifier: str
 
 
+class ReturnedLine(Shown, frozen=True, kw_only=True):
+    """So much of the purchase's line of that number."""
+
+    line: int
+    quantity: str
+
+
 class PurchaseReturnOut(Shown, frozen=True, kw_only=True):
-    """`points_returned` is what the purchase had earned, `points_restored` what was spent on it. What the member no
-    longer had is `points_written_off`, where the program does not go below zero."""
+    """`amount_minor` is what the bill had charged for what came back, `paid_minor` what of it was not paid in points:
+    the money to give back. `points_returned` is what that had earned, `points_restored` what was spent on it. Of what
+    was earned, `points_expired` had ended before, and what the member no longer had is `points_written_off`, where the
+    program does not go below zero."""
 
     id: str
     number: str
     purchase: str
     event_log_id: int
+    lines: tuple[ReturnedLine, ...]
     amount_minor: int
+    paid_minor: int
     points_returned: str
     points_restored: str
+    points_expired: str
     points_written_off: str
     balances: tuple[BalanceAfter, ...]
 
@@ -177,7 +194,7 @@ class PurchaseFound(PurchaseOut, frozen=True, kw_only=True):
     lines: tuple[LineOut, ...]
     tenders: tuple[TenderOut, ...]
     metadata: dict[str, Any]
-    returned: PurchaseReturnOut | None
+    returns: tuple[PurchaseReturnOut, ...]
 
 
 class PurchasePage(Shown, frozen=True, kw_only=True):
@@ -256,7 +273,7 @@ async def create_purchase(call: Call, body: PurchaseIn) -> PurchaseOut:
     errors=("purchase_not_found",),
 )
 async def get_purchase(call: Call, purchase: str) -> PurchaseFound:
-    """By our id or the bill's number; `returned` is there once it was taken back."""
+    """By our id or the bill's number, with its returns, oldest first."""
     row = await call.services.reader.purchase(call.org_id, purchase_selector(purchase))
     if row is None:
         raise Problem("purchase_not_found", field="purchase")
@@ -274,19 +291,24 @@ async def list_purchases(call: Call, member: str, query: PageQuery) -> PurchaseP
     row = await found_member(call, member)
     before = place_no(query.cursor, "purchases", row.no)
     rows = await call.services.reader.purchases(call.org_id, row.no, before, query.limit + 1)
-    more = len(rows) > query.limit
-    rows = rows[: query.limit]
+    rows, next_cursor = page(rows, query.limit, lambda each: each.no, "purchases", row.no)
     directory = await call.directory()
-    return PurchasePage(
-        data=tuple(_found(directory, row) for row in rows),
-        next_cursor=cursor(rows[-1].no, "purchases", row.no) if more else None,
-    )
+    return PurchasePage(data=tuple(_found(directory, each) for each in rows), next_cursor=next_cursor)
+
+
+class ReturnLineIn(Body, frozen=True, kw_only=True):
+    """A line by its number, or by its sku: then the first such line gives first. With both, they must agree."""
+
+    quantity: Annotated[Decimal, Meta(description="Up to 3 decimals", examples=["1"])]
+    line: Annotated[int, Meta(ge=1, le=1_000_000, description="From 1")] | None = None
+    sku: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
 
 
 class ReturnIn(Placed, frozen=True, kw_only=True):
-    """`number` is the return's own."""
+    """`number` is the return's own. Without `lines` it is all that has not been returned yet."""
 
     number: Number
+    lines: tuple[ReturnLineIn, ...] | None = None
     reason: Text = ""
     metadata: Metadata = msgspec.field(default_factory=dict)
 
@@ -295,14 +317,29 @@ class ReturnIn(Placed, frozen=True, kw_only=True):
     "/v1/purchases/{purchase}/returns",
     scope="purchases:write",
     summary="Take a purchase back",
-    example={"number": "R-77", "reason": "Changed their mind"},
-    errors=("purchase_not_found", "already_returned", "number_taken", *PLACED_ERRORS),
+    example={"number": "R-77", "lines": [{"line": 1, "quantity": "1"}], "reason": "Changed their mind"},
+    errors=(
+        "purchase_not_found",
+        "line_not_found",
+        "already_returned",
+        "return_exceeds_purchase",
+        "return_without_lines",
+        "quantity_not_positive",
+        "wrong_scale",
+        "number_taken",
+        *PLACED_ERRORS,
+    ),
 )
 async def return_purchase(call: Call, purchase: str, body: ReturnIn) -> PurchaseReturnOut:
-    """The whole of it: what it earned is returned and what was spent on it restored, in one event."""
+    """Some of its lines, or what is left of it: what that earned is returned and what was spent on it restored, in
+    one event. Any sequence of partial returns adds up to the whole."""
+    lines_max = call.services.settings.purchase_lines_max
+    if body.lines is not None and len(body.lines) > lines_max:
+        raise Problem("invalid_value", f"A return has at most {lines_max} lines.", field="lines")
     command = commands.ReturnPurchase(
         purchase=purchase_selector(purchase),
         number=body.number,
+        lines=None if body.lines is None else tuple(_return_line(line, i) for i, line in enumerate(body.lines)),
         where=where(body),
         reason=body.reason,
         meta=meta_text(body.metadata, call.services.settings),
@@ -321,6 +358,17 @@ def _line(line: LineIn, position: int) -> commands.Line:
         categories=line.categories,
         brand=line.brand,
         attributes=line.attributes,
+    )
+
+
+def _return_line(line: ReturnLineIn, position: int) -> commands.ReturnLine:
+    field = f"lines[{position}]"
+    if line.line is None and line.sku is None:
+        raise Problem("missing_field", "A line of a return is named by `line` or by `sku`.", field=f"{field}.line")
+    return commands.ReturnLine(
+        line=line.line or 0,
+        sku=line.sku or "",
+        quantity=minor(line.quantity, _QUANTITY_DECIMALS, f"{field}.quantity"),
     )
 
 
@@ -402,9 +450,15 @@ def _return(directory: Directory, result: Returned) -> PurchaseReturnOut:
         number=result.number,
         purchase=public("pur", result.purchase_id),
         event_log_id=result.event_no,
+        lines=tuple(
+            ReturnedLine(line=position + 1, quantity=points(quantity, _QUANTITY_DECIMALS))
+            for position, quantity in result.lines
+        ),
         amount_minor=result.amount,
+        paid_minor=result.paid,
         points_returned=points(result.returned_points, scale),
         points_restored=points(result.restored_points, scale),
+        points_expired=points(result.expired, scale),
         points_written_off=points(result.written_off, scale),
         balances=_balances(directory, result.balances),
     )
@@ -417,28 +471,32 @@ def _scale_of(directory: Directory, balances: tuple[tuple[int, int], ...]) -> in
 
 def _found(directory: Directory, row: PurchaseRow) -> PurchaseFound:
     result = msgspec.json.decode(row.result, type=Purchased)
-    returned = None
-    if row.return_result is not None:
-        returned = _return(directory, msgspec.json.decode(row.return_result, type=Returned))
+    returns = [msgspec.json.decode(text, type=Returned) for text in row.returns]
+    returned = Counter[int]()
+    for each in returns:
+        returned.update(dict(each.lines))
+    lines = msgspec.json.decode(row.lines, type=tuple[commands.Line, ...])
     return PurchaseFound(
         **_outline(directory, result),
         source=row.source,
         store=store_ref(directory, row.store_no),
         till=till_ref(directory, row.till_no),
-        lines=tuple(_line_shown(x) for x in msgspec.json.decode(row.lines, type=tuple[commands.Line, ...])),
+        lines=tuple(_line_shown(position, line, returned[position]) for position, line in enumerate(lines)),
         tenders=tuple(
             TenderOut(kind=x.kind, amount_minor=x.amount, identifier=x.identifier)
             for x in msgspec.json.decode(row.tenders, type=tuple[commands.Tender, ...])
         ),
         metadata=meta_shown(row.meta),
-        returned=returned,
+        returns=tuple(_return(directory, each) for each in returns),
     )
 
 
-def _line_shown(line: commands.Line) -> LineOut:
+def _line_shown(position: int, line: commands.Line, returned: int) -> LineOut:
     return LineOut(
+        line=position + 1,
         sku=line.sku,
         quantity=points(line.quantity, _QUANTITY_DECIMALS),
+        returned_quantity=points(returned, _QUANTITY_DECIMALS),
         amount_minor=line.amount,
         unit_price_minor=line.unit_price,
         categories=line.categories,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -20,10 +20,10 @@ from guerdon.api.values import (
     Selector,
     Shown,
     Text,
-    cursor,
     member_selector,
     meta_text,
     minor,
+    page,
     place_no,
     points,
     private,
@@ -41,13 +41,25 @@ class RedemptionIn(Placed, frozen=True, kw_only=True):
 
     points: Points
     program: Annotated[Selector | None, Meta(description="Without it the till's, or the first program")] = None
+    group: Annotated[bool, Meta(description="From all programs of its asset; the program says what the points buy")] = (
+        False
+    )
     reference: Annotated[str, Meta(max_length=100)] = ""
     reason: Text = ""
     metadata: Metadata = msgspec.field(default_factory=dict)
 
 
+class Part(Shown, frozen=True, kw_only=True):
+    """What one program gave."""
+
+    program: Ref
+    points: str
+
+
 class RedemptionOut(Shown, frozen=True, kw_only=True):
-    """`money_minor` is what the points are worth at the program's rate; `balance` the regular balance after it."""
+    """`money_minor` is what the points are worth at the program's rate; `balance` the regular balance after it; `parts`
+    what each program gave, more than one for a group redemption.
+    """
 
     id: str
     event_log_id: int
@@ -55,6 +67,25 @@ class RedemptionOut(Shown, frozen=True, kw_only=True):
     points: str
     money_minor: int
     balance: str
+    parts: tuple[Part, ...]
+
+
+class TakenLot(Shown, frozen=True, kw_only=True):
+    """A lot by its number, and what it would give."""
+
+    lot: int
+    points: str
+
+
+class RedemptionPreview(Shown, frozen=True, kw_only=True):
+    """What the redemption would answer. `lots` are in the order in which they would be taken: soonest end first."""
+
+    program: Ref
+    points: str
+    money_minor: int
+    balance: str
+    parts: tuple[Part, ...]
+    lots: tuple[TakenLot, ...]
 
 
 class RedemptionFound(Shown, frozen=True, kw_only=True):
@@ -81,6 +112,24 @@ _REF = {"id": "prg_0199b1f0-2c3e-7c11-9a52-5b7d3c000000", "number": 1, "code": "
 _REDEMPTION = "rdm_0199b1f0-2c3e-7c11-9a52-5b7d3c000001"
 
 
+_ERRORS = (
+    "member_not_found",
+    "member_blocked",
+    "member_merged",
+    "program_not_found",
+    "reference_taken",
+    "wrong_scale",
+    "amount_not_positive",
+    "amount_out_of_range",
+    "redemption_below_minimum",
+    "redemption_above_maximum",
+    "redemption_not_a_multiple",
+    "lifetime_points_too_low",
+    "insufficient_points",
+    *PLACED_ERRORS,
+)
+
+
 @routes.post(
     "/v1/members/{member}/redemptions",
     scope="points:write",
@@ -93,32 +142,13 @@ _REDEMPTION = "rdm_0199b1f0-2c3e-7c11-9a52-5b7d3c000001"
         "points": "200",
         "money_minor": 2000,
         "balance": "300",
+        "parts": [{"program": _REF, "points": "200"}],
     },
-    errors=(
-        "member_not_found",
-        "member_blocked",
-        "program_not_found",
-        "reference_taken",
-        "wrong_scale",
-        "amount_not_positive",
-        "amount_out_of_range",
-        "insufficient_points",
-        *PLACED_ERRORS,
-    ),
+    errors=_ERRORS,
 )
 async def create_redemption(call: Call, member: str, body: RedemptionIn) -> RedemptionOut:
     """Takes the points that end first. Books `PointsRedemption`."""
-    program, scale, directory = await program_of(call, body.program, body.till)
-    command = commands.Redeem(
-        member=member_selector(member),
-        points=minor(body.points, scale, "points"),
-        program=program,
-        reference=body.reference,
-        where=where(body),
-        reason=body.reason,
-        meta=meta_text(body.metadata, call.services.settings),
-        **call.common(),
-    )
+    command, scale, directory = await _redeem(call, member, body, call.common())
     result: Redeemed = await call.submit(command, scale)
     return RedemptionOut(
         id=public("rdm", result.id),
@@ -127,7 +157,63 @@ async def create_redemption(call: Call, member: str, body: RedemptionIn) -> Rede
         points=points(result.points, scale),
         money_minor=result.money,
         balance=points(result.balance, scale),
+        parts=_parts(directory, result, scale),
     )
+
+
+@routes.post(
+    "/v1/members/{member}/redemptions/preview",
+    scope="points:read",
+    status=200,
+    summary="See what spending points would do",
+    example={"points": "200"},
+    answer={
+        "program": _REF,
+        "points": "200",
+        "money_minor": 2000,
+        "balance": "300",
+        "parts": [{"program": _REF, "points": "200"}],
+        "lots": [{"lot": 7, "points": "120"}, {"lot": 9, "points": "80"}],
+    },
+    errors=_ERRORS,
+)
+async def preview_redemption(call: Call, member: str, body: RedemptionIn) -> RedemptionPreview:
+    """Decided exactly like the redemption itself, and refused alike, but nothing is written: no idempotency key and no
+    reference is taken."""
+    envelope = {name: value for name, value in call.common().items() if name not in ("key", "fingerprint")}
+    redeem, scale, directory = await _redeem(call, member, body, envelope)
+    result: Redeemed = await call.submit(commands.PreviewRedemption(of=redeem, **envelope), scale)
+    return RedemptionPreview(
+        program=program_ref(directory, result.program_no),
+        points=points(result.points, scale),
+        money_minor=result.money,
+        balance=points(result.balance, scale),
+        parts=_parts(directory, result, scale),
+        lots=tuple(TakenLot(lot=no, points=points(taken, scale)) for no, taken in result.taken),
+    )
+
+
+async def _redeem(
+    call: Call, member: str, body: RedemptionIn, envelope: dict[str, Any]
+) -> tuple[commands.Redeem, int, Directory]:
+    """The redemption that a body asks for, and the decimals of its points."""
+    program, scale, directory = await program_of(call, body.program, body.till)
+    command = commands.Redeem(
+        member=member_selector(member),
+        points=minor(body.points, scale, "points"),
+        program=program,
+        group=body.group,
+        reference=body.reference,
+        where=where(body),
+        reason=body.reason,
+        meta=meta_text(body.metadata, call.services.settings),
+        **envelope,
+    )
+    return command, scale, directory
+
+
+def _parts(directory: Directory, result: Redeemed, scale: int) -> tuple[Part, ...]:
+    return tuple(Part(program=program_ref(directory, no), points=points(gave, scale)) for no, gave in result.parts)
 
 
 @routes.get(
@@ -141,13 +227,9 @@ async def list_redemptions(call: Call, member: str, query: PageQuery) -> Redempt
     row = await found_member(call, member)
     before = place_no(query.cursor, "redemptions", row.no)
     rows = await call.services.reader.redemptions(call.org_id, row.no, before, query.limit + 1)
-    more = len(rows) > query.limit
-    rows = rows[: query.limit]
+    rows, next_cursor = page(rows, query.limit, lambda each: each.no, "redemptions", row.no)
     directory = await call.directory()
-    return RedemptionPage(
-        data=tuple(_shown(directory, row) for row in rows),
-        next_cursor=cursor(rows[-1].no, "redemptions", row.no) if more else None,
-    )
+    return RedemptionPage(data=tuple(_shown(directory, each) for each in rows), next_cursor=next_cursor)
 
 
 @routes.get(
@@ -170,13 +252,16 @@ class ReversalIn(Placed, frozen=True, kw_only=True):
 
 
 class ReversalOut(Shown, frozen=True, kw_only=True):
-    """`expired` is the part whose end had passed meanwhile: given back and expired at once."""
+    """`expired` is the part whose end had passed meanwhile: given back and expired at once. `written_off` is the part
+    that the program forgave when the purchase that earned it was returned: it goes to the program, not to the member.
+    """
 
     id: str
     event_log_id: int
     redemption: str
     points: str
     expired: str
+    written_off: str
     balance: str
 
 
@@ -191,6 +276,7 @@ class ReversalOut(Shown, frozen=True, kw_only=True):
         "redemption": _REDEMPTION,
         "points": "50",
         "expired": "0",
+        "written_off": "0",
         "balance": "350",
     },
     errors=(
@@ -224,6 +310,7 @@ async def reverse_redemption(call: Call, redemption: str, body: ReversalIn) -> R
         redemption=public("rdm", result.redemption_id),
         points=points(result.points, scale),
         expired=points(result.expired, scale),
+        written_off=points(result.written_off, scale),
         balance=points(result.balance, scale),
     )
 

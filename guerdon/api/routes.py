@@ -1,21 +1,29 @@
-"""Every route of `/v1`, in the order in which the documentation shows them."""
+"""Every route of `/v1` and `/v2`, in the order in which the documentation shows them."""
 
 from __future__ import annotations
 
 from guerdon.api import (
+    adjustments,
+    bulk_awards,
     configuration,
     expiry,
     imports,
     keys,
     members,
+    merges,
     organisations,
     points_ledger,
     programs,
     promises,
     purchases,
     redemptions,
+    referrals,
+    reports,
+    statements,
+    transfers,
 )
 from guerdon.api.routing import Route
+from guerdon.api.v2 import routes as v2_routes
 
 ROUTES: list[Route] = [
     route
@@ -28,8 +36,16 @@ ROUTES: list[Route] = [
         configuration.sources,
         members.routes,
         points_ledger.routes,
+        statements.routes,
         purchases.routes,
         redemptions.routes,
+        transfers.routes,
+        merges.routes,
+        referrals.routes,
+        bulk_awards.routes,
+        adjustments.routes,
+        reports.routes,
+        v2_routes.routes,
         promises.routes,
         expiry.routes,
         imports.routes,

@@ -8,6 +8,7 @@ same declaration makes the OpenAPI document. Plain ASGI, because a framework cos
 
 from __future__ import annotations
 
+import base64
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -19,7 +20,7 @@ from msgspec import Struct
 from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 
-from guerdon.api import strict
+from guerdon.api import sheets, strict
 from guerdon.api.asgi import (
     BodyTooLarge,
     Disconnected,
@@ -33,6 +34,7 @@ from guerdon.api.asgi import (
     answer,
     raw_path,
     read_body,
+    stream,
 )
 from guerdon.api.auth import Principal, require
 from guerdon.api.call import Call
@@ -46,7 +48,11 @@ log = structlog.get_logger("guerdon.api")
 
 
 class Route(Struct, frozen=True, kw_only=True):
-    """One method on one path. `scope` is `resource:action`, "" for no key at all, `platform` for the platform key."""
+    """One method on one path. `scope` is `resource:action`, "" for no key at all, `platform` for the platform key.
+
+    `failure` is the shape of what is answered instead of a problem document, for routes made for clients of another
+    system; these may also send their key as Basic credentials.
+    """
 
     method: str
     path: str
@@ -62,6 +68,7 @@ class Route(Struct, frozen=True, kw_only=True):
     example: Any = None
     answer: Any = None
     errors: tuple[str, ...] = ()
+    failure: Any = None
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -86,6 +93,7 @@ class Routes:
         example: Any = None,
         answer: Any = None,
         errors: tuple[str, ...] = (),
+        failure: Any = None,
     ) -> Callable[[Handler], Handler]:
         def register(handler: Handler) -> Handler:
             hints = get_type_hints(handler)
@@ -106,6 +114,7 @@ class Routes:
                     example=example,
                     answer=answer,
                     errors=errors,
+                    failure=failure,
                 )
             )
             return handler
@@ -166,6 +175,7 @@ class Endpoint:
         label = "unmatched"
         extra: tuple[tuple[bytes, bytes], ...] = ()
         media_type = _JSON
+        sheet: sheets.Csv | None = None
         try:
             served, values = self._match(method, raw_path(scope))
             route = served.route
@@ -182,11 +192,14 @@ class Endpoint:
                 given["body"] = strict.decode(call.body, served.decoder, self.services.settings.depth_max)
             result = await route.handler(call, **given)
             status, extra = route.status, call.answer_headers()
-            payload = b"" if result is None else msgspec.json.encode(result)
+            if isinstance(result, sheets.Csv):
+                sheet = result
+            else:
+                payload = b"" if result is None else msgspec.json.encode(result)
         except Disconnected:
             return
         except Problem as problem:
-            status, extra, media_type = problem.status, problem.headers, MEDIA_TYPE
+            status, extra, media_type = problem.status, problem.headers, problem.media_type
             payload = problem.document(request_id)
         except Exception as error:
             unavailable = isinstance(error, OperationalError | PoolTimeout)
@@ -202,16 +215,28 @@ class Endpoint:
             status, media_type, payload = broken.status, MEDIA_TYPE, broken.document(request_id)
             extra = ((b"retry-after", b"1"),) if unavailable else ()
         named = [(b"x-request-id", request_id.encode()), *extra]
-        await answer(send, status, named, media_type, payload, head=method == "HEAD")
+        if sheet is not None:
+            await self._stream(send, sheet, named, head=method == "HEAD")
+        else:
+            await answer(send, status, named, media_type, payload, head=method == "HEAD")
         seconds = time.perf_counter() - started
         self.services.metrics.observe(method, label, status, seconds)
         if self.services.settings.access_log:
             log.info("request", request_id=request_id, method=method, route=label, status=status, seconds=seconds)
 
+    async def _stream(self, send: Send, sheet: sheets.Csv, headers: list[tuple[bytes, bytes]], *, head: bool) -> None:
+        disposition = f'attachment; filename="{sheet.filename}"'.encode()
+        try:
+            await stream(
+                send, [*headers, (b"content-disposition", disposition)], sheets.MEDIA_TYPE, sheet.chunks, head=head
+            )
+        except Exception:
+            log.exception("answer_broken_off", filename=sheet.filename)
+
     async def _principal(self, route: Route, headers: Headers) -> Principal | None:
         if not route.scope:
             return None
-        token = _bearer(headers.get(b"authorization"))
+        token = _token(headers.get(b"authorization"), basic=route.failure is not None)
         organisation = headers.get(b"guerdon-organisation")
         named = None if organisation is None else organisation.decode("latin-1")
         principal = await self.services.auth.principal(token, named)
@@ -223,11 +248,19 @@ class _NoParameters(Struct, frozen=True):
     """For routes that take no query parameters: naming one is an error."""
 
 
-def _bearer(header: bytes | None) -> str:
+def _token(header: bytes | None, *, basic: bool) -> str:
+    """The key in the header: as a bearer, and with `basic` also as the password of whatever user."""
     if header is None:
         return ""
-    kind, _, token = header.decode("latin-1").partition(" ")
-    return token.strip() if kind.lower() == "bearer" else ""
+    kind, _, text = header.decode("latin-1").partition(" ")
+    if kind.lower() == "bearer":
+        return text.strip()
+    if basic and kind.lower() == "basic":
+        try:
+            return base64.b64decode(text, validate=True).decode().partition(":")[2]
+        except ValueError:
+            return ""
+    return ""
 
 
 def _request_id(header: bytes | None) -> str:

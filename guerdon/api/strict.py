@@ -88,7 +88,8 @@ def _pairs(raw: bytes) -> list[tuple[str, str]]:
 def _parameters(type_: type[Struct]) -> dict[str, bool]:
     """The parameters by name, and whether each takes many values."""
     hints = get_type_hints(type_)
-    return {name: get_origin(hints[name]) is tuple for name in type_.__struct_fields__}
+    names = zip(type_.__struct_fields__, type_.__struct_encode_fields__, strict=True)
+    return {encoded: get_origin(hints[name]) is tuple for name, encoded in names}
 
 
 def _plain(text: str, depth_max: int) -> Any:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -24,6 +25,7 @@ from guerdon.core.members import IDENTIFIER_KINDS, normalise
 from guerdon.settings import Settings
 
 _SHOWN_MAX = 80
+_Row = TypeVar("_Row")
 
 Code = Annotated[str, Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -162,6 +164,15 @@ def meta_shown(text: str | None) -> dict[str, Any]:
 def cursor(place: int | str, *filters: object) -> str:
     """A place in a list, bound to the filters it was made under."""
     return base64.urlsafe_b64encode(f"{_digest(filters)}.{place}".encode()).decode().rstrip("=")
+
+
+def page(
+    rows: list[_Row], limit: int, place_of: Callable[[_Row], int | str], *filters: object
+) -> tuple[list[_Row], str | None]:
+    """A page of rows, of which one more than `limit` was asked for, and the cursor of the next one if there is one."""
+    if len(rows) <= limit:
+        return rows, None
+    return rows[:limit], cursor(place_of(rows[limit - 1]), *filters)
 
 
 def place(text: str | None, *filters: object) -> str | None:

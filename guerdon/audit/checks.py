@@ -45,7 +45,7 @@ _EFFECTS: dict[str, Any] = {
     "kinds": list(EFFECTS),
     **{
         column: [effect[i] for effect in EFFECTS.values()]
-        for i, column in enumerate(("remaining", "redeemed", "returned", "expired", "held"))
+        for i, column in enumerate(("remaining", "redeemed", "returned", "expired", "held", "written_off"))
     },
 }
 
@@ -144,6 +144,10 @@ CHECKS = (
     Check("purchases", "each bill adds up and is what its event says"),
     Check("returns", "each return is what its event says"),
     Check("imported", "each row of an import is what its event says"),
+    Check("sent", "what each member has sent is the sum of the transfers"),
+    Check("merges", "each merged member ended with the event that says so"),
+    Check("adjustments", "each adjustment was booked as asked, by two persons where it took two"),
+    Check("referrals", "each referral is what its events say"),
     Check("accounts", "each account that is named exists, opened as an event says"),
     Check("members", "each member that is named exists"),
     Check("configuration", "each program has all its versions and accounts"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from guerdon.core.accounts import Action, Transfer
-from guerdon.core.events import Event, Name, entry_bit
+from guerdon.core.events import ANY_PROGRAM, Event, Name, entry_bit, program_bit
 from guerdon.core.ledger import Naming, book
 from guerdon.core.lots import LotMove, encode_moves
 from guerdon.core.places import Place
@@ -74,7 +74,17 @@ class Booking:
         if action in ("apply", "settle"):
             self._note(source, "debit", -amount)
             self._note(destination, "credit", amount)
+            if state.lifetimes:
+                self._count_lifetime(source, destination, amount)
         return transfer
+
+    def _count_lifetime(self, source: int, destination: int, amount: int) -> None:
+        """Keep the lifetime points that this batch has loaded (`points.lifetime`)."""
+        state = self._state
+        if destination in state.lifetimes and state.accounts[source].role != "reversed":
+            state.put(state.lifetimes, destination, state.lifetimes[destination] + amount)
+        if source in state.lifetimes and state.accounts[destination].role in ("returned", "adjusted"):
+            state.put(state.lifetimes, source, state.lifetimes[source] - amount)
 
     def _note(self, account_no: int, entry_type: str, points: int) -> None:
         account = self._state.accounts[account_no]
@@ -82,10 +92,11 @@ class Booking:
             self._points += points
             opens = self.name is Name.POINTS_LEDGER_BULK_JOB  # what it credits is the balance that it opens with
             self._entries |= entry_bit("opening_balance" if opens else entry_type, account.category)
+            self._entries |= program_bit(account.program_no)
 
     def note(self, entry_type: str, category: str) -> None:
         """Note a line that has no transfer here: an opening balance of zero, or one on the event that is mirrored."""
-        self._entries |= entry_bit(entry_type, category)
+        self._entries |= entry_bit(entry_type, category) | ANY_PROGRAM
 
     def close(
         self,

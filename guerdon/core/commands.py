@@ -316,28 +316,50 @@ class RecordPurchase(Command, frozen=True, kw_only=True):
     register: bool = False
 
 
+class ReturnLine(Struct, frozen=True, kw_only=True):
+    """So much of a line: by its `line` number, counted from 1, or (0) by `sku`, where the first such line gives first.
+    `quantity` in thousandths.
+    """
+
+    quantity: int
+    line: int = 0
+    sku: str = ""
+
+
 class ReturnPurchase(Command, frozen=True, kw_only=True):
-    """Take a whole purchase back: what it earned is returned, what was spent on it restored. `number` is the
-    return's own.
+    """Take a purchase back, in part or (`lines` None) all that is left of it: what that earned is returned, what was
+    spent on it restored. `number` is the return's own.
     """
 
     purchase: Selector
     number: str
+    lines: tuple[ReturnLine, ...] | None = None
     where: Where = Where()
     reason: str = ""
     meta: str = ""
 
 
 class Redeem(Command, frozen=True, kw_only=True):
-    """Spend points without a purchase. `reference` is the caller's own, natural like a bill number ("" = none)."""
+    """Spend points without a purchase. `reference` is the caller's own, natural like a bill number ("" = none).
+
+    With `group` the points come from all programs of the program's asset, whichever end first; the program itself says
+    what they buy and on what conditions.
+    """
 
     member: Selector
     points: int
     program: Selector | None = None
+    group: bool = False
     reference: str = ""
     where: Where = Where()
     reason: str = ""
     meta: str = ""
+
+
+class PreviewRedemption(Command, frozen=True, kw_only=True):
+    """Say what a redemption would do, and do nothing."""
+
+    of: Redeem
 
 
 class ReverseRedemption(Command, frozen=True, kw_only=True):
@@ -359,6 +381,83 @@ class Award(Command, frozen=True, kw_only=True):
     program: Selector | None = None
     where: Where = Where()
     meta: str = ""
+
+
+class Allocation(Struct, frozen=True, kw_only=True):
+    """One row of a bulk award."""
+
+    member: Selector
+    points: int
+    reason: str
+
+
+class AwardMany(Command, frozen=True, kw_only=True):
+    """Give points to many members at once (`BulkAllocatePoints`), each row on its own merits: a row that is refused
+    moves nothing, the others stand, and the answer tells of each.
+    """
+
+    rows: tuple[Allocation, ...]
+    program: Selector | None = None
+    where: Where = Where()
+
+
+class TransferPoints(Command, frozen=True, kw_only=True):
+    """Move a member's points to another member, within the limits of the program."""
+
+    member: Selector
+    recipient: Selector
+    points: int
+    program: Selector | None = None
+    where: Where = Where()
+    reason: str = ""
+    meta: str = ""
+
+
+class MergeMembers(Command, frozen=True, kw_only=True):
+    """Make one member of two: all that the victim has becomes the survivor's, and the victim ends."""
+
+    victim: Selector
+    survivor: Selector
+    reason: str = ""
+    meta: str = ""
+
+
+class AdjustPoints(Command, frozen=True, kw_only=True):
+    """Correct a member's points by hand: `points` above zero come from `@PointsAdjusted`, below zero go there.
+
+    `person` is who asks, as the owner of a key or a user; above the program's limit it takes a second one.
+    """
+
+    member: Selector
+    points: int
+    reason: str
+    person: str
+    program: Selector | None = None
+
+
+class DecideAdjustment(Command, frozen=True, kw_only=True):
+    """Approve or reject an adjustment that waits for a second person."""
+
+    adjustment: str
+    approve: bool
+    person: str
+    reason: str = ""
+
+
+class Refer(Command, frozen=True, kw_only=True):
+    """Give both sides of a referral the points the program promises; once for each member who was referred."""
+
+    referrer: Selector
+    referred: Selector
+    program: Selector | None = None
+    where: Where = Where()
+
+
+class ReturnReferral(Command, frozen=True, kw_only=True):
+    """Take back what a referral gave, on both sides."""
+
+    referral: str
+    reason: str = ""
 
 
 class ExpireLots(Command, frozen=True, kw_only=True):

@@ -11,19 +11,24 @@ import msgspec
 
 from guerdon.core import (
     access,
+    adjustments,
+    awards,
     expiry,
     holds,
     imports,
     ledger,
     members,
+    merges,
     metadata,
     points,
     postings,
     previews,
     purchases,
+    referrals,
     refunds,
     returns,
     setup,
+    transfers,
     unlocks,
 )
 from guerdon.core import commands as c
@@ -44,7 +49,9 @@ def decide(command: c.Command, state: State) -> Outcome:
     try:
         if command.key:
             return _once(command, state, mark)
-        outcome = _first(command, state)
+        outcome = DECISIONS[type(command)](state, command)
+    except ledger.AmountOutOfRange:
+        outcome = _OUT_OF_RANGE
     except BaseException:
         state.rollback(mark)
         raise
@@ -55,11 +62,7 @@ def decide(command: c.Command, state: State) -> Outcome:
     return outcome
 
 
-def _first(command: c.Command, state: State) -> Outcome:
-    try:
-        return DECISIONS[type(command)](state, command)
-    except ledger.AmountOutOfRange:
-        return Rejected(Rejection.AMOUNT_OUT_OF_RANGE, "", {"maximum": str(AMOUNT_MAX)})
+_OUT_OF_RANGE = Rejected(Rejection.AMOUNT_OUT_OF_RANGE, "", {"maximum": str(AMOUNT_MAX)})
 
 
 def _once(command: c.Command, state: State, mark: int) -> Outcome:
@@ -70,7 +73,10 @@ def _once(command: c.Command, state: State, mark: int) -> Outcome:
         if stored[0] != said:
             return Rejected(Rejection.IDEMPOTENCY_KEY_REUSED, "Idempotency-Key", {"key": command.key})
         return replayed(stored[1])
-    outcome = _first(command, state)
+    try:
+        outcome = DECISIONS[type(command)](state, command)
+    except ledger.AmountOutOfRange:
+        outcome = _OUT_OF_RANGE
     if isinstance(outcome, Rejected):
         state.rollback(mark)
     answer = _answers.encode(outcome).decode()
@@ -125,8 +131,16 @@ DECISIONS: dict[type[c.Command], Callable[[State, Any], Outcome]] = {
     c.RecordPurchase: purchases.record,
     c.ReturnPurchase: returns.take_back,
     c.Redeem: points.redeem,
+    c.PreviewRedemption: points.preview_redemption,
     c.ReverseRedemption: points.reverse,
-    c.Award: points.award,
+    c.Award: awards.award,
+    c.AwardMany: awards.award_many,
+    c.AdjustPoints: adjustments.adjust,
+    c.DecideAdjustment: adjustments.decide,
+    c.TransferPoints: transfers.transfer,
+    c.MergeMembers: merges.merge,
+    c.Refer: referrals.refer,
+    c.ReturnReferral: referrals.take_back,
     c.ExpireLots: points.expire,
     c.UnlockPoints: unlocks.unlock,
     c.ChangeExpiry: expiry.change,

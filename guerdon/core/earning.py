@@ -1,4 +1,4 @@
-"""Earning: what a purchase is worth in points, rule by rule. Pure arithmetic over lines."""
+"""Earning: what a purchase is worth in points, rule by rule, and on which of its lines. Pure arithmetic over lines."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from guerdon.core.assets import Rounding, divide
+from guerdon.core.assets import Rounding, allocate, divide
 from guerdon.core.commands import Line
 from guerdon.core.programs import Program, Rule
 
 
 class Earning(Struct, frozen=True, kw_only=True):
     """What one rule gives: `points` in minor units, from a `basis` of money; `line` where it looked at a single
-    line.
+    line. `parts` are the points per line, in line order.
     """
 
     rule: str
@@ -21,6 +21,7 @@ class Earning(Struct, frozen=True, kw_only=True):
     category: str
     points: int
     basis: int
+    parts: tuple[int, ...]
     line: int | None = None
 
 
@@ -41,7 +42,10 @@ def earnings(program: Program, lines: Sequence[Line], nets: Sequence[int]) -> li
         points = _points(rule, basis, rule.rounding or program.policies.rounding)
         if points > 0:
             line = matched[0] if rule.narrow and len(matched) == 1 else None
-            base.append((rule, matched, _earning(program, rule, points, basis, line)))
+            weights = [0] * len(lines)
+            for i in matched:
+                weights[i] = nets[i]
+            base.append((rule, matched, _earning(program, rule, points, basis, weights, line)))
     found = [earning for _, _, earning in base]
     for rule in program.policies.rules:
         if rule.kind == "multiplier":
@@ -88,23 +92,34 @@ def _multiplied(
     basis = sum(nets[i] for i in matched)
     if basis <= 0 or basis < rule.minimum:
         return None
-    # one exact fraction over a common denominator, rounded once
-    numerator, denominator = 0, 1
+    # exact fractions per line over a common denominator, of which the sum is rounded once
+    numerators, denominator = [0] * len(lines), 1
     for _, positions, earning in base:
         if earning.category != rule.category:
             continue
-        share = sum(nets[i] for i in positions if i in matched)
-        numerator = numerator * earning.basis + earning.points * share * denominator
+        numerators = [numerator * earning.basis for numerator in numerators]
+        for i in positions:
+            if i in matched:
+                numerators[i] += earning.points * nets[i] * denominator
         denominator *= earning.basis
     extra = divide(
-        numerator * (rule.points - rule.amount),
+        sum(numerators) * (rule.points - rule.amount),
         denominator * rule.amount,
         rule.rounding or program.policies.rounding,
     )
-    return _earning(program, rule, extra, basis, None) if extra > 0 else None
+    return _earning(program, rule, extra, basis, numerators, None) if extra > 0 else None
 
 
-def _earning(program: Program, rule: Rule, points: int, basis: int, line: int | None) -> Earning:
+def _earning(
+    program: Program, rule: Rule, points: int, basis: int, weights: Sequence[int], line: int | None
+) -> Earning:
+    """The points are divided over the lines by what these brought; a line that lowers the bill brought nothing."""
     return Earning(
-        rule=rule.code, version=program.version, category=rule.category, points=points, basis=basis, line=line
+        rule=rule.code,
+        version=program.version,
+        category=rule.category,
+        points=points,
+        basis=basis,
+        parts=tuple(allocate(points, [max(weight, 0) for weight in weights])),
+        line=line,
     )

@@ -25,7 +25,13 @@ class Name(StrEnum):
     TRIGGER_POINTS_CONVERSION = "TriggerPointsConversion"
     POINTS_EXPIRY_CHANGE = "PointsExpiryChange"
     POINTS_IMPORT = "PointsImport"
+    POINTS_TRANSFER = "PointsTransfer"
+    CUSTOMER_MERGE = "CustomerMerge"
+    REFERRAL_AWARD = "ReferralAward"
+    REFERRAL_RETURN = "ReferralReturn"
     GOODWILL_AWARD = "GoodwillAward"
+    BULK_ALLOCATE_POINTS = "BulkAllocatePoints"
+    MANUAL_ADJUSTMENT = "ManualAdjustment"
     LEDGER_TRANSACTION = "LedgerTransaction"
 
 
@@ -37,8 +43,8 @@ class Event(Struct, frozen=True, kw_only=True, gc=False):
     `points` is credits less debits of the member's points accounts in this event, in minor units of the event's
     program asset. `mirrors` is the event whose transfers this one shows, where it has none of its own because another
     member is on their other side. `program_no` is the till's program (0 where none); `entries` says in bits what
-    kinds of lines the
-    event holds, so that filtered pages need not open events that cannot match: see `entry_bit`.
+    kinds of lines of which programs the event may hold, so that filtered pages need not open events that cannot match:
+    see `entry_bit` and `program_bit`.
     """
 
     seq: int
@@ -70,3 +76,15 @@ _CATEGORIES = {"regular": 0, "promised": 1, "trigger_based": 2}
 def entry_bit(entry_type: str, category: str) -> int:
     """One of nine bits: entry type x points category."""
     return 1 << (_TYPES[entry_type] * 3 + _CATEGORIES[category])
+
+
+ENTRY_BITS = 9
+_PROGRAM_BITS = 22
+
+ANY_PROGRAM = ((1 << _PROGRAM_BITS) - 1) << ENTRY_BITS
+"""For a line whose program is not told: the event is opened whatever program is asked for."""
+
+
+def program_bit(program_no: int) -> int:
+    """One of the 22 bits after the entries'. Programs may share one: it says where a program's lines cannot be."""
+    return 1 << (ENTRY_BITS + program_no % _PROGRAM_BITS)

@@ -103,7 +103,7 @@ def _add(state: State, command: ImportPoints, member: Member, program: Program, 
         booking = Booking(state, Name.POINTS_IMPORT, member.no, place)
         opening = []
     source = internal(state, program, "opening")
-    if out_of_range(state, source, account_no, command.points):
+    if out_of_range(state.figures_of(source), state.figures_of(account_no), command.points):
         return Rejected(Rejection.AMOUNT_OUT_OF_RANGE, "points", {"maximum": str(AMOUNT_MAX)})
     debt = owed(state, account_no)
     booking.move(source, account_no, command.points)

@@ -8,6 +8,7 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("member", by, value)                                          the member, its accounts, figures and overdue lots
     ("spend", by, value)                                           the same, with all open lots
     ("programs",)                                                  the internal accounts of all programs
+    ("policies", program number, version)                          what a program's policies were
     ("transfer", id)                                               transfers of that id, request or parent; their holds
     ("lot", number)  ("account_no", number)
     ("event", seq)                                                 the event, its transfers and every lot it names
@@ -16,6 +17,13 @@ correctness. `store/load.py` knows what each kind of key brings along:
                                                                    returns, redemption, and the member
     ("return", number)  ("redemption", id)  ("redemption_reference", text)
     ("imported", kind, reference)                                  a row of an import that was taken
+    ("heir", member number)                                        whom a merged member was merged into, and so on: each
+                                                                   with all open lots, and the events of the merges
+    ("sent", by, value)  ("sent", member number)                   what a member has sent lately
+    ("lifetime", account number)                                   what it was ever credited with (`points.lifetime`)
+    ("adjustment", id)                                             with its decision and the member, ready to spend
+    ("referral_of", by, value)  ("referral_of", member number)     that of the member who was referred
+    ("referral", id)                                               with its events, and both members, ready to spend
     ("metadata", kind, id)  ("key", id)
 """
 
@@ -41,11 +49,13 @@ def keys(command: c.Command) -> list[Key]:
 def weight(command: c.Command) -> int:
     """About how many rows the command writes; at least 1."""
     if isinstance(command, c.Post):
-        return sum(max(1, len(p.sources) + len(p.destinations)) for p in command.postings)
+        return sum([len(p.sources) + len(p.destinations) or 1 for p in command.postings])
     if isinstance(command, c.Preview):
         return sum(weight(each) for each in command.of)
     if isinstance(command, c.ExpireLots):
         return 4 * max(1, len(command.accounts), command.lots)
+    if isinstance(command, c.AwardMany):
+        return 3 * max(1, len(command.rows))
     return _WEIGHTS.get(type(command), 2)
 
 
@@ -58,14 +68,13 @@ def _post(command: c.Post) -> list[Key]:
     found: list[Key] = []
     for posting in command.postings:
         asset = posting.asset
-        legs = len(posting.sources) + len(posting.destinations)
         if posting.source:
             found.append(account_key(posting.source, asset))
         if posting.destination:
             found.append(account_key(posting.destination, asset))
-        if legs:
-            found += [account_key(leg.account, asset) for leg in posting.sources + posting.destinations]
-        found += [("reference", reference) for reference in references(posting, legs)]
+        legs = posting.sources or posting.destinations
+        found += [account_key(leg.account, asset) for leg in legs]
+        found += [("reference", reference) for reference in references(posting, len(legs))]
     return found
 
 
@@ -139,6 +148,7 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
         [("spend", *x.member), ("programs",)] + ([("redemption_reference", x.reference)] if x.reference else [])
     ),
     c.ReverseRedemption: lambda x: [("redemption", x.redemption), ("programs",)],
+    c.PreviewRedemption: lambda x: keys(x.of),
     c.Award: lambda x: [("member", *x.member), ("programs",)],
     c.ExpireLots: lambda x: [
         ("programs",),
@@ -158,6 +168,23 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
         ("programs",),
         ("imported", x.kind, x.reference),
     ],
+    c.AwardMany: lambda x: [("programs",), *(("member", *row.member) for row in x.rows)],
+    c.AdjustPoints: lambda x: [("spend" if x.points < 0 else "member", *x.member), ("programs",)],
+    c.DecideAdjustment: lambda x: [("adjustment", x.adjustment), ("programs",)],
+    c.TransferPoints: lambda x: [
+        ("spend", *x.member),
+        ("sent", *x.member),
+        ("member", *x.recipient),
+        ("programs",),
+    ],
+    c.MergeMembers: lambda x: [("spend", *x.victim), ("spend", *x.survivor), ("programs",)],
+    c.Refer: lambda x: [
+        ("member", *x.referrer),
+        ("member", *x.referred),
+        ("referral_of", *x.referred),
+        ("programs",),
+    ],
+    c.ReturnReferral: lambda x: [("referral", x.referral), ("programs",)],
 }
 
 _WEIGHTS: dict[type[c.Command], int] = {
@@ -169,4 +196,8 @@ _WEIGHTS: dict[type[c.Command], int] = {
     c.UnlockPoints: 8,
     c.ChangeExpiry: 8,
     c.ImportPoints: 5,
+    c.TransferPoints: 7,
+    c.MergeMembers: 12,
+    c.Refer: 6,
+    c.ReturnReferral: 6,
 }

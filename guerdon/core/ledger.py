@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from guerdon.core.accounts import GENERAL_LEDGER, NO_FIGURES, Account, Action, Figures, Hold, Ledger, Transfer
+from guerdon.core.accounts import GENERAL_LEDGER, Account, Action, Figures, Hold, Ledger, Transfer
 from guerdon.core.assets import AMOUNT_MAX
 from guerdon.core.commands import AssignAccount, OpenAccount, OpenLedger, RenameLedger
 from guerdon.core.metadata import write_first
@@ -121,6 +121,8 @@ class Naming(msgspec.Struct, frozen=True, gc=False):
 def keep(state: State, transfer: Transfer) -> None:
     """Write the row, and let this batch find it by every id that names it."""
     state.append(state.transfers, transfer)
+    if not state.links:
+        return
     state.link(transfer.id, transfer.seq)
     if transfer.request_id is not None:
         state.link(transfer.request_id, transfer.seq)
@@ -128,14 +130,11 @@ def keep(state: State, transfer: Transfer) -> None:
         state.link(transfer.parent, transfer.seq)
 
 
-def out_of_range(state: State, source: int, destination: int, amount: int) -> bool:
-    """Whether an amount, or a figure it would lead to, is larger than the ledger stores."""
-    s = state.figures.get(source, NO_FIGURES)
-    d = state.figures.get(destination, NO_FIGURES)
+def out_of_range(source: Figures, destination: Figures, amount: int) -> bool:
+    """Whether a figure that an amount would lead to is larger than the ledger stores."""
     return (
-        amount > AMOUNT_MAX
-        or s.debit + s.inflight_debit + amount > AMOUNT_MAX
-        or d.credit + d.inflight_credit + amount > AMOUNT_MAX
+        source.debit + source.inflight_debit + amount > AMOUNT_MAX
+        or destination.credit + destination.inflight_credit + amount > AMOUNT_MAX
     )
 
 

@@ -7,6 +7,7 @@ expiring ones last, the older first on a tie.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -18,23 +19,26 @@ if TYPE_CHECKING:
 
 MoveKind = Literal[
     "open", "take", "refill", "repay", "return", "return_redeemed", "return_expired", "expire", "hold", "unhold",
-    "convert", "redate",
+    "write_off", "forfeit", "merge", "convert", "redate",
 ]  # fmt: skip
 
-EFFECTS: dict[str, tuple[int, int, int, int, int]] = {
-    # what a move of 1 does to: remaining, redeemed, returned, expired, held
-    "open": (1, 0, 0, 0, 0),
-    "take": (-1, 1, 0, 0, 0),  # spent
-    "refill": (1, -1, 0, 0, 0),  # spending undone
-    "repay": (-1, 1, 0, 0, 0),  # the part of a credit that covers what the account owed
-    "return": (-1, 0, 1, 0, 0),  # earned, taken back
-    "return_redeemed": (0, -1, 1, 0, 0),  # earned, spent meanwhile, taken back: the spending moved to other lots
-    "return_expired": (0, 0, 1, -1, 0),  # earned, expired meanwhile, taken back: no entry
-    "expire": (-1, 0, 0, 1, 0),
-    "hold": (0, 0, 0, 0, 1),  # pinned, still there
-    "unhold": (0, 0, 0, 0, -1),
-    "convert": (0, 0, 0, 0, 0),  # the lot lies in another account from now on
-    "redate": (0, 0, 0, 0, 0),  # it ends at another time
+EFFECTS: dict[str, tuple[int, int, int, int, int, int]] = {
+    # what a move of 1 does to: remaining, redeemed, returned, expired, held, written_off
+    "open": (1, 0, 0, 0, 0, 0),
+    "take": (-1, 1, 0, 0, 0, 0),  # spent
+    "refill": (1, -1, 0, 0, 0, 0),  # spending undone
+    "repay": (-1, 1, 0, 0, 0, 0),  # the part of a credit that covers what the account owed
+    "return": (-1, 0, 1, 0, 0, 0),  # earned, taken back
+    "return_redeemed": (0, -1, 1, 0, 0, 0),  # earned, spent meanwhile, taken back: the spending moved to other lots
+    "return_expired": (0, 0, 1, -1, 0, 0),  # earned, expired meanwhile, taken back: no entry
+    "expire": (-1, 0, 0, 1, 0, 0),
+    "hold": (0, 0, 0, 0, 1, 0),  # pinned, still there
+    "unhold": (0, 0, 0, 0, -1, 0),
+    "write_off": (0, 0, 0, 0, 0, 1),  # spent, and forgiven when the earning was taken back
+    "forfeit": (0, -1, 1, 0, 0, -1),  # the spending of written-off points undone: returned after all
+    "merge": (-1, 0, 1, 0, 0, 0),  # gone to a lot of the surviving member
+    "convert": (0, 0, 0, 0, 0, 0),  # the lot lies in another account from now on
+    "redate": (0, 0, 0, 0, 0, 0),  # it ends at another time
 }
 
 PLACING = ("open", "convert", "redate")
@@ -42,7 +46,8 @@ PLACING = ("open", "convert", "redate")
 
 
 class Lot(Struct, frozen=True, kw_only=True, gc=False):
-    """`amount = remaining + redeemed + returned + expired`; `held` is the pinned part of `remaining`.
+    """`amount = remaining + redeemed + returned + expired`; `held` is the pinned part of `remaining`, `written_off` the
+    part of `redeemed` that a return should have taken back and forgave.
 
     A lot of promised points becomes regular at `releases_at`, if that is known; `promise` is JSON text with the rest
     of its terms (`promises.Promise`), "" for points that never were promised.
@@ -57,6 +62,7 @@ class Lot(Struct, frozen=True, kw_only=True, gc=False):
     returned: int = 0
     expired: int = 0
     held: int = 0
+    written_off: int = 0
     earned_at: datetime
     expires_at: datetime | None = None
     rule: str = ""
@@ -69,6 +75,11 @@ class Lot(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def free(self) -> int:
         return self.remaining - self.held
+
+    @property
+    def spent(self) -> int:
+        """What was spent and still has to be made good when the earning is taken back."""
+        return self.redeemed - self.written_off
 
 
 class LotMove(Struct, frozen=True, array_like=True, gc=False):
@@ -107,7 +118,7 @@ def by_expiry(lot: Lot) -> tuple[bool, datetime, int]:
 
 def change(state: State, moves: list[LotMove], lot: Lot, kind: MoveKind, amount: int) -> Lot:
     """Apply one move to a lot and write it down."""
-    remaining, redeemed, returned, expired, held = EFFECTS[kind]
+    remaining, redeemed, returned, expired, held, written_off = EFFECTS[kind]
     changed = Lot(
         no=lot.no,
         account=lot.account,
@@ -118,6 +129,7 @@ def change(state: State, moves: list[LotMove], lot: Lot, kind: MoveKind, amount:
         returned=lot.returned + returned * amount,
         expired=lot.expired + expired * amount,
         held=lot.held + held * amount,
+        written_off=lot.written_off + written_off * amount,
         earned_at=lot.earned_at,
         expires_at=lot.expires_at,
         rule=lot.rule,
@@ -210,10 +222,23 @@ def usable(state: State, account_no: int, as_of: datetime) -> list[Lot]:
 
 
 def take(
-    state: State, moves: list[LotMove], account_no: int, amount: int, as_of: datetime, kind: MoveKind = "take"
+    state: State,
+    moves: list[LotMove],
+    account_no: int,
+    amount: int,
+    as_of: datetime,
+    kind: MoveKind = "take",
+    others: Sequence[int] = (),
 ) -> int:
-    """Consume up to `amount` from the lots that expire first. Returns what the lots did not have."""
-    for lot in usable(state, account_no, as_of):
+    """Consume up to `amount` from the lots that expire first, of this account and others. Returns what the lots did not
+    have.
+    """
+    found = usable(state, account_no, as_of)
+    for other in others:
+        found += usable(state, other, as_of)
+    if others:
+        found.sort(key=by_expiry)
+    for lot in found:
         if not amount:
             break
         part = min(amount, lot.free)
@@ -222,28 +247,61 @@ def take(
     return amount
 
 
-def refill(state: State, moves: list[LotMove], event_seq: int, lot: Lot, amount: int) -> list[int]:
+def open_like(
+    state: State, moves: list[LotMove], account_no: int, event_seq: int, lot: Lot, amount: int, *, billed: bool = False
+) -> Lot:
+    """A new lot with another one's times and terms; with `billed` also of the same purchase, to be returned with it."""
+    return open_lot(
+        state,
+        moves,
+        account_no,
+        event_seq,
+        amount,
+        earned_at=lot.earned_at,
+        expires_at=lot.expires_at,
+        rule=lot.rule,
+        version=lot.version,
+        line=lot.line if billed else None,
+        purchase_no=lot.purchase_no if billed else 0,
+        releases_at=lot.releases_at,
+        promise=lot.promise,
+    )
+
+
+def refill(state: State, moves: list[LotMove], event_seq: int, lot: Lot, amount: int, account_no: int = 0) -> list[int]:
     """Give back to a lot what was taken from it. What no longer counts as spent there, because a return has moved the
-    spending elsewhere meanwhile, becomes a lot of its own with the same end. Returns the lots that have it now.
+    spending elsewhere meanwhile, becomes a lot of its own with the same end; so does everything where the lot is a
+    merged member's and `account_no` the survivor's. Returns the lots that have it now.
     """
     touched: list[int] = []
-    part = min(amount, lot.redeemed)
+    part = min(amount, lot.spent) if account_no in (0, lot.account) else 0
     if part:
         touched.append(change(state, moves, lot, "refill", part).no)
     if amount > part:
-        again = open_lot(
-            state,
-            moves,
-            lot.account,
-            event_seq,
-            amount - part,
-            earned_at=lot.earned_at,
-            expires_at=lot.expires_at,
-            rule=lot.rule,
-            version=lot.version,
-        )
-        touched.append(again.no)
+        touched.append(open_like(state, moves, account_no or lot.account, event_seq, lot, amount - part).no)
     return touched
+
+
+def hand_over(
+    state: State, moves: list[LotMove], taken: list[LotMove], event_seq: int, account_no: int, *, billed: bool = False
+) -> list[int]:
+    """Open at another account what these moves took: one lot for each, ending when it did. Returns the new lots."""
+    return [
+        open_like(state, moves, account_no, event_seq, state.lots[move.lot], move.amount, billed=billed).no
+        for move in taken
+    ]
+
+
+def write_off(state: State, moves: list[LotMove], lots: list[Lot], points: int) -> None:
+    """Remember on these lots what a return should have taken back and forgave, so that it never comes back to the
+    member when the spending is undone.
+    """
+    for lot in lots:
+        now = state.lots[lot.no]
+        part = min(points, now.spent)
+        if part:
+            change(state, moves, now, "write_off", part)
+            points -= part
 
 
 def repay(state: State, moves: list[LotMove], opened: list[int], owed: int) -> None:

@@ -21,6 +21,7 @@ from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.places import Place, locate
 from guerdon.core.programs import CATEGORIES, Program
 from guerdon.core.results import Changed, Registered
+from guerdon.core.state import NotLoaded
 
 if TYPE_CHECKING:
     from guerdon.core.state import State
@@ -30,7 +31,7 @@ IDENTIFIER_KINDS = ("external_id", "email", "mobile", "card")
 
 class Member(Struct, frozen=True, kw_only=True):
     """A person. `enrolled` is false for a raw identity, which has no program accounts; `survivor_no` is set by a
-    merge.
+    merge, and `aliases` are the identifiers of those who were merged into this member.
     """
 
     no: int
@@ -40,6 +41,7 @@ class Member(Struct, frozen=True, kw_only=True):
     registered_at: datetime
     survivor_no: int = 0
     identifiers: tuple[tuple[str, str], ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()
 
 
 def normalise(kind: str, value: str) -> str:
@@ -161,16 +163,34 @@ def open_accounts(state: State, booking: Booking, member: Member, program: Progr
     return lines
 
 
-def resolve(state: State, selector: tuple[str, str], active: bool = True) -> Member | Rejected:
-    """The member a caller names; refused when unknown and, with `active`, when blocked or merged."""
+def resolve(state: State, selector: tuple[str, str], active: bool = True, field: str = "member") -> Member | Rejected:
+    """The member a caller names; refused when unknown and, with `active`, when blocked or merged.
+
+    Identifiers of a merged member name the survivor; its id and number name itself.
+    """
     no = state.find(("member", *selector))
     if no is None:
-        return Rejected(Rejection.MEMBER_NOT_FOUND, "member", {"member": ":".join(selector)})
+        return Rejected(Rejection.MEMBER_NOT_FOUND, field, {"member": ":".join(selector)})
     member = state.members[no]
-    if active and member.status != "active":
-        code = Rejection.MEMBER_BLOCKED if member.status == "blocked" else Rejection.MEMBER_MERGED
-        return Rejected(code, "member", {"member": ":".join(selector)})
+    if active and member.status == "blocked":
+        return Rejected(Rejection.MEMBER_BLOCKED, field, {"member": ":".join(selector)})
+    if active and member.status == "merged":
+        survivor = f"number:{member.survivor_no}"
+        return Rejected(Rejection.MEMBER_MERGED, field, {"member": ":".join(selector), "survivor": survivor})
     return member
+
+
+def family(state: State, member_no: int) -> list[int]:
+    """The member and, where it was merged, whom it was merged into and so on: the last one has what it had.
+
+    What a merge moved is loaded with ("heir", number), for each of them who was merged.
+    """
+    found = [member_no]
+    while survivor_no := state.members[found[-1]].survivor_no:
+        if ("heir", found[-1]) not in state.found:
+            raise NotLoaded(("heir", member_no))
+        found.append(survivor_no)
+    return found
 
 
 def change(state: State, command: ChangeMember) -> Outcome:
@@ -191,7 +211,11 @@ def change(state: State, command: ChangeMember) -> Outcome:
                 state.put(state.found, ("member", kind, value), None)
         for kind, value in command.identifiers:
             state.put(state.found, ("member", kind, value), member.no)
-        changed = msgspec.structs.replace(changed, identifiers=_each_once(command.identifiers))
+        changed = msgspec.structs.replace(
+            changed,
+            identifiers=_each_once(command.identifiers),
+            aliases=tuple(alias for alias in member.aliases if alias not in command.identifiers),
+        )
     if command.status is not None:
         changed = msgspec.structs.replace(changed, status=command.status)
     if changed != member:

@@ -18,10 +18,9 @@ from msgspec import Struct
 from guerdon.core import lots, members, promises
 from guerdon.core.assets import AMOUNT_MAX
 from guerdon.core.booking import Booking
-from guerdon.core.commands import Award, ExpireLots, Redeem, ReverseRedemption
+from guerdon.core.commands import Award, ExpireLots, PreviewRedemption, Redeem, ReverseRedemption, TransferPoints
 from guerdon.core.content import encode, fingerprint, replay
 from guerdon.core.events import Name
-from guerdon.core.ledger import out_of_range
 from guerdon.core.lots import LotMove
 from guerdon.core.members import Member
 from guerdon.core.metadata import write_first
@@ -29,8 +28,9 @@ from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.places import Place, locate
 from guerdon.core.programs import Policies, Program
 from guerdon.core.redemptions import Redemption
-from guerdon.core.results import Awarded, Expired, Redeemed, Reversed
+from guerdon.core.results import Expired, Redeemed, Reversed
 from guerdon.core.state import NotLoaded
+from guerdon.core.terms import terms_at
 
 if TYPE_CHECKING:
     from guerdon.core.state import State
@@ -64,17 +64,20 @@ def program_of(state: State, account_no: int) -> Program:
 
 
 def choose_program(state: State, selector: tuple[str, str] | None, place: Place) -> Program | Rejected:
-    """The program named, else the till's, else the organisation's first."""
+    """The program named, else the till's, else the organisation's first; under the terms it had when the fact is
+    judged.
+    """
     if selector is not None:
-        named = state.config.program(selector)
-        if named is None:
+        program = state.config.program(selector)
+        if program is None:
             return Rejected(Rejection.PROGRAM_NOT_FOUND, "program", {"program": selector[1]})
-        return named
-    if place.program is not None:
-        return place.program
-    if not state.config.programs:
+    elif place.program is not None:
+        program = place.program
+    elif state.config.programs:
+        program = state.config.programs[min(state.config.programs)]
+    else:
         return Rejected(Rejection.PROGRAM_NOT_FOUND, "program", {"reason": "the organisation has no program yet"})
-    return state.config.programs[min(state.config.programs)]
+    return terms_at(state, program, place.judged_at)
 
 
 def expires_at(policies: Policies, earned_at: datetime) -> datetime | None:
@@ -153,33 +156,67 @@ def credit(
     lots.repay(state, booking.moves, opened, debt)
 
 
-def spend(state: State, booking: Booking, account_no: int, to_account: int, points: int) -> None:
-    """Debit points, the lots that expire first giving first. That there are enough was checked before."""
-    missing = lots.take(state, booking.moves, account_no, points, booking.place.judged_at)
+def spend(
+    state: State, booking: Booking, purses: list[tuple[Program, int]], points: int
+) -> tuple[tuple[int, int], ...]:
+    """Debit points from one account or several (each with its program), the lots that expire first giving first. That
+    there are enough was checked before. Returns (program number, points) of those who gave.
+    """
+    before = len(booking.moves)
+    account_no, *others = [no for _, no in purses]
+    missing = lots.take(state, booking.moves, account_no, points, booking.place.judged_at, others=others)
     assert not missing, "spending was checked against what is available"
-    booking.move(account_no, to_account, points)
+    gave: dict[int, int] = {}
+    for move in booking.moves[before:]:
+        no = state.lots[move.lot].account
+        gave[no] = gave.get(no, 0) + move.amount
+    for program, no in purses:
+        if no in gave:
+            booking.move(no, internal(state, program, "pool"), gave[no])
+    return tuple((program.no, gave[no]) for program, no in purses if no in gave)
 
 
-def restore(
-    state: State, booking: Booking, account_no: int, from_account: int, taken: list[LotMove], skip: int, points: int
-) -> None:
+def restore(state: State, booking: Booking, member_no: int, taken: list[LotMove], skip: int, points: int) -> int:
     """Give back `points` of what a spending took, after the `skip` points given back earlier.
 
-    The lot taken last is filled first, with its original expiry. What the account owes is repaid from it.
+    The lot taken last is filled first, with its original expiry; where its owner was merged, `member_no` gets a lot
+    like it. What an account owes is repaid from what comes back. Points that were written off when their earning was
+    taken back go to the program after all; returns how many.
     """
-    debt = owed(state, account_no)
-    filled: list[int] = []
     rest = points
+    parts: dict[int, list[tuple[lots.Lot, int]]] = {}
     for move in reversed(taken):
-        size = move.amount
-        passed = min(skip, size)
+        passed = min(skip, move.amount)
         skip -= passed
-        part = min(rest, size - passed)
+        part = min(rest, move.amount - passed)
         if part:
-            filled += lots.refill(state, booking.moves, booking.seq, _lot(state, move.lot), part)
+            lot = _lot(state, move.lot)
+            parts.setdefault(_home(state, member_no, lot), []).append((lot, part))
             rest -= part
-    booking.move(from_account, account_no, points)
-    lots.repay(state, booking.moves, filled, debt)
+    lost = 0
+    for account_no, back in parts.items():
+        program, debt = program_of(state, account_no), owed(state, account_no)
+        filled: list[int] = []
+        forfeited = 0
+        for lot, part in back:
+            forfeit = min(part, lot.written_off)
+            if forfeit:
+                lot = lots.change(state, booking.moves, lot, "forfeit", forfeit)
+                forfeited += forfeit
+            if part > forfeit:
+                filled += lots.refill(state, booking.moves, booking.seq, lot, part - forfeit, account_no)
+        booking.move(internal(state, program, "reversed"), account_no, sum(part for _, part in back))
+        if forfeited:
+            booking.move(account_no, internal(state, program, "returned"), forfeited, lower_floor=True)
+        lots.repay(state, booking.moves, filled, debt)
+        lost += forfeited
+    return lost
+
+
+def _home(state: State, member_no: int, lot: lots.Lot) -> int:
+    """The member's account for what came from a lot: the lot's own, or that of the survivor of its owner."""
+    account = state.accounts[lot.account]
+    return state.member_accounts[member_no][account.program_no, account.category]
 
 
 def _lot(state: State, no: int) -> lots.Lot:
@@ -197,15 +234,47 @@ def taken_by(state: State, event_seq: int) -> list[LotMove]:
     return [move for move in lots.decode_moves(event.lot_moves) if move.kind == "take"]
 
 
-def shortage(state: State, account_no: int, points: int) -> Rejected | None:
-    """Whether an account lacks points, after what is overdue was posted."""
-    available = state.figures_of(account_no).available
+def shortage(state: State, account_no: int, points: int, *others: int) -> Rejected | None:
+    """Whether an account, or several together, lacks points, after what is overdue was posted."""
+    available = sum(max(0, state.figures_of(no).available) for no in (account_no, *others))
     if points > available:
         return Rejected(
             Rejection.INSUFFICIENT_POINTS,
             "points",
-            {"required": points, "available": max(0, available), "shortfall": points - max(0, available)},
+            {"required": points, "available": available, "shortfall": points - available},
         )
+    return None
+
+
+def lifetime(state: State, account_no: int) -> int:
+    """All points an account was ever credited with, but for what was given back after spending, less what was returned
+    or adjusted away.
+    """
+    try:
+        return state.lifetimes[account_no]
+    except KeyError:
+        raise NotLoaded(("lifetime", account_no)) from None
+
+
+def condition_refusal(
+    state: State, program: Program, account_no: int, points: int, field: str = "points"
+) -> Rejected | None:
+    """Which of the program's conditions on a redemption is not met, with the figure."""
+    policies = program.policies
+    if points < policies.minimum_redemption:
+        detail = {"minimum": policies.minimum_redemption, "points": points}
+        return Rejected(Rejection.REDEMPTION_BELOW_MINIMUM, field, detail)
+    if policies.maximum_redemption and points > policies.maximum_redemption:
+        detail = {"maximum": policies.maximum_redemption, "points": points}
+        return Rejected(Rejection.REDEMPTION_ABOVE_MAXIMUM, field, detail)
+    if policies.redemption_multiple and points % policies.redemption_multiple:
+        detail = {"multiple_of": policies.redemption_multiple, "points": points}
+        return Rejected(Rejection.REDEMPTION_NOT_A_MULTIPLE, field, detail)
+    if policies.minimum_lifetime:
+        earned = lifetime(state, account_no)
+        if earned < policies.minimum_lifetime:
+            detail = {"minimum": policies.minimum_lifetime, "lifetime": earned}
+            return Rejected(Rejection.LIFETIME_POINTS_TOO_LOW, field, detail)
     return None
 
 
@@ -228,13 +297,17 @@ def redeem(state: State, command: Redeem) -> Outcome:
         if id is not None:
             known = state.redemptions[id]
             return replay(known.fingerprint, known.result, content, Rejection.REFERENCE_TAKEN, "reference")
-    parties = _parties(state, command)
-    if isinstance(parties, Rejected):
-        return parties
-    member, place, program = parties
-    account_no = members.account_in(state, member, program)
-    expire_overdue(state, account_no, place.judged_at)
-    refused = minimum_refusal(program, command.points) or shortage(state, account_no, command.points)
+    found = parties(state, command)
+    if isinstance(found, Rejected):
+        return found
+    member, place, program = found
+    purses = purses_of(state, member, program, command.group)
+    accounts = [no for _, no in purses]
+    for account_no in accounts:
+        expire_overdue(state, account_no, place.judged_at)
+    refused = condition_refusal(state, program, accounts[0], command.points) or shortage(
+        state, accounts[0], command.points, *accounts[1:]
+    )
     if refused is not None:
         return refused
     booked = book_redemption(
@@ -247,15 +320,36 @@ def redeem(state: State, command: Redeem) -> Outcome:
         money=worth(program, command.points),
         reference=command.reference,
         content=content,
+        purses=purses,
         actor=command.actor,
         reason=command.reason,
     )
     write_first(state, "rdm", command.id, command.meta)
-    expire_overdue(state, account_no, state.now)
+    for account_no in accounts:
+        expire_overdue(state, account_no, state.now)
     return Accepted(booked)
 
 
-def _parties(state: State, command: Redeem | Award) -> tuple[Member, Place, Program] | Rejected:
+def preview_redemption(state: State, command: PreviewRedemption) -> Outcome:
+    """What a redemption would answer, found out by doing it and undoing it: not even what was overdue is
+    posted.
+    """
+    mark = state.mark()
+    outcome = redeem(state, command.of)
+    state.rollback(mark)
+    return outcome
+
+
+def purses_of(state: State, member: Member, program: Program, group: bool) -> list[tuple[Program, int]]:
+    """The programs whose points may be spent, each with the member's regular account in it; the program named first."""
+    programs = [program]
+    if group:
+        same = (other for other in state.config.programs.values() if other.asset == program.asset)
+        programs += [other for other in same if other.no != program.no]
+    return [(each, members.account_in(state, member, each)) for each in programs]
+
+
+def parties(state: State, command: Redeem | Award | TransferPoints) -> tuple[Member, Place, Program] | Rejected:
     """Whose points, where it happened, in which program; the first of these, or the points, that is wrong refuses."""
     refused = amount_refusal(command.points)
     if refused is not None:
@@ -270,13 +364,6 @@ def _parties(state: State, command: Redeem | Award) -> tuple[Member, Place, Prog
     if isinstance(program, Rejected):
         return program
     return member, place, program
-
-
-def minimum_refusal(program: Program, points: int) -> Rejected | None:
-    minimum = program.policies.minimum_redemption
-    if points < minimum:
-        return Rejected(Rejection.INSUFFICIENT_POINTS, "points", {"minimum": minimum, "points": points})
-    return None
 
 
 def worth(program: Program, points: int) -> int:
@@ -296,16 +383,18 @@ def book_redemption(
     money: int,
     reference: str = "",
     content: bytes = b"",
+    purses: list[tuple[Program, int]] | None = None,
     purchase_no: int = 0,
     actor: str = "",
     reason: str = "",
 ) -> Redeemed:
     """Book `PointsRedemption` and remember the redemption, so that it can be reversed. Everything was checked
-    before.
+    before. Without `purses` the program's own points are spent.
     """
-    account_no = members.account_in(state, member, program)
+    if purses is None:
+        purses = purses_of(state, member, program, group=False)
     booking = Booking(state, Name.POINTS_REDEMPTION, member.no, place)
-    spend(state, booking, account_no, internal(state, program, "pool"), points)
+    parts = spend(state, booking, purses, points)
     event = booking.close(
         actor=actor,
         reason=reason,
@@ -320,7 +409,8 @@ def book_redemption(
         points=points,
         money=money,
         taken=tuple((move.lot, move.amount) for move in booking.moves if move.kind == "take"),
-        balance=state.figures_of(account_no).balance,
+        balance=state.figures_of(purses[0][1]).balance,
+        parts=parts,
     )
     redemption = Redemption(
         id=id,
@@ -346,7 +436,9 @@ def book_redemption(
 def reverse(state: State, command: ReverseRedemption) -> Outcome:
     """Give back redeemed points, in whole or in part, repeatable up to the whole.
 
-    Lots are filled again with their original expiry; what has ended meanwhile expires at once and is told apart.
+    Lots are filled again with their original expiry; what has ended meanwhile expires at once and is told apart. What
+    was written off meanwhile, because the purchase that earned it was taken back, goes to the program. Where the member
+    was merged, the survivor gets it.
     """
     id = state.find(("redemption", command.redemption))
     if id is None:
@@ -370,10 +462,13 @@ def reverse(state: State, command: ReverseRedemption) -> Outcome:
     if isinstance(place, Rejected):
         return place
     program = state.config.programs[redemption.program_no]
-    account_no = state.member_accounts[redemption.member_no][program.no, "regular"]
-    expire_overdue(state, account_no, state.now)
-    booking = Booking(state, Name.POINTS_REDEMPTION_REVERSAL, redemption.member_no, place)
-    give_back(state, booking, redemption, account_no, program, points)
+    owner = members.family(state, redemption.member_no)[-1]
+    touched = [_home(state, owner, _lot(state, move.lot)) for move in taken_by(state, redemption.event_seq)]
+    accounts = list(dict.fromkeys(touched))
+    for account_no in accounts:
+        expire_overdue(state, account_no, state.now)
+    booking = Booking(state, Name.POINTS_REDEMPTION_REVERSAL, owner, place)
+    written_off = give_back(state, booking, redemption, owner, points)
     event = booking.close(
         actor=command.actor,
         reason=command.reason,
@@ -381,55 +476,29 @@ def reverse(state: State, command: ReverseRedemption) -> Outcome:
         body={"redemption_id": id, "program_no": program.no},
     )
     write_first(state, "rvs", command.id, command.meta)
-    _, expired = expire_overdue(state, account_no, state.now)
-    balance = state.figures_of(account_no).balance
+    expired = sum(expire_overdue(state, account_no, state.now)[1] for account_no in accounts)
     return Accepted(
-        Reversed(id=command.id, event_no=event.seq, redemption_id=id, points=points, expired=expired, balance=balance)
-    )
-
-
-def give_back(
-    state: State, booking: Booking, redemption: Redemption, account_no: int, program: Program, points: int
-) -> None:
-    """Restore part of a redemption inside an event and remember how much of it is given back."""
-    restore(
-        state,
-        booking,
-        account_no,
-        internal(state, program, "reversed"),
-        taken_by(state, redemption.event_seq),
-        redemption.reversed,
-        points,
-    )
-    changed = msgspec.structs.replace(redemption, reversed=redemption.reversed + points)
-    state.put(state.redemptions, redemption.id, changed)
-
-
-def award(state: State, command: Award) -> Outcome:
-    """Goodwill: points from the pool to the member, with a reason and an actor."""
-    parties = _parties(state, command)
-    if isinstance(parties, Rejected):
-        return parties
-    member, place, program = parties
-    account_no = members.account_in(state, member, program)
-    pool = internal(state, program, "pool")
-    if out_of_range(state, pool, account_no, command.points):
-        return Rejected(Rejection.AMOUNT_OUT_OF_RANGE, "points", {"maximum": str(AMOUNT_MAX)})
-    expire_overdue(state, account_no, place.judged_at)
-    booking = Booking(state, Name.GOODWILL_AWARD, member.no, place)
-    portion = Portion(points=command.points, rule="goodwill", version=program.version)
-    credit(state, booking, account_no, pool, [portion], program.policies, earned_at=place.event_at)
-    event = booking.close(actor=command.actor, reason=command.reason, body={"program_no": program.no})
-    write_first(state, "evt", event.id, command.meta)
-    expire_overdue(state, account_no, state.now)
-    return Accepted(
-        Awarded(
-            id=event.id,
+        Reversed(
+            id=command.id,
             event_no=event.seq,
-            points=command.points,
-            balance=state.figures_of(account_no).balance,
+            redemption_id=id,
+            points=points,
+            expired=expired,
+            written_off=written_off,
+            balance=state.figures_of(state.member_accounts[owner][program.no, "regular"]).balance,
         )
     )
+
+
+def give_back(state: State, booking: Booking, redemption: Redemption, member_no: int, points: int) -> int:
+    """Restore part of a redemption inside an event of who has the points now, and remember how much of it is given
+    back. Returns how much of that was written off and goes to the program.
+    """
+    taken = taken_by(state, redemption.event_seq)
+    written_off = restore(state, booking, member_no, taken, redemption.reversed, points)
+    changed = msgspec.structs.replace(redemption, reversed=redemption.reversed + points)
+    state.put(state.redemptions, redemption.id, changed)
+    return written_off
 
 
 def expire(state: State, command: ExpireLots) -> Outcome:

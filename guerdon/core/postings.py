@@ -50,6 +50,8 @@ def post(state: State, command: Post) -> Outcome:
     """
     start = state.mark()
     try:
+        if not command.batch and len(command.postings) == 1:
+            return _post_alone(state, command)
         outcome = _post_all(state, command, None)
     except NotLoaded as missing:
         raise NotLoaded(*missing.keys, *_wanted(state, command)) from None
@@ -73,6 +75,29 @@ def _wanted(state: State, command: Post) -> Iterator[Key]:
                     yield from raw_points.wanted(state, no, pays)
 
 
+def _post_alone(state: State, command: Post) -> Outcome:
+    """A command of one posting, which is most of them: nothing else stands or falls with it."""
+    made = _post_one(state, command.postings[0], None, 0, command.id, None)
+    if isinstance(made, Rejected):
+        return Rejected(made.code, made.field, {**made.detail, "index": 0})
+    return Accepted(_answer(state, (made,), (None,)))
+
+
+def _answer(state: State, made: tuple[tuple[int, ...], ...], refused: tuple[str | None, ...]) -> Posted:
+    """What was made, with the rows themselves and the id and indicator of every account that they name."""
+    transfers, accounts = state.transfers, state.accounts
+    rows: list[Transfer] = []
+    names: dict[int, tuple[str, str]] = {}
+    for seqs in made:
+        for seq in seqs:
+            row = transfers[seq]
+            rows.append(row)
+            source, destination = accounts[row.source], accounts[row.destination]
+            names[source.no] = (source.id, source.indicator)
+            names[destination.no] = (destination.id, destination.indicator)
+    return Posted(transfers=made, refused=refused, rows=tuple(rows), names=names)
+
+
 def _post_all(state: State, command: Post, reason: Rejection | None) -> Outcome:
     """Every posting in turn. With a `reason` all of them are rejected for it."""
     batch = command.id if command.batch else None
@@ -93,16 +118,7 @@ def _post_all(state: State, command: Post, reason: Rejection | None) -> Outcome:
             refused.append(None)
     if command.batch:
         return Accepted(Posted(transfers=tuple(made), refused=tuple(refused)))
-    rows = tuple([state.transfers[seq] for seqs in made for seq in seqs])
-    return Accepted(
-        Posted(transfers=tuple(made), refused=tuple(refused), rows=rows, names=_names(state, rows)),
-    )
-
-
-def _names(state: State, rows: tuple[Transfer, ...]) -> dict[int, tuple[str, str]]:
-    """The id and indicator of every account that transfers name."""
-    accounts = [state.accounts[no] for row in rows for no in (row.source, row.destination)]
-    return {account.no: (account.id, account.indicator) for account in accounts}
+    return Accepted(_answer(state, tuple(made), tuple(refused)))
 
 
 def _rejected_among(state: State, seqs: list[int]) -> Rejection | None:
@@ -132,7 +148,8 @@ def _post_one(
         if source == destination:
             return Rejected(Rejection.SAME_ACCOUNT, "destination")
         naming = _naming(state, posting, id or state.new_id(), 0)
-        write_first(state, "txn", naming.request_id or naming.id, posting.meta)
+        if posting.meta:
+            write_first(state, "txn", naming.request_id or naming.id, posting.meta)
         outcome = place(state, Order(posting, source, destination, posting.amount, naming, batch, sequence), reason)
         return outcome if isinstance(outcome, Rejected) else (outcome,)
     ends = _ends(state, posting)
@@ -153,7 +170,8 @@ def _post_one(
 
 def _refusal(state: State, posting: Posting, legs: int) -> Rejected | None:
     """What can be refused before the accounts are known: the reference, the amount, a precision not the asset's."""
-    for reference in references(posting, legs):
+    taken = references(posting, legs) if legs or posting.queued else (posting.reference,)
+    for reference in taken:
         if state.find(("reference", reference)) is not None:
             return Rejected(Rejection.REFERENCE_TAKEN, "reference", {"reference": reference})
     if posting.amount <= 0:
@@ -206,11 +224,13 @@ def _resolve(state: State, name: str, asset: str, field: str) -> int | Rejected:
 
     Where the posting's asset or the account's is registered they must be the same; free text is not checked.
     """
-    no: int | None = state.find(account_key(name, asset))
-    if no is None:
+    key = account_key(name, asset)
+    no: int | None = state.found.get(key)
+    if no is None and state.find(key) is None:
         if name.startswith("@"):
             return internal_account(state, name, asset)
         return Rejected(Rejection.ACCOUNT_NOT_FOUND, field, {"balance_id": name})
+    assert no is not None
     own = state.accounts[no].asset
     if own != asset and (asset in state.config.assets or own in state.config.assets):
         return Rejected(Rejection.ASSET_MISMATCH, field, {"currency": asset, "account_currency": own})
@@ -233,17 +253,19 @@ def place(state: State, order: Order, reason: Rejection | None = None) -> int | 
     With a `reason` the outcome is a rejection in any case.
     """
     posting, source, destination, amount = order.posting, order.source, order.destination, order.amount
-    if reason is None and out_of_range(state, source, destination, amount):
-        return Rejected(Rejection.AMOUNT_OUT_OF_RANGE, "amount", {"maximum": str(AMOUNT_MAX)})
-    if reason is None and posting.scheduled_for is not None and posting.scheduled_for > state.now:
-        return _schedule(state, order)
-    lots = state.accounts[source].tracks_lots or state.accounts[destination].tracks_lots
-    if lots and reason is None:
-        refusal = raw_points.refusal(state, source, destination, amount, posting.effective_at)
-        if isinstance(refusal, Rejected):
-            return refusal
-        reason = refusal
     figures = state.figures[source]
+    lots = state.accounts[source].tracks_lots or state.accounts[destination].tracks_lots
+    if reason is None:
+        if out_of_range(figures, state.figures[destination], amount):
+            return Rejected(Rejection.AMOUNT_OUT_OF_RANGE, "amount", {"maximum": str(AMOUNT_MAX)})
+        if posting.scheduled_for is not None and posting.scheduled_for > state.now:
+            return _schedule(state, order)
+        if lots:
+            refusal = raw_points.refusal(state, source, destination, amount, posting.effective_at)
+            if isinstance(refusal, Rejected):
+                return refusal
+            reason = refusal
+            figures = state.figures[source]
     reason = reason or funds_refusal(figures, amount, posting.allow_overdraft, posting.overdraft_limit)
     if reason is not None and not posting.queued:
         return Rejected(reason, "source", {"available": str(figures.available), "amount": str(amount)})

@@ -29,6 +29,9 @@ _BASE_NAMES = {
 
 CATEGORIES = ("regular", "promised", "trigger_based")
 
+Returning = Literal["proportional", "reevaluate"]
+"""How part of a bill is taken back: its frozen share of what was earned, or what the rest would not have earned."""
+
 
 class Expiry(Struct, frozen=True, kw_only=True):
     """When points end: never, after `count` days, or after `count` months (31 Jan + 1 month = last day of February).
@@ -92,8 +95,32 @@ class RedemptionRate(Struct, frozen=True):
     money: int
 
 
+class TransferLimits(Struct, frozen=True, kw_only=True):
+    """What a member may send to others: at least `minimum` points at a time, and at most so many points and so many
+    transfers per calendar day and month of the program's time zone; None is no limit.
+    """
+
+    minimum: int = 0
+    points_per_day: int | None = None
+    count_per_day: int | None = None
+    points_per_month: int | None = None
+    count_per_month: int | None = None
+
+
+class ReferralPoints(Struct, frozen=True):
+    """What a referral gives to who referred and to who was referred."""
+
+    referrer: int
+    referred: int
+
+
 class Policies(Struct, frozen=True, kw_only=True):
-    """Everything about a program that may change over time."""
+    """Everything about a program that may change over time.
+
+    A redemption takes at least `minimum_redemption` points, at most `maximum_redemption`, a multiple of
+    `redemption_multiple`, by a member who has earned at least `minimum_lifetime` points; 0 is no such condition.
+    A manual adjustment of more than `adjustment_limit` points needs two persons; None is no limit.
+    """
 
     rounding: Rounding = Rounding.HALF_UP
     timezone: str = "UTC"
@@ -102,7 +129,14 @@ class Policies(Struct, frozen=True, kw_only=True):
     currency: str = ""
     redemption_rate: RedemptionRate | None = None
     minimum_redemption: int = 0
+    maximum_redemption: int = 0
+    redemption_multiple: int = 0
+    minimum_lifetime: int = 0
+    transfers: TransferLimits = TransferLimits()
+    adjustment_limit: int | None = None
+    referral: ReferralPoints | None = None
     on_shortfall: Literal["below_zero", "write_off"] = "below_zero"
+    returns: Returning = "proportional"
 
 
 class Program(Struct, frozen=True, kw_only=True):
@@ -142,11 +176,14 @@ def internal_name(role: str, first: bool, code: str) -> str:
 
 
 class Config(Struct, frozen=True, kw_only=True):
-    """What changes rarely and is kept per process, by the configuration version on the head row."""
+    """What changes rarely and is kept per process, by the configuration version on the head row. `since` says per
+    program when each of its versions began, the first one first.
+    """
 
     version: int = 0
     assets: dict[str, Asset] = {}
     programs: dict[int, Program] = {}
+    since: dict[int, tuple[datetime, ...]] = {}
     stores: dict[int, Store] = {}
     tills: dict[int, Till] = {}
     sources: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""Purchases: what a customer bought, what it earned, what points paid of it, and the frozen shares that returns go
+"""Purchases: what a customer bought, what it earned, what points paid of it, and the frozen division that returns go
 by.
 """
 
@@ -14,6 +14,7 @@ from guerdon.core.assets import AMOUNT_MAX, allocate
 from guerdon.core.booking import Booking
 from guerdon.core.commands import Line, RecordPurchase, Tender
 from guerdon.core.content import encode, fingerprint, replay
+from guerdon.core.division import Division, division
 from guerdon.core.earning import Earning, earnings
 from guerdon.core.events import Name
 from guerdon.core.ledger import internal_account, out_of_range
@@ -25,10 +26,10 @@ from guerdon.core.points import (
     amount_refusal,
     book_redemption,
     choose_program,
+    condition_refusal,
     credit,
     expire_overdue,
     internal,
-    minimum_refusal,
     shortage,
     worth,
 )
@@ -42,9 +43,8 @@ if TYPE_CHECKING:
 
 class Purchase(Struct, frozen=True, kw_only=True):
     """A bill as it was booked; immutable. `paid` is the amount less the money that points bought, and `shares` are that
-    money's parts per line, in line order. `event_seq` is its
-    `TransactionAdd`, which for a guest names no member. `fingerprint` tells whether another request of the same
-    number says the same.
+    money's parts per line, in line order; `division` says the same of all else. `event_seq` is its `TransactionAdd`,
+    which for a guest names no member. `fingerprint` tells whether another request of the same number says the same.
     """
 
     no: int
@@ -64,6 +64,7 @@ class Purchase(Struct, frozen=True, kw_only=True):
     till_no: int
     lines: tuple[Line, ...]
     shares: tuple[int, ...]
+    division: Division
     tenders: tuple[Tender, ...]
     fingerprint: bytes
     result: str
@@ -71,7 +72,11 @@ class Purchase(Struct, frozen=True, kw_only=True):
 
 
 class PurchaseReturn(Struct, frozen=True, kw_only=True):
-    """A return of a purchase, immutable, with its own number. One whole return ends the purchase."""
+    """A return of a purchase or of a part of it, immutable, with its own number.
+
+    `lines` are (position from 0, quantity in thousandths); `amount`, `paid`, `spent` (points) and `earned` (points per
+    rule, in the order of the purchase's division) are their parts of the whole.
+    """
 
     no: int
     id: str
@@ -81,7 +86,11 @@ class PurchaseReturn(Struct, frozen=True, kw_only=True):
     event_seq: int
     event_at: datetime
     recorded_at: datetime
+    lines: tuple[tuple[int, int], ...]
     amount: int
+    paid: int
+    spent: int
+    earned: tuple[int, ...]
     fingerprint: bytes
     result: str
 
@@ -123,12 +132,12 @@ def record(state: State, command: RecordPurchase) -> Outcome:
         return spending
     points, money = spending
     shares = allocate(money, [max(line.amount, 0) for line in command.lines]) if money else [0] * len(command.lines)
-    refused = _wallet_refusal(state, command, amount - money)
+    refused = _wallet_refusal(state, command, member, amount - money)
     if refused is not None:
         return refused
     earned = earnings(program, command.lines, [line.amount - s for line, s in zip(command.lines, shares, strict=True)])
     pool = internal(state, program, "pool")
-    if out_of_range(state, pool, account_no, sum(earning.points for earning in earned)):
+    if out_of_range(state.figures_of(pool), state.figures_of(account_no), sum(earning.points for earning in earned)):
         return Rejected(Rejection.AMOUNT_OUT_OF_RANGE, "lines", {"maximum": str(AMOUNT_MAX)})
     no = state.next("purchase")
     redemption_id = None
@@ -171,7 +180,8 @@ def record(state: State, command: RecordPurchase) -> Outcome:
         earned=tuple(_earned(program, earning, place.event_at) for earning in earned),
         balances=((program.no, state.figures_of(account_no).balance),),
     )
-    return _keep(state, command, result, place, member.no, shares, content)
+    divided = division(command.lines, shares, spent=points, program=program, earned=earned)
+    return _keep(state, command, result, place, member.no, shares, divided, content)
 
 
 def _record_guest(state: State, command: RecordPurchase, place: Place, amount: int, content: bytes) -> Outcome:
@@ -202,7 +212,8 @@ def _record_guest(state: State, command: RecordPurchase, place: Place, amount: i
         earned=(),
         balances=(),
     )
-    return _keep(state, command, result, place, 0, [0] * len(command.lines), content)
+    shares = [0] * len(command.lines)
+    return _keep(state, command, result, place, 0, shares, division(command.lines, shares), content)
 
 
 def _amount(command: RecordPurchase) -> int | Rejected:
@@ -246,12 +257,14 @@ def _spending(
         )
     money = min(worth(program, command.spend), amount)
     points = -(-money * rate.points // rate.money)
-    refused = minimum_refusal(program, command.spend) or shortage(state, account_no, max(points, command.spend))
+    refused = condition_refusal(state, program, account_no, command.spend, "spend_points") or shortage(
+        state, account_no, max(points, command.spend)
+    )
     return refused or (points, money)
 
 
-def _wallet_refusal(state: State, command: RecordPurchase, due: int) -> Rejected | None:
-    """Whether the wallet that is to pay exists, is of the purchase's currency, and holds enough."""
+def _wallet_refusal(state: State, command: RecordPurchase, member: Member, due: int) -> Rejected | None:
+    """Whether the wallet that is to pay exists, is the buyer's, is of the purchase's currency, and holds enough."""
     if not command.wallet:
         return None
     no = state.find(("account", command.wallet))
@@ -265,6 +278,8 @@ def _wallet_refusal(state: State, command: RecordPurchase, due: int) -> Rejected
         )
     if state.accounts[no].indicator == f"@Revenue{command.currency}":
         return Rejected(Rejection.SAME_ACCOUNT, "wallet", {"balance_id": command.wallet})
+    if state.accounts[no].member_no != member.no:
+        return Rejected(Rejection.WALLET_NOT_OF_MEMBER, "wallet", {"balance_id": command.wallet})
     figures = state.figures_of(no)
     if due > figures.available:
         return Rejected(Rejection.INSUFFICIENT_FUNDS, "wallet", {"required": due, "available": figures.available})
@@ -339,6 +354,7 @@ def _keep(
     place: Place,
     member_no: int,
     shares: list[int],
+    divided: Division,
     content: bytes,
 ) -> Outcome:
     """Write the purchase's row and answer."""
@@ -360,6 +376,7 @@ def _keep(
         till_no=place.till_no,
         lines=command.lines,
         shares=tuple(shares),
+        division=divided,
         tenders=command.tenders,
         fingerprint=content,
         result=encode(result),

@@ -55,6 +55,8 @@ def refusal(
                 raise NotLoaded(("member", "number", str(account.member_no)))
             if no == source and account.category != "regular":
                 return Rejected(Rejection.CATEGORY_NOT_SPENDABLE, "source", {"category": account.category})
+            if no == destination and member.status == "merged":
+                return Rejected(Rejection.MEMBER_MERGED, "destination")
             if no == source and member.status != "active":
                 code = Rejection.MEMBER_BLOCKED if member.status == "blocked" else Rejection.MEMBER_MERGED
                 return Rejected(code, "source")

@@ -115,23 +115,29 @@ class Purchased(Result, frozen=True, kw_only=True):
 
 
 class Returned(Result, frozen=True, kw_only=True):
-    """`returned_points` went back to the program, `restored_points` to the member, `written_off` is what was no
-    longer there.
+    """`returned_points` went back to the program, `restored_points` to the member; of what was earned, `expired` had
+    ended before and `written_off` was no longer there. `lines` are (position from 0, quantity in thousandths). `amount`
+    is what the bill had charged for them, of which `paid` was not paid with points.
     """
 
     id: str
     number: str
     purchase_id: str
     event_no: int
+    lines: tuple[tuple[int, int], ...]
     amount: int
+    paid: int
     returned_points: int
     restored_points: int
+    expired: int
     written_off: int
     balances: tuple[tuple[int, int], ...]
 
 
 class Redeemed(Result, frozen=True, kw_only=True):
-    """`taken` lists what each lot gave: (lot number, points), soonest expiry first."""
+    """`taken` lists what each lot gave: (lot number, points), soonest expiry first; `parts` what each program gave:
+    (program number, points).
+    """
 
     id: str
     event_no: int
@@ -140,10 +146,13 @@ class Redeemed(Result, frozen=True, kw_only=True):
     money: int
     taken: tuple[tuple[int, int], ...]
     balance: int
+    parts: tuple[tuple[int, int], ...] = ()
 
 
 class Reversed(Result, frozen=True, kw_only=True):
-    """`expired` is the part whose lots had ended meanwhile: given back and expired at once."""
+    """`expired` is the part whose lots had ended meanwhile: given back and expired at once; `written_off` the part that
+    was forgiven when its earning was taken back, and that goes to the program instead.
+    """
 
     id: str
     event_no: int
@@ -151,6 +160,7 @@ class Reversed(Result, frozen=True, kw_only=True):
     points: int
     expired: int
     balance: int
+    written_off: int = 0
 
 
 class Awarded(Result, frozen=True, kw_only=True):
@@ -158,6 +168,71 @@ class Awarded(Result, frozen=True, kw_only=True):
     event_no: int
     points: int
     balance: int
+
+
+class RowOutcome(Struct, frozen=True, kw_only=True):
+    """What became of one row of a bulk award."""
+
+    awarded: Awarded | None = None
+    refused: Rejected | None = None
+
+
+class AwardedMany(Result, frozen=True, kw_only=True):
+    """One outcome per row, in order."""
+
+    rows: tuple[RowOutcome, ...]
+
+
+class Transferred(Result, frozen=True, kw_only=True):
+    """`balance` is the sender's after it; what the recipient has is not the sender's to know."""
+
+    id: str
+    event_no: int
+    program_no: int
+    points: int
+    balance: int
+
+
+class Merged(Result, frozen=True, kw_only=True):
+    """`moved` tells (program number, category, points), below zero where the victim owed."""
+
+    id: str
+    event_no: int
+    survivor_id: str
+    moved: tuple[tuple[int, str, int], ...]
+
+
+class Adjusted(Result, frozen=True, kw_only=True):
+    """An adjustment that was booked, or that waits for a second person until `expires_at`, or was rejected."""
+
+    id: str
+    status: Literal["booked", "pending", "rejected"]
+    program_no: int
+    points: int
+    balance: int
+    event_no: int = 0
+    expires_at: datetime | None = None
+
+
+class Referred(Result, frozen=True, kw_only=True):
+    """Event numbers are 0 for a side that gets nothing."""
+
+    id: str
+    program_no: int
+    referrer_points: int
+    referred_points: int
+    referrer_event: int
+    referred_event: int
+
+
+class ReferralReturned(Result, frozen=True, kw_only=True):
+    """`returned_points` went back to the program, `written_off` is what was no longer there, of both sides together."""
+
+    id: str
+    referral_id: str
+    returned_points: int
+    written_off: int
+    events: tuple[int, ...]
 
 
 class Expired(Result, frozen=True, kw_only=True):
@@ -217,6 +292,12 @@ AnyResult = (
     | Redeemed
     | Reversed
     | Awarded
+    | AwardedMany
+    | Transferred
+    | Merged
+    | Adjusted
+    | Referred
+    | ReferralReturned
     | Expired
     | Unlocked
     | Redated

@@ -1,19 +1,26 @@
-"""Purchase returns: what a bill earned goes back to the program, what was spent on it goes back to the member.
+"""Purchase returns: what was earned on the goods goes back to the program, what was spent on them to the member.
 
-One event of either sign. Points earned on the bill that were spent meanwhile are taken from other lots (the spending
+In whole or by line and quantity, each return one event of either sign. How much a part is worth was frozen when the
+bill was booked (`division.py`). Points earned on it that were spent meanwhile are taken from other lots (the spending
 moves there); what is nowhere to be found takes the account below zero or is written off, as the program says. Points
 that expired meanwhile become returned points without an entry.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from guerdon.core import lots
-from guerdon.core.accounts import Transfer
+from msgspec import Struct
+
+from guerdon.core import lots, members
+from guerdon.core.assets import decimal_text
 from guerdon.core.booking import Booking
-from guerdon.core.commands import ReturnPurchase
+from guerdon.core.commands import ReturnLine, ReturnPurchase
 from guerdon.core.content import encode, fingerprint, replay
+from guerdon.core.division import EarnedParts, growth, pieces, worth
+from guerdon.core.earning import earnings
 from guerdon.core.events import Name
 from guerdon.core.metadata import write_first
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
@@ -23,135 +30,314 @@ from guerdon.core.programs import Program
 from guerdon.core.purchases import Purchase, PurchaseReturn
 from guerdon.core.results import Returned
 from guerdon.core.state import NotLoaded
+from guerdon.core.terms import terms_of
 
 if TYPE_CHECKING:
     from guerdon.core.state import State
 
 
+class Part(Struct, frozen=True, kw_only=True):
+    """What one return is about: pieces of lines (position, thousandths), the money they had cost in all and without
+    points, the points spent on them, and the points earned on them by each rule of the division.
+    """
+
+    lines: tuple[tuple[int, int], ...]
+    amount: int
+    paid: int
+    spent: int
+    earned: tuple[int, ...]
+
+
 def take_back(state: State, command: ReturnPurchase) -> Outcome:
-    """Return a whole purchase, once. The return's number is natural: the same return again replays."""
+    """Return a purchase, some lines of it, or what is left of it. The return's number is natural: the same return
+    again replays.
+    """
     content = fingerprint(command)
     known = state.find(("return", command.number))
     if known is not None:
         earlier = state.returns[known]
         return replay(earlier.fingerprint, earlier.result, content, Rejection.NUMBER_TAKEN, "number")
+    if command.lines == ():
+        return Rejected(Rejection.RETURN_WITHOUT_LINES, "lines")
     purchase_no = state.find(("purchase", *command.purchase))
     if purchase_no is None:
         return Rejected(Rejection.PURCHASE_NOT_FOUND, "purchase", {"purchase": command.purchase[1]})
     purchase = state.purchases[purchase_no]
-    if state.find(("purchase_return_of", purchase_no)):
-        return Rejected(Rejection.ALREADY_RETURNED, "purchase", {"purchase": purchase.number})
+    before = [state.returns[no] for no in state.find(("purchase_return_of", purchase_no)) or ()]
+    part = _part(state, command, purchase, before)
+    if isinstance(part, Rejected):
+        return part
     place = locate(state, command.where)
     if isinstance(place, Rejected):
         return place
     no = state.next("return")
+    sums = _Sums()
     if purchase.member_no == 0:
         guest = Booking(state, Name.TRANSACTION_RETURN, 0, place)
-        return _keep(state, command, purchase, place, no, content, _Sums(), guest)
-    accounts = state.member_accounts[purchase.member_no]
+        return _keep(state, command, purchase, place, no, content, part, sums, guest)
+    family = members.family(state, purchase.member_no)
+    accounts = state.member_accounts[family[-1]]
     for account_no in accounts.values():
-        expire_overdue(state, account_no, state.now)
-    booking = Booking(state, Name.TRANSACTION_RETURN, purchase.member_no, place)
-    sums = _Sums()
-    if purchase.redemption_id is not None:
-        sums.restored = _restore_spent(state, booking, purchase)
-    _return_money(state, booking, purchase)
-    awarded = [transfer.destination for transfer in _awards(state, purchase)]
-    released = {accounts[state.accounts[no].program_no, "regular"] for no in awarded} - set(awarded)
-    for account_no in (*awarded, *sorted(released)):
-        program = state.config.programs[state.accounts[account_no].program_no]
-        _return_earned(state, booking, program, account_no, purchase, sums)
-    outcome = _keep(state, command, purchase, place, no, content, sums, booking)
+        expire_overdue(state, account_no, place.judged_at)
+    booking = Booking(state, Name.TRANSACTION_RETURN, family[-1], place)
+    sums.restored = _restore_spent(state, booking, purchase, part.spent)
+    _return_money(state, booking, purchase, part.paid)
+    _return_earned(state, booking, purchase, family, part.earned, sums)
+    outcome = _keep(state, command, purchase, place, no, content, part, sums, booking)
     for account_no in accounts.values():
         expire_overdue(state, account_no, state.now)
     return outcome
 
 
+# -- what is returned -------------------------------------------------------------------------------------------------
+
+
+def _part(
+    state: State, command: ReturnPurchase, purchase: Purchase, earlier: Sequence[PurchaseReturn]
+) -> Part | Rejected:
+    """The part of the bill that a return is about, or why there is no such part any more."""
+    bought = [pieces(line) for line in purchase.lines]
+    before = [0] * len(bought)
+    for each in earlier:
+        for position, quantity in each.lines:
+            before[position] += quantity
+    if before == bought:
+        return Rejected(Rejection.ALREADY_RETURNED, "purchase", {"purchase": purchase.number})
+    after = bought if command.lines is None else _after(purchase, command.lines, bought, before)
+    if isinstance(after, Rejected):
+        return after
+    divided = purchase.division
+    paid = growth(divided.paid, before, after, bought)
+    if divided.returning == "reevaluate":
+        earned = _no_longer_earned(state, purchase, earlier, after, bought)
+    else:
+        earned = tuple(growth(each.parts, before, after, bought) for each in divided.earned)
+    return Part(
+        lines=tuple((i, now - was) for i, (was, now) in enumerate(zip(before, after, strict=True)) if now > was),
+        amount=paid + growth(purchase.shares, before, after, bought),
+        paid=paid,
+        spent=growth(divided.spent, before, after, bought),
+        earned=earned,
+    )
+
+
+def _after(
+    purchase: Purchase, asked: Sequence[ReturnLine], bought: Sequence[int], before: Sequence[int]
+) -> list[int] | Rejected:
+    """How much of each line will have been returned; the first line asked for that cannot be is refused."""
+    after = list(before)
+    for i, line in enumerate(asked):
+        if line.quantity <= 0:
+            return Rejected(Rejection.QUANTITY_NOT_POSITIVE, f"lines[{i}].quantity")
+        positions = _positions(purchase, line)
+        if not positions:
+            named = {"line": line.line} if line.line else {"sku": line.sku}
+            return Rejected(Rejection.LINE_NOT_FOUND, f"lines[{i}]", {**named, "lines": len(purchase.lines)})
+        rest = line.quantity
+        for position in positions:
+            part = min(rest, bought[position] - after[position])
+            after[position] += part
+            rest -= part
+        if rest:
+            whole, was = sum(bought[p] for p in positions), sum(before[p] for p in positions)
+            return Rejected(
+                Rejection.ALREADY_RETURNED if whole == was else Rejection.RETURN_EXCEEDS_PURCHASE,
+                f"lines[{i}]",
+                {
+                    "line": positions[0] + 1,
+                    "sku": purchase.lines[positions[0]].sku,
+                    "bought": decimal_text(whole, 3),
+                    "returned": decimal_text(was, 3),
+                    "asked": decimal_text(sum(after[p] for p in positions) - was + rest, 3),
+                },
+            )
+    return after
+
+
+def _positions(purchase: Purchase, asked: ReturnLine) -> list[int]:
+    """The lines that a line of a return may mean; with both a number and a sku, the two must agree."""
+    return [
+        position
+        for position, line in enumerate(purchase.lines)
+        if (not asked.line or asked.line == position + 1) and (not asked.sku or asked.sku == line.sku)
+    ]
+
+
+def _no_longer_earned(
+    state: State, purchase: Purchase, earlier: Sequence[PurchaseReturn], after: Sequence[int], bought: Sequence[int]
+) -> tuple[int, ...]:
+    """What the rest of the bill would not have earned, under the terms it was earned under; less what earlier returns
+    have taken back, and never a credit.
+    """
+    nets = [line.amount - share for line, share in zip(purchase.lines, purchase.shares, strict=True)]
+    kept = [net - worth(net, now, whole) for net, now, whole in zip(nets, after, bought, strict=True)]
+    still: dict[tuple[int, str], int] = {}
+    for program_no, version in {(each.program_no, each.version) for each in purchase.division.earned}:
+        program = terms_of(state, state.config.programs[program_no], version)
+        still |= {(program_no, each.rule): each.points for each in earnings(program, purchase.lines, kept)}
+    return tuple(
+        max(0, sum(each.parts) - sum(r.earned[k] for r in earlier) - still.get((each.program_no, each.rule), 0))
+        for k, each in enumerate(purchase.division.earned)
+    )
+
+
+# -- what moves -------------------------------------------------------------------------------------------------------
+
+
 class _Sums:
     """What the return has moved so far, in minor units of points."""
 
-    __slots__ = ("restored", "returned", "written_off")
+    __slots__ = ("expired", "restored", "returned", "written_off")
 
     def __init__(self) -> None:
-        self.restored = self.returned = self.written_off = 0
+        self.restored = self.returned = self.expired = self.written_off = 0
 
 
-def _restore_spent(state: State, booking: Booking, purchase: Purchase) -> int:
-    """Give back what of the points spent on the bill has not been given back yet."""
-    assert purchase.redemption_id is not None
+def _restore_spent(state: State, booking: Booking, purchase: Purchase, points: int) -> int:
+    """Give back the points spent on the part, as far as they have not been given back otherwise."""
+    if purchase.redemption_id is None:
+        return 0
     redemption = state.redemptions[purchase.redemption_id]
-    left = redemption.points - redemption.reversed
-    if left:
-        program = state.config.programs[redemption.program_no]
-        account_no = state.member_accounts[purchase.member_no][program.no, "regular"]
-        give_back(state, booking, redemption, account_no, program, left)
-    return left
+    points = min(points, redemption.points - redemption.reversed)
+    if points:
+        give_back(state, booking, redemption, booking.member_no, points)
+    return points
 
 
-def _transfers(state: State, purchase: Purchase) -> list[Transfer]:
+def _return_money(state: State, booking: Booking, purchase: Purchase, paid: int) -> None:
+    """Wallet money goes back where it came from."""
     event = state.events.get(purchase.event_seq)
     if event is None:
         raise NotLoaded(("event", purchase.event_seq))
-    return [state.transfers[event.seq + i] for i in range(1, event.transfers + 1)]
+    for i in range(1, event.transfers + 1):
+        transfer = state.transfers[event.seq + i]
+        if paid and not state.accounts[transfer.destination].tracks_lots:
+            booking.move(transfer.destination, transfer.source, paid)
 
 
-def _awards(state: State, purchase: Purchase) -> list[Transfer]:
-    """The bill's credits of points, one per program and category."""
-    return [t for t in _transfers(state, purchase) if state.accounts[t.destination].tracks_lots]
+class _Claim:
+    """What one account has to give: points `free` in the bill's own lots, as many as are `held` there from others, and
+    as many as are gone from there, spent by lot or (`moved`) with no trace.
+    """
 
+    __slots__ = ("free", "held", "moved", "spent")
 
-def _return_money(state: State, booking: Booking, purchase: Purchase) -> None:
-    """Wallet money goes back where it came from."""
-    for transfer in _transfers(state, purchase):
-        if not state.accounts[transfer.destination].tracks_lots:
-            booking.move(transfer.destination, transfer.source, transfer.amount)
+    def __init__(self) -> None:
+        self.free = self.held = self.moved = 0
+        self.spent: list[tuple[int, int]] = []
 
 
 def _return_earned(
-    state: State, booking: Booking, program: Program, account_no: int, purchase: Purchase, sums: _Sums
+    state: State, booking: Booking, purchase: Purchase, family: Sequence[int], earned: Sequence[int], sums: _Sums
 ) -> None:
-    """Take back the lots that the bill opened on one account."""
-    own = [lot for lot in state.lots_of(account_no) if lot.purchase_no == purchase.no]
-    own.sort(key=lambda lot: lot.no)
-    moves = booking.moves
+    """Take back what the part had earned, one debit per account."""
+    claims: dict[int, _Claim] = {}
+    own = _own_lots(state, purchase, family)
+    for each, points in zip(purchase.division.earned, earned, strict=True):
+        if points:
+            _claim(state, booking, each, points, own.get((each.program_no, each.rule), []), claims, sums)
+    for account_no, claim in sorted(claims.items()):
+        program = state.config.programs[state.accounts[account_no].program_no]
+        _collect(state, booking, program, account_no, claim, sums)
+
+
+def _own_lots(state: State, purchase: Purchase, family: Sequence[int]) -> dict[tuple[int, str], list[lots.Lot]]:
+    """The lots of a bill by program and rule, older first: those it opened, and open ones they became, also at the
+    member that the buyer was merged into.
+
+    Closed lots of later events are not loaded, so they are not looked at even where they happen to be known.
+    """
+    found: dict[tuple[int, str], list[lots.Lot]] = {}
+    for member_no in family:
+        for (program_no, _), account_no in state.member_accounts[member_no].items():
+            for lot in state.lots_of(account_no):
+                if lot.purchase_no == purchase.no and (lot.remaining or _is_loaded(state, purchase, lot)):
+                    found.setdefault((program_no, lot.rule), []).append(lot)
+    for same in found.values():
+        same.sort(key=lambda lot: lot.no)
+    return found
+
+
+def _is_loaded(state: State, purchase: Purchase, lot: lots.Lot) -> bool:
+    """Whether a lot is among those that are read with the bill even when closed: its own, and those of merges."""
+    event = state.events.get(lot.event_seq)
+    return lot.event_seq == purchase.event_seq or (event is not None and event.name == Name.CUSTOMER_MERGE)
+
+
+def _claim(
+    state: State,
+    booking: Booking,
+    each: EarnedParts,
+    points: int,
+    own: Sequence[lots.Lot],
+    claims: dict[int, _Claim],
+    sums: _Sums,
+) -> None:
+    """Take points back from the lots of one rule: what is there first, then what is on hold, spent, and expired.
+
+    What has left a promised or trigger-based account went to the regular one, so that is where it is claimed.
+    """
+    regular = state.member_accounts[booking.member_no][each.program_no, "regular"]
     for lot in own:
-        if lot.expired:
-            lots.change(state, moves, lot, "return_expired", lot.expired)
-        if lot.free:
-            lots.change(state, moves, state.lots[lot.no], "return", lot.free)
-    debit = sum(lot.free for lot in own)
-    missing = sum(lot.held + lot.redeemed for lot in own)
-    covered = _cover(state, booking, account_no, own, missing)
+        part = min(points, lot.free)
+        if part:
+            lots.change(state, booking.moves, lot, "return", part)
+            claims.setdefault(lot.account, _Claim()).free += part
+            points -= part
+    for lot in own:
+        part = min(points, lot.held)
+        if part:
+            claims.setdefault(lot.account, _Claim()).held += part
+            points -= part
+    for lot in own:
+        part = min(points, lot.spent)
+        if part:
+            claims.setdefault(regular, _Claim()).spent.append((lot.no, part))
+            points -= part
+    for lot in own:
+        part = min(points, lot.expired)
+        if part:
+            lots.change(state, booking.moves, state.lots[lot.no], "return_expired", part)
+            sums.expired += part
+            points -= part
+    if points:
+        claims.setdefault(regular, _Claim()).moved += points
+
+
+def _collect(state: State, booking: Booking, program: Program, account_no: int, claim: _Claim, sums: _Sums) -> None:
+    """Debit what an account has to give; where it has not enough, as the program says."""
+    spent = sum(points for _, points in claim.spent)
+    missing = claim.held + spent + claim.moved
+    covered = _cover(state, booking, account_no, claim.held, spent + claim.moved, booking.place.judged_at)
     short = missing - covered
     below = short if program.policies.on_shortfall == "below_zero" else 0
-    debit += covered + below
-    _move_spending(state, booking, own, covered + below)
+    standing = max(0, covered + below - claim.held)
+    _move_spending(state, booking, claim.spent, standing)
+    forgiven = min(short - below, max(0, spent - standing))
+    lots.write_off(state, booking.moves, [state.lots[no] for no, _ in claim.spent], forgiven)
+    debit = claim.free + covered + below
     if debit:
         booking.move(account_no, internal(state, program, "returned"), debit, lower_floor=below > 0)
     sums.returned += debit
     sums.written_off += short - below
 
 
-def _cover(state: State, booking: Booking, account_no: int, own: list[lots.Lot], missing: int) -> int:
+def _cover(state: State, booking: Booking, account_no: int, held: int, gone: int, as_of: datetime) -> int:
     """Take what the bill's own lots no longer have from the member's other lots. Returns how much was found."""
-    held = sum(lot.held for lot in own)
     found = 0
-    part = min(held, missing)
-    if part:
-        found += part - lots.take(state, booking.moves, account_no, part, state.now, "return")
-    rest = missing - held
-    if rest > 0:
-        found += rest - lots.take(state, booking.moves, account_no, rest, state.now)
+    if held:
+        found += held - lots.take(state, booking.moves, account_no, held, as_of, "return")
+    if gone:
+        found += gone - lots.take(state, booking.moves, account_no, gone, as_of)
     return found
 
 
-def _move_spending(state: State, booking: Booking, own: list[lots.Lot], points: int) -> None:
+def _move_spending(state: State, booking: Booking, spent: Sequence[tuple[int, int]], points: int) -> None:
     """Mark as returned, on the bill's own lots, the spent points that other lots (or a debt) now stand for."""
-    points -= min(points, sum(lot.held for lot in own))
-    for lot in own:
-        part = min(points, lot.redeemed)
+    for no, most in spent:
+        part = min(points, most)
         if part:
-            lots.change(state, booking.moves, state.lots[lot.no], "return_redeemed", part)
+            lots.change(state, booking.moves, state.lots[no], "return_redeemed", part)
             points -= part
 
 
@@ -162,6 +348,7 @@ def _keep(
     place: Place,
     no: int,
     content: bytes,
+    part: Part,
     sums: _Sums,
     booking: Booking,
 ) -> Outcome:
@@ -176,12 +363,14 @@ def _keep(
             "return_number": command.number,
             "purchase_id": purchase.id,
             "purchase_number": purchase.number,
+            "lines": part.lines,
+            "earned": part.earned,
             "written_off": sums.written_off,
         },
     )
     balances = tuple(
         (program_no, state.figures_of(account_no).balance)
-        for (program_no, category), account_no in state.member_accounts.get(purchase.member_no, {}).items()
+        for (program_no, category), account_no in state.member_accounts.get(booking.member_no, {}).items()
         if category == "regular"
     )
     result = Returned(
@@ -189,30 +378,35 @@ def _keep(
         number=command.number,
         purchase_id=purchase.id,
         event_no=event.seq,
-        amount=purchase.amount,
+        lines=part.lines,
+        amount=part.amount,
+        paid=part.paid,
         returned_points=sums.returned,
         restored_points=sums.restored,
+        expired=sums.expired,
         written_off=sums.written_off,
         balances=balances,
     )
-    state.put(
-        state.returns,
-        no,
-        PurchaseReturn(
-            no=no,
-            id=command.id,
-            number=command.number,
-            purchase_no=purchase.no,
-            member_no=purchase.member_no,
-            event_seq=event.seq,
-            event_at=place.event_at,
-            recorded_at=state.now,
-            amount=purchase.amount,
-            fingerprint=content,
-            result=encode(result),
-        ),
+    returned = PurchaseReturn(
+        no=no,
+        id=command.id,
+        number=command.number,
+        purchase_no=purchase.no,
+        member_no=booking.member_no,
+        event_seq=event.seq,
+        event_at=place.event_at,
+        recorded_at=state.now,
+        lines=part.lines,
+        amount=part.amount,
+        paid=part.paid,
+        spent=part.spent,
+        earned=part.earned,
+        fingerprint=content,
+        result=encode(result),
     )
+    state.put(state.returns, no, returned)
     state.put(state.found, ("return", command.number), no)
-    state.put(state.found, ("purchase_return_of", purchase.no), (no,))
+    earlier = state.find(("purchase_return_of", purchase.no)) or ()
+    state.put(state.found, ("purchase_return_of", purchase.no), (*earlier, no))
     write_first(state, "ret", command.id, command.meta)
     return Accepted(result)

@@ -23,7 +23,7 @@ from guerdon.core.commands import (
 from guerdon.core.ledger import add_account
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.places import SOURCES
-from guerdon.core.programs import ROLES, Policies, Program, Rule, Store, Till, internal_name
+from guerdon.core.programs import ROLES, Policies, Program, ReferralPoints, Rule, Store, Till, internal_name
 from guerdon.core.results import Changed, Opened
 
 if TYPE_CHECKING:
@@ -100,8 +100,20 @@ def _open_internal(state: State, program: Program, role: str) -> None:
 
 
 def _put_program(state: State, program: Program) -> None:
+    """Put a program or its next version. The policies it had so far can still be found under their version."""
+    config = state.config
+    before = config.programs.get(program.no)
+    if before is not None:
+        state.put(state.found, ("policies", program.no, before.version), before.policies)
     state.put(state.programs, program.no, program)
-    state.set_config(msgspec.structs.replace(state.config, programs=_with(state.config.programs, program.no, program)))
+    since = (*config.since.get(program.no, ()), state.now)
+    state.set_config(
+        msgspec.structs.replace(
+            config,
+            programs=_with(config.programs, program.no, program),
+            since=_with(config.since, program.no, since),
+        )
+    )
 
 
 def change_program(state: State, command: ChangeProgram) -> Outcome:
@@ -136,6 +148,17 @@ def _policies_refusal(state: State, policies: Policies) -> Rejected | None:
     rate = policies.redemption_rate
     if rate is not None and (rate.points <= 0 or rate.money <= 0):
         return Rejected(Rejection.INVALID_VALUE, "policies.redemption_rate", {"minimum": 1})
+    for name in ("minimum_redemption", "maximum_redemption", "redemption_multiple", "minimum_lifetime"):
+        if getattr(policies, name) < 0:
+            return Rejected(Rejection.INVALID_VALUE, f"policies.{name}", {"minimum": 0})
+    if policies.adjustment_limit is not None and policies.adjustment_limit < 0:
+        return Rejected(Rejection.INVALID_VALUE, "policies.adjustment_limit", {"minimum": 0})
+    for name, value in msgspec.structs.asdict(policies.transfers).items():
+        if value is not None and value < 0:
+            return Rejected(Rejection.INVALID_VALUE, f"policies.transfers.{name}", {"minimum": 0})
+    referral = policies.referral
+    if referral is not None and (min(referral.referrer, referral.referred) < 0 or referral == ReferralPoints(0, 0)):
+        return Rejected(Rejection.INVALID_VALUE, "policies.referral", {"minimum": 0})
     if policies.currency and policies.currency not in state.config.assets:
         return Rejected(Rejection.ASSET_NOT_FOUND, "policies.currency", {"asset": policies.currency})
     if len(policies.rules) > RULES_MAX:

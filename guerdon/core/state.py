@@ -22,6 +22,7 @@ from guerdon.core.ids import sub_id
 if TYPE_CHECKING:
     from guerdon.core.access import ApiKey
     from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Transfer
+    from guerdon.core.adjustments import Adjustment, Decision
     from guerdon.core.assets import Asset
     from guerdon.core.events import Event
     from guerdon.core.imports import ImportedRow
@@ -30,8 +31,12 @@ if TYPE_CHECKING:
     from guerdon.core.programs import Config, Program, Store, Till
     from guerdon.core.purchases import Purchase, PurchaseReturn
     from guerdon.core.redemptions import Redemption
+    from guerdon.core.referrals import Referral
+    from guerdon.core.transfers import Sent
 
 Key = tuple[Any, ...]
+Head = tuple[str, int, bytes]
+"""What tells one state of an organisation from another: who wrote its head row last, its last number, its last hash."""
 K = TypeVar("K")
 V = TypeVar("V")
 _MISSING: Any = object()
@@ -62,7 +67,8 @@ class State:
     """Tables of rows by their number, what keys were found to mean, and the journal of changes.
 
     `counters` hold the organisation's last numbers (`seq`, `account`, `lot`, `member`, `purchase`, `config`, `ledger`);
-    `last_recorded_at` and `last_hash` come from the head row; `transaction` is the database's own name for the batch.
+    `last_recorded_at` and `last_hash` come from the head row; `transaction` is the database's own name for the batch,
+    and `head` what the head row says: as it was read, and as it was written once the batch is saved.
     """
 
     def __init__(self, config: Config, counters: dict[str, int], last_recorded_at: datetime, last_hash: bytes) -> None:
@@ -70,6 +76,7 @@ class State:
         self.last_recorded_at = last_recorded_at
         self.last_hash = last_hash
         self.transaction = ""
+        self.head: Head = ("", 0, b"")
         self.counters: Table[str, int] = Table("counters")
         self.counters.update(counters)
         self.ledgers: Table[int, Ledger] = Table("ledgers")
@@ -90,6 +97,11 @@ class State:
         self.returns: Table[int, PurchaseReturn] = Table("returns")
         self.redemptions: Table[str, Redemption] = Table("redemptions")
         self.imported: Table[tuple[str, str], ImportedRow] = Table("imported")
+        self.sent: Table[tuple[int, int, str], Sent] = Table("sent")
+        self.adjustments: Table[str, Adjustment] = Table("adjustments")
+        self.decisions: Table[str, Decision] = Table("decisions")
+        self.referrals: Table[str, Referral] = Table("referrals")
+        self.lifetimes: Table[int, int] = Table("lifetimes", kept=False)
         self.programs: Table[int, Program] = Table("programs")
         self.stores: Table[int, Store] = Table("stores")
         self.tills: Table[int, Till] = Table("tills")
@@ -100,6 +112,7 @@ class State:
         self.outcomes: Table[tuple[str, str], tuple[bytes, str, datetime]] = Table("outcomes")
         self.found: Table[Key, Any] = Table("found", kept=False)
         self.asked: set[Key] = set()
+        self.links = False
         self._journal: list[tuple[Table[Any, Any], Any, Any]] = []
         self.now = last_recorded_at
         self._command_id = ""
@@ -247,6 +260,10 @@ class State:
         """How many events and transfers `appended` would answer."""
         return len(self._rows) - self._appended
 
+    def made_rows(self) -> bool:
+        """Whether there are events or transfers that the batch made."""
+        return bool(self._rows)
+
     def appended(self) -> list[Event | Transfer]:
         """Events and transfers made since this was last asked, by sequence number; final, if asked between commands."""
         made = self._rows[self._appended :]
@@ -274,6 +291,7 @@ class State:
     def mark_loaded(self, keys: Iterable[Key]) -> None:
         """Remember that these keys were looked up, found or not."""
         self.asked.update(keys)
+        self.links = any(key[0] == "transfer" for key in self.asked)
 
 
 _CONFIG: Table[str, Any] = Table("config", kept=False)

@@ -2,7 +2,7 @@
 
 Promises: what was queued is done, by one of the processes that serve, one import at a time for each organisation; what
 a process had begun when it died is begun again by another one soon after. Every job may run twice.
-Leaves to others: what comes due by itself (`schedule.py`; `docs/decisions/0008-jobs.md` says why that is not here).
+Leaves to others: what comes due by itself (`schedule.py`; `docs/decisions/0010-jobs.md` says why that is not here).
 """
 
 from __future__ import annotations

@@ -16,24 +16,29 @@ async def committed(conn: AsyncConnection[Any], org_id: int, transaction: str) -
 
     Takes that lock first, and so waits until a backend that was cut off from us has ended, one way or the
     other. Where the transaction's token names the row that it ended with (`save.save`), that row must be there
-    too: after a crash of the database the number alone may be another transaction's.
+    too: after a crash of the database the number alone may be another transaction's. A token without a number
+    was sent before its number was known (`ahead.py`); its row alone tells, since no other row has its hash.
     """
     number, _, end = transaction.partition("/")
+    seq, _, hash_ = end.partition("/")
+    status, ended = "committed", True
     async with conn.transaction():
         await conn.execute(_SQL["as_organisation"], {"org": org_id})
         await conn.execute(_SQL["lock_head"], {"org": org_id})
-        try:
-            async with conn.transaction():
-                cursor = await conn.execute(_SQL["status"], {"transaction": number})
-                row = await cursor.fetchone()
-        except errors.InvalidParameterValue:
-            return False  # in this server's future: it was promoted, or restored, without that transaction
-        seq, _, hash_ = end.partition("/")
-        ended = True
+        if number:
+            try:
+                async with conn.transaction():
+                    status = await _value(conn, "status", transaction=number) or "forgotten"
+            except errors.InvalidParameterValue:
+                return False  # in this server's future: it was promoted, or restored, without that transaction
         if int(seq or 0):
-            found = await conn.execute(_SQL["ended_with"], {"org": org_id, "seq": seq, "hash": hash_})
-            ended = await found.fetchone() is not None
-    status = next(iter(row.values() if isinstance(row, dict) else row)) if row else None
+            ended = await _value(conn, "ended_with", org=org_id, seq=seq, hash=hash_) is not None
     if status in ("committed", "aborted"):
-        return bool(status == "committed") and ended
-    raise errors.OperationalError(f"transaction {transaction} is {status or 'forgotten'}")
+        return status == "committed" and ended
+    raise errors.OperationalError(f"transaction {transaction} is {status}")
+
+
+async def _value(conn: AsyncConnection[Any], statement: str, **given: Any) -> Any:
+    """The one value that a statement finds, None without a row."""
+    row = await (await conn.execute(_SQL[statement], given)).fetchone()
+    return next(iter(row.values() if isinstance(row, dict) else row)) if row else None

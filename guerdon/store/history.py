@@ -2,7 +2,8 @@
 
 Promises: what was recorded is asked for by sequence number and found with some log2(versions) index look-ups, so that
 an account of ten million entries is as quick as one of ten; asked again later the answer is the same. By effective
-time, later facts may still change the answer, and an account's entries are added up.
+time, later facts may still change the answer, unless it is asked as known at a sequence number: it is the balance as
+recorded by then, put right by the entries that count from another time than their own, which an index alone holds.
 """
 
 from __future__ import annotations
@@ -34,10 +35,19 @@ async def balances_at_time(
 
 
 async def balances_at_effective(
-    connection: AsyncConnection[Any], org_id: int, accounts: Sequence[int], at: datetime
+    connection: AsyncConnection[Any], org_id: int, accounts: Sequence[int], at: datetime, known: int | None = None
 ) -> dict[int, int]:
-    """Balances by account number of everything that counts before an instant, whenever it was recorded."""
-    return dict(await _rows(connection, org_id, "balances_effective", {"accounts": list(accounts), "at": at}))
+    """Balances by account number of everything that counts before an instant, as known after sequence number `known`
+    (None: by now), whenever it was recorded."""
+    ((head,),) = await _rows(connection, org_id, "head", {})
+    known = head if known is None else min(known, head)
+    place = min(await seq_at(connection, org_id, at), known)
+    balances = await balances_at_seq(connection, org_id, accounts, place)
+    values = {"accounts": list(accounts), "at": at, "place": place, "known": known}
+    for account_no, amount in await _rows(connection, org_id, "dated", values):
+        if account_no in balances:
+            balances[account_no] += amount
+    return balances
 
 
 async def seq_at(connection: AsyncConnection[Any], org_id: int, at: datetime) -> int:

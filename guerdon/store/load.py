@@ -20,10 +20,8 @@ from guerdon.core.programs import Config, Store, Till
 from guerdon.core.state import Key, State
 from guerdon.store import rows
 from guerdon.store.lookups import KINDS, Lookup, Take, ask_more
+from guerdon.store.memory import Memory
 from guerdon.store.wire import wire
-
-ConfigCache = dict[int, Config]
-"""The configuration of each organisation, as this process last read it."""
 
 COUNTERS = ("seq", "ledger", "account", "lot", "member", "purchase", "return", "redemption", "config")
 """The counters of a state, in the order of the head's columns."""
@@ -34,62 +32,106 @@ class OrganisationNotFound(LookupError):
 
 
 async def load(
-    connection: AsyncConnection[Any], org_id: int, keys: Iterable[Key], now: datetime, configs: ConfigCache
+    connection: AsyncConnection[Any], org_id: int, keys: Iterable[Key], now: datetime, memory: Memory
 ) -> State:
-    """Begin a transaction, lock the organisation and read what `keys` name; `core.keys` says what each brings."""
-    asked = set(keys)
-    by_kind: dict[str, list[Key]] = defaultdict(list)
-    for key in asked:
-        by_kind[key[0]].append(key)
+    """Begin a transaction, lock the organisation and read what `keys` name; `core.keys` says what each brings.
+
+    What the memory has is not asked for, unless the head row shows that another process wrote in between.
+    """
     async with wire(connection) as sending:
         lookup = Lookup(sending, org_id, now)
         lookup.run("enter")
-        head = lookup.run("lock_head")
-        takers = [KINDS[kind](lookup, same) for kind, same in by_kind.items()]
+        asked = Asked(lookup, keys, memory)
         await sending.sync()
-        version, state = _open(org_id, head.rows, configs.get(org_id))
-        for take in takers:
-            take(state)
-        stale = state.config.version != version
-        if stale or lookup.follows():
-            takers = ask_more(lookup)
-            if stale:
-                takers.append(_ask_config(lookup, version, configs))
+        asked.take()
+        if not asked.complete:
+            asked.ask_more()
             await sending.sync()
-            for take in takers:
-                take(state)
-    lots_of: dict[int, list[int]] = defaultdict(list)
-    for lot in state.lots.values():
-        lots_of[lot.account].append(lot.no)
-    for account_no, nos in lots_of.items():
-        state.account_lots[account_no] = tuple(nos)
-    state.mark_loaded(asked)
-    return state
+            asked.take_more()
+    return asked.finish()
 
 
-def _open(org_id: int, heads: list[rows.Row], config: Config | None) -> tuple[int, State]:
+class Asked:
+    """The rows of a batch, asked for. `take` puts the first answers into `state`; where they are not `complete`,
+    `ask_more` and `take_more` follow before `finish`.
+    """
+
+    def __init__(self, lookup: Lookup, keys: Iterable[Key], memory: Memory) -> None:
+        self._lookup = lookup
+        self._memory = memory
+        self._keys = set(keys)
+        self._known = memory.knows(self._keys)
+        self._head = lookup.run("lock_head")
+        self._takers = _ask(lookup, self._keys.difference(self._known))
+
+    def take(self) -> None:
+        self._version, self.state = _open(self._lookup.org_id, self._head.rows, self._memory.config)
+        for take in self._takers:
+            take(self.state)
+        self._fresh = self._memory.head == self.state.head
+        self._configured = self._memory.config.version == self._version
+        if self._fresh:
+            self._memory.give(self.state, self._known)
+        else:
+            self._memory.forget()
+        self.complete = self._configured and not self._lookup.follows() and (self._fresh or not self._known)
+
+    def ask_more(self) -> None:
+        self._takers = ask_more(self._lookup) if self._lookup.follows() else []
+        if not self._fresh:
+            self._takers += _ask(self._lookup, self._known)
+        if not self._configured:
+            self._takers.append(_ask_config(self._lookup, self._version))
+
+    def take_more(self) -> None:
+        for take in self._takers:
+            take(self.state)
+
+    def finish(self) -> State:
+        state = self.state
+        lots_of: dict[int, list[int]] = defaultdict(list)
+        for lot in state.lots.values():
+            lots_of[lot.account].append(lot.no)
+        for account_no, nos in lots_of.items():
+            state.account_lots[account_no] = tuple(nos)
+        state.mark_loaded(self._keys)
+        return state
+
+
+def _ask(lookup: Lookup, keys: Iterable[Key]) -> list[Take]:
+    """Ask for what keys name, with one statement or two for all of a kind."""
+    by_kind: dict[str, list[Key]] = defaultdict(list)
+    for key in keys:
+        by_kind[key[0]].append(key)
+    return [KINDS[kind](lookup, same) for kind, same in by_kind.items()]
+
+
+def _open(org_id: int, heads: list[rows.Row], config: Config) -> tuple[int, State]:
     """The version that the configuration should have, and an empty state with the one that we have."""
     if not heads:
         raise OrganisationNotFound(org_id)
-    transaction, version, last_recorded_at, last_hash, *numbers = heads[0]
+    transaction, writer, version, last_recorded_at, last_hash, *numbers = heads[0]
     counters = dict(zip(COUNTERS, numbers, strict=True))
-    state = State(config or Config(version=-1), counters, last_recorded_at, last_hash)
+    state = State(config, counters, last_recorded_at, last_hash)
     state.transaction = transaction
+    state.head = (writer, counters["seq"], last_hash)
     return version, state
 
 
-def _ask_config(lookup: Lookup, version: int, configs: ConfigCache) -> Take:
+def _ask_config(lookup: Lookup, version: int) -> Take:
     assets = lookup.run("config_assets")
     programs = lookup.run("config_programs")
+    versions = lookup.run("config_versions")
     stores = lookup.run("config_stores")
     tills = lookup.run("config_tills")
     sources = lookup.run("config_sources")
 
     def take(state: State) -> None:
-        state.config = configs[lookup.org_id] = Config(
+        state.config = Config(
             version=version,
             assets={code: Asset(code, scale) for code, scale in assets.rows},
             programs={row[0]: rows.program(row) for row in programs.rows},
+            since={program_no: tuple(since) for program_no, since in versions.rows},
             stores={no: Store(no=no, id=id_, code=code, name=name) for no, id_, code, name in stores.rows},
             tills={
                 no: Till(no=no, id=id_, code=code, name=name, store_no=store_no, program_no=program_no)

@@ -16,6 +16,7 @@ from guerdon.core.imports import ImportedRow
 from guerdon.core.purchases import Purchase
 from guerdon.core.redemptions import Redemption
 from guerdon.core.state import Key, State
+from guerdon.core.transfers import Sent
 from guerdon.store import rows
 from guerdon.store.arrays import array
 from guerdon.store.statements import statements
@@ -107,6 +108,16 @@ def _programs(lookup: Lookup, _: _Keys) -> Take:
     return take
 
 
+def _policies(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("policies", nos=array([key[1] for key in keys]), versions=array([key[2] for key in keys]))
+
+    def take(state: State) -> None:
+        for program_no, version, policies in cursor.rows:
+            state.found[("policies", program_no, version)] = rows.policies(policies)
+
+    return take
+
+
 def _lots(lookup: Lookup, keys: _Keys) -> Take:
     cursor = lookup.run("lots_open", nos=array([key[1] for key in keys]))
 
@@ -155,19 +166,96 @@ def _spenders(lookup: Lookup, keys: _Keys) -> Take:
 
 
 def _ask_members(lookup: Lookup, keys: _Keys, all_lots: bool) -> Take:
-    named = [key for key in keys if key[1] not in _MEMBER_BY]
-    asked = {
-        "ids": array([key[2] for key in keys if key[1] == "id" and _UUID(key[2])]),
-        "nos": array([key[2] for key in keys if key[1] == "number" and _NO(str(key[2]))]),
-        "kinds": array([key[1] for key in named]),
-        "texts": array([key[2] for key in named]),
-    }
+    asked = _selectors(keys)
     members = lookup.run("members", **asked)
     accounts = lookup.run("accounts_of_members", **asked, all_lots="t" if all_lots else "f")
 
     def take(state: State) -> None:
         rows.take_members(state, members.rows)
         rows.take_member_accounts(state, accounts.rows, all_lots)
+
+    return take
+
+
+def _selectors(keys: _Keys) -> dict[str, str]:
+    """The members that keys name, by number alone or as callers do, as the statements take them."""
+    keys = [key if len(key) == 3 else (key[0], "number", str(key[1])) for key in keys]
+    named = [key for key in keys if key[1] not in _MEMBER_BY]
+    return {
+        "ids": array([key[2] for key in keys if key[1] == "id" and _UUID(key[2])]),
+        "nos": array([key[2] for key in keys if key[1] == "number" and _NO(str(key[2]))]),
+        "kinds": array([key[1] for key in named]),
+        "texts": array([key[2] for key in named]),
+    }
+
+
+def _sent(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("sent", **_selectors(keys))
+
+    def take(state: State) -> None:
+        for member_no, program_no, period, sent, count in cursor.rows:
+            state.found[("sent", member_no)] = True
+            if period is not None:
+                state.sent[member_no, program_no, period] = Sent(int(sent), count)
+
+    return take
+
+
+def _referrals_of(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("referrals_of", **_selectors(keys))
+
+    def take(state: State) -> None:
+        for member_no, *row in cursor.rows:
+            state.found[("referral_of", member_no)] = row[0]
+            if row[0] is not None:
+                rows.take_referral(state, tuple(row))
+
+    return take
+
+
+def _referrals(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("referrals", ids=_uuids(keys))
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            referral = rows.take_referral(state, row)
+            lookup.members.update((referral.referrer_no, referral.referred_no))
+            lookup.whole_events.update(seq for seq in (referral.referrer_event, referral.referred_event) if seq)
+            state.found[("referral", referral.id)] = referral.id
+
+    return take
+
+
+def _adjustments(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("adjustments", ids=_uuids(keys))
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            adjustment = rows.take_adjustment(state, row)
+            lookup.members.add(adjustment.member_no)
+            state.found[("adjustment", adjustment.id)] = adjustment.id
+
+    return take
+
+
+def _heirs(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("heirs", nos=array([key[1] for key in keys]))
+
+    def take(state: State) -> None:
+        for no, survivor_no, merge in cursor.rows:
+            lookup.members.update((no, survivor_no))
+            lookup.whole_events.add(merge)
+            state.found[("heir", no)] = survivor_no
+
+    return take
+
+
+def _lifetimes(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("lifetimes", nos=array([key[1] for key in keys]))
+
+    def take(state: State) -> None:
+        for account_no, earned in cursor.rows:
+            state.lifetimes[account_no] = int(earned)
 
     return take
 
@@ -331,11 +419,18 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "internal": _internal,
     "account_no": _account_nos,
     "programs": _programs,
+    "policies": _policies,
     "lots": _lots,
     "lot": _lots_by_no,
     "ledger": _ledgers,
     "member": _members,
     "spend": _spenders,
+    "heir": _heirs,
+    "sent": _sent,
+    "lifetime": _lifetimes,
+    "adjustment": _adjustments,
+    "referral": _referrals,
+    "referral_of": _referrals_of,
     "transfer": _transfers,
     "reference": _references,
     "outcome": _outcomes,

@@ -17,7 +17,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from guerdon.core.programs import Policies
-from guerdon.store import history
+from guerdon.store import history, reports
 from guerdon.store.statements import statements
 
 NO_ORGANISATION = 0
@@ -155,7 +155,9 @@ class BalanceRow(Struct, frozen=True, kw_only=True):
 
 
 class PurchaseRow(Struct, frozen=True, kw_only=True):
-    """A purchase as booked; `lines`, `tenders` and the results are JSON text as the core made them."""
+    """A purchase as booked; `lines`, `tenders`, the result and those of its returns are JSON text as the core made
+    them.
+    """
 
     no: int
     id: str
@@ -174,10 +176,7 @@ class PurchaseRow(Struct, frozen=True, kw_only=True):
     tenders: str
     result: str
     meta: str
-    return_id: str | None
-    return_number: str | None
-    returned_at: datetime | None
-    return_result: str | None
+    returns: list[str]
 
 
 class RedemptionRow(Struct, frozen=True, kw_only=True):
@@ -192,6 +191,36 @@ class RedemptionRow(Struct, frozen=True, kw_only=True):
     reference: str
     event_at: datetime
     result: str
+
+
+class AdjustmentRow(Struct, frozen=True, kw_only=True):
+    """A manual adjustment with what was decided about it, None where nothing was. `member` is an id."""
+
+    id: str
+    member: str
+    program_no: int
+    points: int
+    reason: str
+    person: str
+    recorded_at: datetime
+    expires_at: datetime | None
+    event_seq: int
+    approved: bool | None
+    decided_by: str | None
+    decided_at: datetime | None
+    decision_reason: str | None
+
+
+class ReferralRow(Struct, frozen=True, kw_only=True):
+    """A referral; `referrer` and `referred` are members' ids."""
+
+    id: str
+    referrer: str
+    referred: str
+    program_no: int
+    referrer_event: int
+    referred_event: int
+    taken_back: bool
 
 
 class EventRow(Struct, frozen=True, kw_only=True):
@@ -256,6 +285,15 @@ class LotRow(Struct, frozen=True, kw_only=True):
     no: int
     account: int
     expires_at: datetime | None
+    returned: int
+
+
+class PartyRow(Struct, frozen=True, kw_only=True):
+    """An account's holder; `profile` is JSON text."""
+
+    account: int
+    member: int
+    profile: str | None
 
 
 class ImportRow(Struct, frozen=True, kw_only=True):
@@ -286,12 +324,14 @@ class ImportResultRow(Struct, frozen=True, kw_only=True):
 class LedgerFilter(Struct, frozen=True, kw_only=True):
     """Which events of a member. Empty and None mean no such filter.
 
-    With `exact`, an event must credit, debit or open one of these account numbers, or be a redemption made at a till
-    of `till_program` (-1 for none).
+    `mask` and `programs` are bits of `Event.entries` of which an event must have one each. With `exact`, an event must
+    credit, debit or open one of these account numbers, or be a redemption made at a till of `till_program` (-1 for
+    none).
     """
 
     member: int
     mask: int = 0
+    programs: int = 0
     names: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     stores: tuple[int, ...] = ()
@@ -414,18 +454,52 @@ class Reader:
         values = {"member": member, "before": before or _SEQ_MAX, "limit": limit}
         return await self._rows(org_id, "purchases", "list_redemptions", values, RedemptionRow)
 
+    # -- what staff and members move
+
+    async def adjustment(self, org_id: int, adjustment_id: str) -> AdjustmentRow | None:
+        return await self._one(org_id, "staff", "find_adjustment", {"id": adjustment_id}, AdjustmentRow)
+
+    async def adjustments(
+        self, org_id: int, member: int | None, pending_at: datetime | None, before: str | None, limit: int
+    ) -> list[AdjustmentRow]:
+        """Newest first; of one member or all, all or those that wait at a moment."""
+        values = {"member": member, "pending_at": pending_at, "before": before, "limit": limit}
+        return await self._rows(org_id, "staff", "list_adjustments", values, AdjustmentRow)
+
+    async def referral(self, org_id: int, referral_id: str) -> ReferralRow | None:
+        return await self._one(org_id, "staff", "find_referral", {"id": referral_id}, ReferralRow)
+
     # -- the points ledger
 
     async def events(
-        self, org_id: int, chosen: LedgerFilter, place: int | None, limit: int, *, oldest_first: bool
+        self, org_id: int, chosen: LedgerFilter, place: int | None, limit: int, *, oldest_first: bool, skip: int = 0
     ) -> list[EventRow]:
-        """A page of events after `place` in the order asked for."""
-        values = _arrays(chosen) | {"limit": limit}
+        """A page of events after `place`, and `skip` more, in the order asked for."""
+        values = _arrays(chosen) | {"limit": limit, "skip": skip}
         if oldest_first:
             values["place"] = place or 0
             return await self._rows(org_id, "points", "oldest_first", values, EventRow)
         values["place"] = _SEQ_MAX if place is None else place
         return await self._rows(org_id, "points", "newest_first", values, EventRow)
+
+    async def events_named(
+        self,
+        org_id: int,
+        member: int,
+        seqs: list[int],
+        name: str = "",
+        purchases: list[int] | None = None,
+        references: list[str] | None = None,
+    ) -> list[EventRow]:
+        """A member's events by number, or by name with the numbers of their purchases or their references."""
+        values = {"member": member, "seqs": seqs, "name": name}
+        values |= {"purchases": purchases or [], "references": references or []}
+        return await self._rows(org_id, "points", "named", values, EventRow)
+
+    async def parties(self, org_id: int, accounts: list[int]) -> dict[int, PartyRow]:
+        """The members who hold accounts, by account number."""
+        rows = await self._rows(org_id, "points", "parties", {"accounts": accounts}, PartyRow)
+        return {row.account: row for row in rows}
 
     async def event_count(self, org_id: int, chosen: LedgerFilter) -> int:
         (row,) = await self._rows(org_id, "points", "count", _arrays(chosen), _Total)
@@ -436,10 +510,6 @@ class Reader:
         row = await self._one(org_id, "points", "last_place", _arrays(chosen), _Place)
         return None if row is None else row.seq
 
-    async def place_at(self, org_id: int, member: int, at: datetime) -> int:
-        (row,) = await self._rows(org_id, "points", "place_at", {"member": member, "at": at}, _Place)
-        return row.seq
-
     async def entries(self, org_id: int, events: list[EventRow]) -> list[EntryRow]:
         seqs = [seq for event in events for seq in event.transfer_seqs]
         return await self._rows(org_id, "points", "entries", {"seqs": seqs}, EntryRow)
@@ -449,6 +519,11 @@ class Reader:
         rows = await self._rows(org_id, "points", "purchases_named", values, NamedPurchase)
         return {row.no: row for row in rows}
 
+    async def return_numbers(self, org_id: int, purchases: set[int]) -> dict[str, int]:
+        """The numbers of the returns of purchases, by id."""
+        rows = await self._rows(org_id, "points", "returns_named", {"purchases": sorted(purchases)}, _Named)
+        return {row.id: row.no for row in rows}
+
     async def accounts(self, org_id: int, member: int) -> dict[int, AccountRow]:
         rows = await self._rows(org_id, "points", "accounts", {"member": member}, AccountRow)
         return {row.no: row for row in rows}
@@ -457,10 +532,24 @@ class Reader:
         rows = await self._rows(org_id, "points", "lots_named", {"lots": sorted(lots)}, LotRow)
         return {row.no: row for row in rows}
 
-    async def balances_effective(self, org_id: int, accounts: list[int], at: datetime) -> dict[int, int]:
-        """Balances by account number of everything that counts before an instant, whenever it was recorded."""
+    async def balances_effective(
+        self, org_id: int, accounts: list[int], at: datetime, known: int | None = None
+    ) -> dict[int, int]:
+        """Balances by account number of everything that counts before an instant, as known after a sequence number."""
         async with self._pool.connection() as connection:
-            return await history.balances_at_effective(connection, org_id, accounts, at)
+            return await history.balances_at_effective(connection, org_id, accounts, at, known)
+
+    async def place_at(self, org_id: int, at: datetime) -> int:
+        """The last sequence number recorded before an instant, 0 if nothing was."""
+        async with self._pool.connection() as connection:
+            return await history.seq_at(connection, org_id, at)
+
+    async def liability(
+        self, org_id: int, timezones: dict[int, str], *, by_event: bool
+    ) -> dict[int, reports.Liability]:
+        """What programs owe their members, by program number; `timezones` names the programs and their months."""
+        async with self._pool.connection() as connection:
+            return await reports.liability(connection, org_id, timezones, by_event=by_event)
 
     async def balances_at(self, org_id: int, accounts: list[int], seq: int) -> dict[int, int]:
         """Balances by account number after everything up to a sequence number."""
@@ -478,6 +567,11 @@ class _Total(Struct):
 
 class _Place(Struct):
     seq: int
+
+
+class _Named(Struct):
+    no: int
+    id: str
 
 
 _LISTS: dict[str, tuple[str, str, dict[str, Any]]] = {

@@ -160,9 +160,12 @@ class BlnkReader:
         values = {"indicator": indicator, "currency": currency, "now": now}
         return await self._one(org_id, _BALANCES, "by_indicator", values, AccountRow)
 
-    async def account_at(self, org_id: int, account_id: str, at: datetime) -> tuple[int, int] | None:
-        """Credit and debit by effective time, None where nothing had been booked by then."""
-        found = await self._one(org_id, _BALANCES, "at", {"id": account_id, "at": at}, _At)
+    async def account_at(
+        self, org_id: int, account_id: str, at: datetime, known_at: datetime | None = None
+    ) -> tuple[int, int] | None:
+        """Credit and debit by effective time, as known at a recorded time; None where nothing was booked by then."""
+        values = {"id": account_id, "at": at, "known_at": known_at}
+        found = await self._one(org_id, _BALANCES, "at", values, _At)
         if found is None or (found.credit is None and found.debit is None):
             return None
         return found.credit or 0, found.debit or 0

@@ -10,26 +10,32 @@ import msgspec
 
 from guerdon.core.access import ApiKey
 from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Transfer
+from guerdon.core.adjustments import Adjustment, Decision
 from guerdon.core.commands import Line, Tender
+from guerdon.core.division import Division
 from guerdon.core.events import Event
 from guerdon.core.lots import Lot
 from guerdon.core.members import Member
 from guerdon.core.programs import Policies, Program
 from guerdon.core.purchases import Purchase, PurchaseReturn
 from guerdon.core.redemptions import Redemption
+from guerdon.core.referrals import Referral
 from guerdon.core.state import State
 
 Row = tuple[Any, ...]
 LotInAccount = tuple[
-    int, int, int, int, int, int, int, int, datetime, datetime | None, str, int, int | None, int, datetime | None, str
+    int, int, int, int, int, int, int, int, int, datetime, datetime | None, str, int, int | None, int,
+    datetime | None, str,
 ]  # fmt: skip
 
 _lots_in_account = msgspec.json.Decoder(list[LotInAccount]).decode
 _pins = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
 _lines = msgspec.json.Decoder(tuple[Line, ...]).decode
 _shares = msgspec.json.Decoder(tuple[int, ...]).decode
+_division = msgspec.json.Decoder(Division).decode
+_returned_lines = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
 _tenders = msgspec.json.Decoder(tuple[Tender, ...]).decode
-_policies = msgspec.json.Decoder(Policies).decode
+policies = msgspec.json.Decoder(Policies).decode
 
 
 def take_accounts(state: State, rows: Iterable[Row], all_lots: bool = False) -> None:
@@ -63,13 +69,19 @@ def take_lots(state: State, rows: Iterable[Row]) -> None:
 
 def take_members(state: State, rows: Iterable[Row]) -> None:
     """Members, found by what stands first in the row, and that none of their accounts is known yet."""
-    for by, value, no, id_, status, enrolled, registered_at, survivor_no, identifiers in rows:
+    for by, value, no, id_, status, enrolled, registered_at, survivor_no, names in rows:
         state.members[no] = Member(
             no=no, id=id_, status=status, enrolled=enrolled, registered_at=registered_at, survivor_no=survivor_no,
-            identifiers=tuple([(kind, text) for kind, _, text in (each.partition(":") for each in identifiers)]),
+            identifiers=_pairs(names, alias=False), aliases=_pairs(names, alias=True),
         )  # fmt: skip
         state.member_accounts.setdefault(no, {})
         state.found[("member", by, value)] = no
+
+
+def _pairs(names: list[str], *, alias: bool) -> tuple[tuple[str, str], ...]:
+    """Identifiers as they come from the database, `kind:value`, or those behind a ~."""
+    wanted = [name.removeprefix("~") for name in names if name.startswith("~") is alias]
+    return tuple([(kind, text) for kind, _, text in (each.partition(":") for each in wanted)])
 
 
 def take_member_accounts(state: State, rows: Iterable[Row], all_lots: bool) -> None:
@@ -114,7 +126,8 @@ def take_purchase(state: State, row: Row) -> Purchase:
     """A purchase, and the redemption beside it if there is one."""
     (
         no, id_, number, member_no, event_seq, event_at, recorded_at, currency, amount, paid, spent_points,
-        redemption_id, source, store_no, till_no, lines, shares, tenders, fingerprint, result, meta, *redemption,
+        redemption_id, source, store_no, till_no, lines, shares, division, tenders, fingerprint, result, meta,
+        *redemption,
     ) = row  # fmt: skip
     if redemption[0] is not None:
         take_redemption(state, tuple(redemption))
@@ -122,14 +135,16 @@ def take_purchase(state: State, row: Row) -> Purchase:
         no=no, id=id_, number=number, member_no=member_no, event_seq=event_seq, event_at=event_at,
         recorded_at=recorded_at, currency=currency, amount=amount, paid=paid, spent_points=spent_points,
         redemption_id=redemption_id, source=source, store_no=store_no, till_no=till_no, lines=_lines(lines),
-        shares=_shares(shares), tenders=_tenders(tenders), fingerprint=fingerprint, result=result, meta=meta,
+        shares=_shares(shares), division=_division(division), tenders=_tenders(tenders), fingerprint=fingerprint,
+        result=result, meta=meta,
     )  # fmt: skip
     return purchase
 
 
 def take_return(state: State, row: Row) -> PurchaseReturn:
-    returned = PurchaseReturn(**dict(zip(PurchaseReturn.__struct_fields__, row, strict=True)))
-    state.returns[returned.no] = returned
+    fields = dict(zip(PurchaseReturn.__struct_fields__, row, strict=True))
+    fields |= {"lines": _returned_lines(fields["lines"]), "earned": _shares(fields["earned"])}
+    returned = state.returns[fields["no"]] = PurchaseReturn(**fields)
     return returned
 
 
@@ -137,6 +152,23 @@ def take_redemption(state: State, row: Row) -> Redemption:
     redemption = Redemption(**dict(zip(Redemption.__struct_fields__, row, strict=True)))
     state.redemptions[redemption.id] = redemption
     return redemption
+
+
+def take_referral(state: State, row: Row) -> Referral:
+    referral = Referral(**dict(zip(Referral.__struct_fields__, row, strict=True)))
+    state.referrals[referral.id] = referral
+    return referral
+
+
+def take_adjustment(state: State, row: Row) -> Adjustment:
+    """An adjustment, and what was decided about it."""
+    adjustment = Adjustment(**dict(zip(Adjustment.__struct_fields__, row[:10], strict=True)))
+    state.adjustments[adjustment.id] = adjustment
+    if row[10] is not None:
+        state.decisions[adjustment.id] = Decision(
+            **dict(zip(Decision.__struct_fields__, (adjustment.id, *row[10:]), strict=True))
+        )
+    return adjustment
 
 
 def api_key(row: Row) -> ApiKey:
@@ -148,20 +180,21 @@ def api_key(row: Row) -> ApiKey:
 
 
 def program(row: Row) -> Program:
-    no, id_, ledger_no, code, name, asset, first, version, policies = row
+    no, id_, ledger_no, code, name, asset, first, version, text = row
     return Program(
         no=no, id=id_, ledger_no=ledger_no, code=code, name=name, asset=asset, first=first, version=version,
-        policies=_policies(policies),
+        policies=policies(text),
     )  # fmt: skip
 
 
 def _lot(
     no: int, account: int, event_seq: int, amount: int, remaining: int, redeemed: int, returned: int, expired: int,
-    held: int, earned_at: datetime, expires_at: datetime | None, rule: str, version: int, line: int | None,
-    purchase_no: int, releases_at: datetime | None, promise: str,
+    held: int, written_off: int, earned_at: datetime, expires_at: datetime | None, rule: str, version: int,
+    line: int | None, purchase_no: int, releases_at: datetime | None, promise: str,
 ) -> Lot:  # fmt: skip
     return Lot(
         no=no, account=account, event_seq=event_seq, amount=amount, remaining=remaining, redeemed=redeemed,
-        returned=returned, expired=expired, held=held, earned_at=earned_at, expires_at=expires_at, rule=rule,
-        version=version, line=line, purchase_no=purchase_no, releases_at=releases_at, promise=promise,
+        returned=returned, expired=expired, held=held, written_off=written_off, earned_at=earned_at,
+        expires_at=expires_at, rule=rule, version=version, line=line, purchase_no=purchase_no,
+        releases_at=releases_at, promise=promise,
     )  # fmt: skip

@@ -18,6 +18,7 @@ from psycopg import AsyncConnection
 
 from guerdon.core.access import ApiKey
 from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Transfer
+from guerdon.core.adjustments import Adjustment, Decision
 from guerdon.core.chain import link
 from guerdon.core.events import Event
 from guerdon.core.imports import ImportedRow
@@ -25,20 +26,21 @@ from guerdon.core.lots import Lot
 from guerdon.core.programs import Program, Store, Till
 from guerdon.core.purchases import Purchase, PurchaseReturn
 from guerdon.core.redemptions import Redemption
+from guerdon.core.referrals import Referral
 from guerdon.core.state import State
 from guerdon.store.arrays import array, blobs
 from guerdon.store.load import COUNTERS
 from guerdon.store.statements import statements
-from guerdon.store.wire import Prepared, Wire, wire
+from guerdon.store.wire import Answer, Prepared, Wire, wire
 
-APPEND_MIN = 50
+APPEND_MIN = 16
 """Fewer rows than this wait: a statement costs more than it would overlap."""
 
 Changed = dict[Any, tuple[bool, Any]]
 """The rows of one table: whether each is new, and what it is now."""
 
 _SQL = {name: Prepared(text) for name, text in statements("save").items()}
-_COMMIT = Prepared("commit")
+COMMIT = Prepared("commit")
 _NO_WAIT = Prepared("set local synchronous_commit = off")
 _CONFIGURATION = ("assets", "programs", "stores", "tills", "sources")
 
@@ -76,33 +78,41 @@ async def save(connection: AsyncConnection[Any], org_id: int, state: State) -> N
         await _leave(connection)
         return
     async with wire(connection) as sending:
-        writing = _Writing(sending, org_id)
-        _append(writing, state)
-        changes = state.changes()
-        _save_ledger(writing, changes)
-        _save_members(writing, changes)
-        _save_facts(writing, changes)
-        _save_configuration(writing, state, changes)
-        writing.run(
-            "update_head",
-            **{name: str(state.counters.get(name, 0)) for name in COUNTERS},
-            configured="1" if any(name in changes for name in _CONFIGURATION) else "0",
-            last_recorded_at=state.last_recorded_at.isoformat(),
-            last_hash="\\x" + state.last_hash.hex(),
-        )
-        # A database that crashes may give the number of a transaction that it lost to another one, so whoever asks
-        # what became of this one (`commits.committed`) also says which row it ended with.
-        number = state.transaction.partition("/")[0]
-        state.transaction = f"{number}/{state.counters.get('seq', 0)}/{state.last_hash.hex()}"
-        sending.send(_COMMIT)
+        ended = hand_over(sending, org_id, state)
+        sending.send(COMMIT)
         await sending.sync()
+    state.head = (ended.rows[0][0], *state.head[1:])
+
+
+def hand_over(sending: Wire, org_id: int, state: State) -> Answer:
+    """Send all that changed, but not the commit; what is answered is the new head's writer."""
+    writing = _Writing(sending, org_id)
+    _append(writing, state)
+    changes = state.changes()
+    _save_ledger(writing, changes)
+    _save_members(writing, changes)
+    _save_facts(writing, changes)
+    _save_configuration(writing, state, changes)
+    ended = writing.run(
+        "update_head",
+        **{name: str(state.counters.get(name, 0)) for name in COUNTERS},
+        configured="1" if any(name in changes for name in _CONFIGURATION) else "0",
+        last_recorded_at=state.last_recorded_at.isoformat(),
+        last_hash="\\x" + state.last_hash.hex(),
+    )
+    # A database that crashes may give the number of a transaction that it lost to another one, so whoever asks
+    # what became of this one (`commits.committed`) also says which row it ended with.
+    number, seq = state.transaction.partition("/")[0], state.counters.get("seq", 0)
+    state.transaction = f"{number}/{seq}/{state.last_hash.hex()}"
+    state.head = ("", seq, state.last_hash)
+    return ended
 
 
 async def _leave(connection: AsyncConnection[Any]) -> None:
     """End a transaction in which nothing changed, which need not reach the disk."""
     async with wire(connection) as sending:
         sending.send(_NO_WAIT)
-        sending.send(_COMMIT)
+        sending.send(COMMIT)
         await sending.sync()
 
 
@@ -122,8 +132,8 @@ def _save_ledger(writing: _Writing, changes: dict[str, Changed]) -> None:
     new, old = _split(changes, "lots")
     writing.insert("insert_lots", Lot, new)
     writing.update(
-        "update_lots", old, "no", "account", "remaining", "redeemed", "returned", "expired", "held", "expires_at",
-        "releases_at", "promise",
+        "update_lots", old, "no", "account", "remaining", "redeemed", "returned", "expired", "held", "written_off",
+        "expires_at", "releases_at", "promise",
     )  # fmt: skip
     new, old = _split(changes, "holds")
     writing.insert("insert_holds", Hold, new)
@@ -138,8 +148,13 @@ def _save_members(writing: _Writing, changes: dict[str, Changed]) -> None:
     writing.update("insert_members", new, "no", "id", "status", "enrolled", "registered_at", "survivor_no")
     writing.update("update_members", old, "no", "status", "enrolled", "survivor_no")
     writing.update("delete_member_identifiers", old, "no")
-    identifiers = [(kind, value, member.no) for member in new + old for kind, value in member.identifiers]
-    writing.write("insert_member_identifiers", ("kind", "value", "member_no"), identifiers)
+    identifiers = [
+        (kind, value, member.no, alias)
+        for member in new + old
+        for alias, pairs in ((False, member.identifiers), (True, member.aliases))
+        for kind, value in pairs
+    ]
+    writing.write("insert_member_identifiers", ("kind", "value", "member_no", "alias"), identifiers)
     profiles = [(no, profile) for no, (_, profile) in changes.get("profiles", {}).items()]
     writing.write("write_profiles", ("member_no", "profile"), profiles)
     removed = changes.get("removed_members")
@@ -158,6 +173,15 @@ def _save_facts(writing: _Writing, changes: dict[str, Changed]) -> None:
     writing.update("update_redemptions", old, "id", "reversed")
     new, _ = _split(changes, "imported")
     writing.insert("insert_imported", ImportedRow, new)
+    new, _ = _split(changes, "adjustments")
+    writing.insert("insert_adjustments", Adjustment, new)
+    new, _ = _split(changes, "decisions")
+    writing.insert("insert_adjustment_decisions", Decision, new)
+    new, old = _split(changes, "referrals")
+    writing.insert("insert_referrals", Referral, new)
+    writing.update("update_referrals", old, "id", "taken_back")
+    sent = [(*key, *astuple(row)) for key, (_, row) in changes.get("sent", {}).items()]
+    writing.write("write_sent", ("member_no", "program_no", "period", "points", "count"), sent)
     new, old = _split(changes, "api_keys")
     writing.insert("insert_api_keys", ApiKey, new)
     writing.update("update_api_keys", old, "id", "expires_at", "revoked_at")
@@ -209,8 +233,8 @@ class _Writing:
         self._sending = sending
         self._org = str(org_id)
 
-    def run(self, statement: str, /, **given: str) -> None:
-        self._sending.send(_SQL[statement], {**given, "org": self._org})
+    def run(self, statement: str, /, **given: str) -> Answer:
+        return self._sending.send(_SQL[statement], {**given, "org": self._org})
 
     def insert(self, statement: str, kind: type[msgspec.Struct], records: Sequence[Any], /, **more: str) -> None:
         """All fields of records of a kind."""
@@ -246,6 +270,8 @@ _FORMS: dict[str, Callable[[Sequence[Any]], str]] = {
     "hash": blobs,
     "lines": _jsons,
     "shares": _jsons,
+    "division": _jsons,
+    "earned": _jsons,
     "tenders": _jsons,
     "pins": _jsons,
     "policies": _jsons,

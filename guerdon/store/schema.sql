@@ -133,6 +133,7 @@ create table member_identifiers (
     kind text not null,
     value text not null,
     member_no bigint not null,
+    alias boolean not null default false,
     primary key (org_id, kind, value)
 );
 create index identifiers_of_member on member_identifiers (org_id, member_no);
@@ -228,8 +229,14 @@ create unique index transfers_reference on transfers (org_id, reference) where r
 create index transfers_request_reference on transfers (org_id, request_reference) where request_reference is not null;
 create index transfers_request on transfers (org_id, request_id) where request_id is not null;
 create index transfers_parent on transfers (org_id, parent) where parent is not null;
-create index transfers_source_dated on transfers (org_id, source) where effective_at is not null;
-create index transfers_destination_dated on transfers (org_id, destination) where effective_at is not null;
+-- What counts from another time than it was recorded, read without its rows: balances by effective time.
+create index transfers_source_dated on transfers (org_id, source, effective_at) include (seq, amount)
+    where effective_at is not null and action in ('apply', 'settle');
+create index transfers_destination_dated on transfers (org_id, destination, effective_at) include (seq, amount)
+    where effective_at is not null and action in ('apply', 'settle');
+
+-- Rows are only ever added: seen by vacuum every 1 %, so that what an index holds is read without them.
+alter table transfers set (autovacuum_vacuum_insert_scale_factor = 0.01);
 
 -- Both sides of everything applied, signed.
 create view entries with (security_invoker = true) as
@@ -267,7 +274,11 @@ create table events (
     primary key (org_id, seq),
     unique (org_id, id)
 );
-create index events_of_member on events (org_id, member_no, seq);
+-- Every filter of the points ledger is in it, so that the rarest of a member's events is found without the others' rows.
+create index events_of_member on events (org_id, member_no, seq)
+    include (entries, name, source, store_no, till_no, program_no, recorded_at, event_at);
+
+alter table events set (autovacuum_vacuum_insert_scale_factor = 0.01);
 
 -- projections: verify rebuilds each of these from the rows above ------------------------------------------------------
 
@@ -306,6 +317,7 @@ create table lots (
     returned numeric(38, 0) not null check (returned >= 0),
     expired numeric(38, 0) not null check (expired >= 0),
     held numeric(38, 0) not null check (held >= 0 and held <= remaining),
+    written_off numeric(38, 0) not null default 0 check (written_off >= 0),
     earned_at timestamptz not null,
     expires_at timestamptz,
     rule text not null,
@@ -320,6 +332,30 @@ create table lots (
 create index lots_open on lots (org_id, account, expires_at, no) where remaining > 0;
 create index lots_due on lots (org_id, expires_at) where remaining > 0 and expires_at is not null;
 create index lots_releasing on lots (org_id, releases_at) where remaining > 0 and releases_at is not null;
+
+-- What members have sent to others, per calendar day and month.
+create table sent (
+    org_id bigint not null,
+    member_no bigint not null,
+    program_no bigint not null,
+    period text not null,
+    points numeric(38, 0) not null,
+    count bigint not null,
+    primary key (org_id, member_no, program_no, period)
+) with (fillfactor = 50);
+
+create table referrals (
+    org_id bigint not null,
+    id uuid not null,
+    referrer_no bigint not null,
+    referred_no bigint not null,
+    program_no bigint not null,
+    referrer_event bigint not null,
+    referred_event bigint not null,
+    taken_back boolean not null,
+    primary key (org_id, id),
+    unique (org_id, referred_no)
+);
 
 -- facts ---------------------------------------------------------------------------------------------------------------
 
@@ -342,6 +378,7 @@ create table purchases (
     till_no bigint not null,
     lines text not null,
     shares text not null,
+    division text not null,
     tenders text not null,
     fingerprint bytea not null,
     result text not null,
@@ -362,7 +399,11 @@ create table purchase_returns (
     event_seq bigint not null,
     event_at timestamptz not null,
     recorded_at timestamptz not null,
+    lines text not null,
     amount numeric(38, 0) not null,
+    paid numeric(38, 0) not null,
+    spent numeric(38, 0) not null,
+    earned text not null,
     fingerprint bytea not null,
     result text not null,
     primary key (org_id, no),
@@ -430,6 +471,36 @@ create table import_results (
     primary key (org_id, import_id, row)
 );
 
+-- Points corrected by hand: what was asked, and what a second person decided where it needed one.
+create table adjustments (
+    org_id bigint not null,
+    id uuid not null,
+    member_no bigint not null,
+    program_no bigint not null,
+    points numeric(38, 0) not null,
+    reason text not null,
+    actor text not null,
+    person text not null,
+    recorded_at timestamptz not null,
+    expires_at timestamptz,
+    event_seq bigint not null,
+    primary key (org_id, id)
+);
+create index adjustments_of_member on adjustments (org_id, member_no, id);
+create index adjustments_waiting on adjustments (org_id, expires_at) where expires_at is not null;
+
+create table adjustment_decisions (
+    org_id bigint not null,
+    adjustment_id uuid not null,
+    approved boolean not null,
+    reason text not null,
+    actor text not null,
+    person text not null,
+    recorded_at timestamptz not null,
+    event_seq bigint not null,
+    primary key (org_id, adjustment_id)
+);
+
 create table metadata (
     org_id bigint not null,
     kind text not null,
@@ -465,16 +536,16 @@ do $$
 declare
     name text;
 begin
-    foreach name in array array['transfers', 'events', 'purchases', 'purchase_returns', 'imported', 'metadata', 'outcomes',
-                                'program_versions'] loop
+    foreach name in array array['transfers', 'events', 'purchases', 'purchase_returns', 'imported', 'adjustments',
+                                'adjustment_decisions', 'metadata', 'outcomes', 'program_versions'] loop
         execute format('create trigger append_only before update or delete or truncate on %I
                         for each statement execute function refuse_change()', name);
         execute format('grant select, insert on %I to guerdon_app', name);
     end loop;
 
     foreach name in array array['heads', 'assets', 'programs', 'stores', 'tills', 'sources', 'members', 'ledgers',
-                                'accounts', 'figures', 'holds', 'scheduled', 'lots', 'redemptions',
-                                'imports'] loop
+                                'accounts', 'figures', 'holds', 'scheduled', 'lots', 'sent', 'referrals',
+                                'redemptions', 'imports'] loop
         execute format('grant select, insert, update on %I to guerdon_app', name);
     end loop;
 
@@ -489,13 +560,14 @@ begin
 
     foreach name in array array['heads', 'assets', 'programs', 'program_versions', 'stores', 'tills', 'sources',
                                 'members', 'member_identifiers', 'member_profiles', 'ledgers', 'accounts', 'figures',
-                                'transfers', 'events', 'holds', 'scheduled', 'lots', 'purchases', 'purchase_returns',
-                                'redemptions', 'imported', 'imports', 'import_results', 'metadata',
+                                'transfers', 'events', 'holds', 'scheduled', 'lots', 'sent', 'referrals', 'purchases',
+                                'purchase_returns', 'redemptions', 'adjustments', 'adjustment_decisions', 'imported',
+                                'imports', 'import_results', 'metadata',
                                 'outcomes'] loop
         execute format('alter table %I enable row level security', name);
         execute format('alter table %I force row level security', name);
         execute format('create policy own_rows on %I
-                        using (org_id = nullif(current_setting(''guerdon.org'', true), '''')::bigint)', name);
+                        using (org_id = (select nullif(current_setting(''guerdon.org'', true), '''')::bigint))', name);
     end loop;
 end
 $$;

@@ -1,7 +1,7 @@
 """SQL by name: `queries/<noun>.sql` holds statements under `-- name --` headings.
 
 A line `-- include other_name` stands for the text of another statement of the same file, so that a filter that several
-statements share is written once.
+statements share is written once; what is included may include in turn.
 """
 
 from __future__ import annotations
@@ -20,4 +20,8 @@ def statements(noun: str) -> dict[str, str]:
     text = (resources.files("guerdon.store") / "queries" / f"{noun}.sql").read_text(encoding="utf-8")
     parts = _HEADING.split(text)
     found = {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
-    return {name: _INCLUDE.sub(lambda match: found[match[1]], body) for name, body in found.items()}
+    return {name: _whole(body, found) for name, body in found.items()}
+
+
+def _whole(body: str, found: dict[str, str]) -> str:
+    return _INCLUDE.sub(lambda match: _whole(found[match[1]], found), body)

@@ -10,7 +10,7 @@ Leaves to others: everything else a connection is for.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from types import TracebackType
@@ -55,6 +55,8 @@ class Wire:
         self._prepared: set[bytes] = set()
         self._depth = 0
         self._sent: list[tuple[bytes, Answer | None]] = []
+        self._ended = False
+        self._answered = 0
 
     async def __aenter__(self) -> Self:
         self._depth += 1
@@ -99,18 +101,56 @@ class Wire:
         """See that the server has what was handed over, and can begin; its errors are told by `sync`."""
         await self._connection.wait(_flush(self._pgconn))
 
+    def end(self, answered: int) -> None:
+        """Nothing more comes before `sync`, but the first `answered` of what was sent are waited for on their own."""
+        self._answered = answered
+        self._pgconn.pipeline_sync()
+        self._ended = True
+
+    async def answers(self) -> None:
+        """Wait for what `end` said; raises the first error, and then nothing is waited for any more."""
+        count, self._answered = self._answered, 0
+        sent, self._sent = self._sent[:count], self._sent[count:]
+        try:
+            results = await self._connection.wait(_exchange(self._pgconn, count))
+        except BaseException:
+            self._pgconn.finish()
+            raise
+        problem = self._take(sent, results)
+        if problem is not None:
+            with suppress(Exception):  # all that follows failed for the same reason
+                await self.sync()
+            raise problem
+
+    @property
+    def sent(self) -> int:
+        """How many statements are not answered yet."""
+        return len(self._sent)
+
+    def ask_for_answers(self) -> None:
+        """Have the server send the answers it has by here, though more is to come."""
+        self._pgconn.send_flush_request()
+
     async def sync(self) -> None:
         """Wait for all that was sent; raises the first error."""
-        if not self._sent:
+        if not self._sent and not self._ended:
             return
         sent, self._sent = self._sent, []
-        self._pgconn.pipeline_sync()
+        if not self._ended:
+            self._pgconn.pipeline_sync()
+        self._ended = False
         try:
             results = await self._connection.wait(_exchange(self._pgconn))
             self._pgconn.exit_pipeline_mode()
         except BaseException:
             self._pgconn.finish()  # nobody can say any more what answers what
             raise
+        problem = self._take(sent, results)
+        if problem is not None:
+            raise problem
+
+    def _take(self, sent: Sequence[tuple[bytes, Answer | None]], results: Sequence[PGresult]) -> Exception | None:
+        """Give each answer its rows; the first error, if there is any."""
         problem: Exception | None = None
         for (name, answer), result in zip(sent, results, strict=True):
             if result.status == ExecStatus.TUPLES_OK and answer is not None:
@@ -122,8 +162,7 @@ class Wire:
                     self._prepared.discard(name)
                 if problem is None:
                     problem = error_from_result(result, self._connection.info.encoding)
-        if problem is not None:
-            raise problem
+        return problem
 
 
 def wire(connection: AsyncConnection[Any]) -> Wire:
@@ -141,15 +180,17 @@ def _flush(pgconn: PGconn) -> Generator[Wait, Ready | int, None]:
             pgconn.consume_input()  # the server may have to be rid of answers before it takes more
 
 
-def _exchange(pgconn: PGconn) -> Generator[Wait, Ready | int, list[PGresult]]:
-    """One result for each statement that was sent before the last `pipeline_sync`."""
-    yield from _flush(pgconn)
+def _exchange(pgconn: PGconn, count: int | None = None) -> Generator[Wait, Ready | int, list[PGresult]]:
+    """One result for each statement that was sent before the last `pipeline_sync`, or for the first `count` of them."""
+    if count is None:
+        yield from _flush(pgconn)
     results: list[PGresult] = []
     ended = True
-    while True:
+    while count is None or len(results) < count or not ended:
         while pgconn.is_busy():
-            yield Wait.R
-            pgconn.consume_input()
+            unsent = count is not None and pgconn.flush()
+            if (yield Wait.RW if unsent else Wait.R) & Ready.R:
+                pgconn.consume_input()
         result = pgconn.get_result()
         if result is None:
             if ended:
@@ -160,3 +201,4 @@ def _exchange(pgconn: PGconn) -> Generator[Wait, Ready | int, list[PGresult]]:
         else:
             ended = False
             results.append(result)
+    return results

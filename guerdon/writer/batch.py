@@ -22,9 +22,10 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from time import monotonic
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 import psycopg
@@ -33,6 +34,7 @@ from psycopg import errors
 from guerdon.core.commands import Command
 from guerdon.core.outcomes import Outcome
 from guerdon.core.state import Key, NotLoaded, State
+from guerdon.store.memory import Memories, Memory
 from guerdon.store.pool import Pool
 from guerdon.writer.faults import Unavailable, WriterFault
 from guerdon.writer.queue import Waiting
@@ -44,9 +46,11 @@ LOOKUPS_MAX = 16
 """So often may one command ask for yet another row; more is a bug in the core."""
 SLICE_S = 0.004
 """After so long in the core, others on the event loop get a turn."""
-STREAMED_MIN = 200
-"""From so many commands on, rows are sent while others are still decided."""
+PORTION_MIN, PORTIONS_MAX = 100, 8
+"""Rows are sent while others are still decided: in so many portions at most, and never of fewer commands than that."""
 PAUSE_FIRST_S, PAUSE_MAX_S = 0.01, 1.0
+ALONE_S = 1.0
+"""So long batches do not overlap after another server was seen to write for the same organisation."""
 
 Answer = Outcome | WriterFault
 
@@ -66,7 +70,7 @@ class Settings(Protocol):
 
 class Steps(NamedTuple):
     """The steps of a batch that are others' work: `store.load`, `core.decide`, `store.save`,
-    `store.commits`."""
+    `store.commits`, and `store.ahead` where batches overlap."""
 
     load: Callable[..., Awaitable[State]]
     decide: Callable[[Command, State], Outcome]
@@ -74,17 +78,84 @@ class Steps(NamedTuple):
     append: Callable[[Any, int, State], Awaitable[None]]
     save: Callable[[Any, int, State], Awaitable[None]]
     committed: Callable[[Any, int, str], Awaitable[bool]]
+    ahead: Any = None
 
 
-class CommitUnknown(Exception):
+class Doubt(NamedTuple):
     """Saving failed in a way that does not tell whether it was committed: what was decided, by which
     transaction."""
 
-    def __init__(self, transaction: str, answers: list[Answer], left: list[Waiting]) -> None:
-        super().__init__(transaction)
-        self.transaction = transaction
+    transaction: str
+    answers: list[Answer]
+    left: list[Waiting]
+
+
+class Failed(Exception):
+    """A transaction failed. `part` are its commands; `behind` those that were taken to be decided meanwhile, of which
+    nothing has been sent."""
+
+    def __init__(self, problem: Exception, part: list[Waiting], behind: list[Waiting], doubt: Doubt | None) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.part = part
+        self.behind = behind
+        self.doubt = doubt
+
+
+class Flight:
+    """A batch whose commit was sent; whether it happened is not known before it has `landed`."""
+
+    __slots__ = ("answers", "landed", "part", "sent", "state")
+
+    def __init__(self, part: list[Waiting], answers: list[Answer], state: State, sent: Any) -> None:
+        self.part = part
         self.answers = answers
-        self.left = left
+        self.state = state
+        self.sent = sent
+        self.landed = False
+
+
+class Attempt:
+    """Where the work on a connection stands: the batch that is decided now, and the one before it, in flight."""
+
+    __slots__ = ("answers", "begun", "flight", "given_back", "memory", "part", "stage", "state")
+
+    def __init__(self, part: list[Waiting], memory: Memory) -> None:
+        self.memory = memory
+        self.flight: Flight | None = None
+        self.state: State
+        self._take(part)
+        self.begun = True
+        self.given_back = False
+
+    def _take(self, part: list[Waiting]) -> None:
+        self.part = part
+        self.answers: list[Answer] = []
+        self.stage: Literal["deciding", "saving", "saved"] = "deciding"
+
+    @property
+    def left(self) -> list[Waiting]:
+        return self.part[len(self.answers) :]
+
+    def follow(self, part: list[Waiting], sent: Any) -> None:
+        """The batch was sent; `part` is decided behind it."""
+        self.flight = Flight(self.part, self.answers, self.state, sent)
+        self._take(part)
+        self.begun = False
+
+    def give_back(self) -> None:
+        """Leave the batch behind the one that flew to another attempt."""
+        assert self.flight is not None
+        self.answers, self.state, self.stage, self.given_back = [], self.flight.state, "saved", True
+
+    def failed(self, problem: Exception) -> Failed:
+        """Whose failure it is: while a batch flies it is that one's, and what was decided behind it is void."""
+        unknown, flight = is_transient(problem), self.flight
+        if flight is not None and not flight.landed:
+            doubt = Doubt(flight.state.transaction, flight.answers, []) if unknown else None
+            return Failed(problem, flight.part, self.part, doubt)
+        doubt = Doubt(self.state.transaction, self.answers, self.left) if unknown and self.stage == "saving" else None
+        return Failed(problem, self.part, [], doubt)
 
 
 def is_transient(problem: Exception) -> bool:
@@ -113,14 +184,18 @@ class Batches:
         self._stats = stats
         self._steps = steps
         self._announce = announce
-        self._configs: dict[int, Any] = {}
+        self._memories = Memories()
+        self._alone_until: dict[int, float] = {}
         self._batches_on: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
-    async def run(self, org_id: int, batch: list[Waiting]) -> list[Waiting]:
-        """See each command answered, but those returned: they go to the front of the next batch."""
+    async def run(self, org_id: int, batch: list[Waiting], more: Callable[[], list[Waiting]] = list) -> list[Waiting]:
+        """See each command answered, but those returned: they go to the front of the next batch.
+
+        `more` is asked for the next batch while this one commits; it answers an empty list where there is none.
+        """
         parts = [batch]  # the first one last
         pauses = Pauses(self._settings.retry_total_s)
-        doubt: CommitUnknown | None = None
+        doubt: Doubt | None = None
         while parts:
             part = parts.pop()
             try:
@@ -128,10 +203,18 @@ class Batches:
                     left = self._answer(org_id, part, doubt.answers, doubt.left)
                 else:
                     doubt = None
-                    left = await self._attempt(org_id, part)
-            except Exception as problem:  # noqa: BLE001  # logged, or answered with
-                doubt = problem if isinstance(problem, CommitUnknown) else doubt
-                if doubt is not None or is_transient(problem):
+                    left = await self._attempt(org_id, part, list if parts else more)
+            except Exception as error:  # noqa: BLE001  # logged, or answered with
+                problem: Exception = error
+                if isinstance(error, Failed):
+                    problem, part, doubt = error.problem, error.part, error.doubt
+                    if error.behind:
+                        parts.append(error.behind)
+                if self._steps.ahead is not None and self._steps.ahead.overtaken(problem):
+                    self._stats.overtaken += 1
+                    self._alone_until[org_id] = monotonic() + ALONE_S
+                    parts.append(part)
+                elif doubt is not None or is_transient(problem):
                     if await self._retry(pauses, problem):
                         parts.append(part)
                     else:
@@ -150,36 +233,89 @@ class Batches:
                 return left + [waiting for later in reversed(parts) for waiting in later]
         return []
 
-    async def _attempt(self, org_id: int, part: list[Waiting]) -> list[Waiting]:
-        """One transaction. Raises `CommitUnknown`, or whatever went wrong before anything could be
-        committed."""
-        keys = [key for waiting in part for key in waiting.keys]
-        now = max(waiting.command.at for waiting in part)
-        stage = "deciding"
+    def overlap(self, org_id: int) -> bool:
+        """Whether batches of an organisation are decided while the one before them commits."""
+        return self._steps.ahead is not None and self._alone_until.get(org_id, 0.0) <= monotonic()
+
+    async def _attempt(
+        self, org_id: int, part: list[Waiting], more: Callable[[], list[Waiting]] = list
+    ) -> list[Waiting]:
+        """One transaction, or several on one connection, each decided while the one before it commits. Raises
+        `Failed`."""
+        attempt = Attempt(part, self._memories.take(org_id))
         try:
             async with self._pool.connection() as conn:
                 await self._renew_plans(conn)
-                state = await self._steps.load(conn, org_id, keys, now=now, configs=self._configs)
-                async with self._steps.streaming(conn) if len(part) >= STREAMED_MIN else nullcontext():
-                    answers = await self._decide(conn, org_id, part, state)
-                    left = part[len(answers) :]
-                    changed = state.mark() > 0
-                    stage = "saving"
-                    await self._steps.save(conn, org_id, state)
-                    stage = "saved"
+                await self._work(conn, org_id, attempt, more)
         except Exception as problem:
-            if stage == "saving" and is_transient(problem):
-                raise CommitUnknown(state.transaction, answers, left) from problem
-            if stage != "saved":
-                raise
+            if attempt.stage != "saved":
+                raise attempt.failed(problem) from problem
             log.warning("a connection could not be given back after its commit: %r", problem)
-        self._answer(org_id, part, answers, left, changed=changed)
-        if len(left) > 1:
-            try:
-                await self._look_ahead(left, state)
-            except Exception:
-                log.exception("looking ahead failed; the commit stands, and what is left takes more batches")
+        self._memories.keep(org_id, attempt.memory, attempt.state)
+        left = attempt.left
+        if not attempt.given_back:
+            changed = attempt.state.mark() > 0
+            self._answer(org_id, attempt.part, attempt.answers, left, changed=changed)
+            if len(left) > 1:
+                try:
+                    await self._look_ahead(left, attempt.state)
+                except Exception:
+                    log.exception("looking ahead failed; the commit stands, and what is left takes more batches")
         return left
+
+    async def _work(self, conn: Any, org_id: int, attempt: Attempt, more: Callable[[], list[Waiting]]) -> None:
+        """Batch by batch, until there is no more, or one that cannot be decided behind another."""
+        steps = self._steps
+        attempt.state = await steps.load(
+            conn, org_id, _keys(attempt.part), now=_now(attempt.part), memory=attempt.memory
+        )
+        async with steps.streaming(conn):
+            while True:
+                await self._decide(conn, org_id, attempt)
+                if attempt.flight is not None and not await self._begin(conn, org_id, attempt):
+                    break
+                attempt.stage = "saving"
+                if attempt.left or steps.ahead is None or not attempt.state.mark():
+                    await steps.save(conn, org_id, attempt.state)
+                    break
+                sent = await steps.ahead.send(conn, org_id, attempt.state)
+                await asyncio.sleep(0)  # those who were answered a moment ago may have more to ask for
+                following = more() if self.overlap(org_id) else []
+                if not following:
+                    await sent.end()
+                    break
+                attempt.follow(following, sent)
+                await sent.commit(_keys(following), _now(following), attempt.memory)
+                state = await sent.next_state()
+                if state is None:
+                    await self._land(org_id, attempt)
+                    attempt.give_back()
+                    break
+                self._stats.overlapped += 1
+                attempt.state = state
+        attempt.stage = "saved"
+
+    async def _begin(self, conn: Any, org_id: int, attempt: Attempt) -> bool:
+        """See the batch before landed, and begin this one's transaction. False where there is nothing to write, or no
+        row by which its commit could be recognised: then it is left to another attempt."""
+        await self._land(org_id, attempt)
+        if attempt.begun:
+            return True
+        if not attempt.state.mark():
+            return False
+        if not attempt.state.made_rows():
+            attempt.give_back()
+            return False
+        self._steps.ahead.take_over(conn, org_id, attempt.state)
+        attempt.begun = True
+        return True
+
+    async def _land(self, org_id: int, attempt: Attempt) -> None:
+        flight = attempt.flight
+        if flight is not None and not flight.landed:
+            await flight.sent.committed()
+            flight.landed = True
+            self._answer(org_id, flight.part, flight.answers, [])
 
     async def _renew_plans(self, conn: Any) -> None:
         """Drop a connection's plans after its 1st, 2nd, 4th, 8th ... batch.
@@ -191,14 +327,14 @@ class Batches:
         if batches & (batches - 1) == 0 and batches:
             await conn.execute("discard plans")
 
-    async def _decide(self, conn: Any, org_id: int, part: list[Waiting], state: State) -> list[Answer]:
+    async def _decide(self, conn: Any, org_id: int, attempt: Attempt) -> None:
         """Outcomes in order; fewer than commands when one of them asked for a row that was not loaded.
 
-        In a large batch the database gets to work on the first rows while the rest is decided.
+        The database gets to work on the first rows while the rest is decided.
         """
         decide, append = self._steps.decide, self._steps.append
-        streamed = len(part) >= STREAMED_MIN
-        answers: list[Answer] = []
+        part, state, answers = attempt.part, attempt.state, attempt.answers
+        portion = max(PORTION_MIN, len(part) // PORTIONS_MAX)
         since = monotonic()
         for waiting in part:
             mark = state.mark()
@@ -208,19 +344,18 @@ class Batches:
                 state.rollback(mark)
                 if _learns(waiting, missing.keys, first=not answers):
                     self._stats.cuts += 1
-                    return answers
+                    return
                 log.exception("command %s asks again for %s, which was loaded", waiting.command.id, missing.keys)
                 answers.append(WriterFault(waiting.command.id))
             except Exception:
                 state.rollback(mark)
                 log.exception("command %s (%s) cannot be decided", waiting.command.id, type(waiting.command).__name__)
                 answers.append(WriterFault(waiting.command.id))
+            if not len(answers) % portion and (attempt.flight is None or await self._begin(conn, org_id, attempt)):
+                await append(conn, org_id, state)
             if monotonic() - since > SLICE_S:
-                if streamed:
-                    await append(conn, org_id, state)
                 await asyncio.sleep(0)
                 since = monotonic()
-        return answers
 
     async def _look_ahead(self, left: list[Waiting], state: State) -> None:
         """Find out which rows the commands behind a cut will ask for, so that a thousand alike cost one cut
@@ -327,6 +462,14 @@ def refuse(waitings: list[Waiting], stats: Stats) -> None:
     for waiting in waitings:
         if not waiting.future.done():
             waiting.future.set_exception(Unavailable())
+
+
+def _keys(part: list[Waiting]) -> list[Key]:
+    return [key for waiting in part for key in waiting.keys]
+
+
+def _now(part: list[Waiting]) -> datetime:
+    return max([waiting.command.at for waiting in part])
 
 
 def _learns(waiting: Waiting, keys: tuple[Key, ...], *, first: bool) -> bool:

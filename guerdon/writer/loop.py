@@ -23,6 +23,7 @@ from guerdon.core.commands import Command, Lane
 from guerdon.core.decide import decide
 from guerdon.core.keys import keys, weight
 from guerdon.core.outcomes import Outcome
+from guerdon.store import ahead
 from guerdon.store.commits import committed
 from guerdon.store.load import load
 from guerdon.store.pool import Pool
@@ -38,9 +39,12 @@ log = logging.getLogger(__name__)
 RETRY_AFTER_MAX_S = 30
 SHARED_WEIGHT = 60
 """A batch may always be so heavy, however many organisations there are."""
+HALVED_MIN, HALVED_MAX = 16, 256
+"""When so much waits, a turn begins with half of it, and the other half is decided while the first one commits. More
+than that makes batches long enough for others to come meanwhile."""
 LATELY_S = 1.0
 """Organisations that had a turn within this time, or the one before, share the weight of a batch."""
-STEPS = Steps(load, decide, wire, append, save, committed)
+STEPS = Steps(load, decide, wire, append, save, committed, ahead)
 
 
 def calm_collector() -> None:
@@ -129,7 +133,10 @@ class Writer:
         self._working -= 1  # here and not when the task is done, or a command in between would find no worker
 
     async def _turn(self, queue: Queue) -> None:
-        batch = queue.take(self._bound(queue.org_id))
+        bound = self._bound(queue.org_id)
+        if HALVED_MIN <= queue.weight <= HALVED_MAX and self._batches.overlap(queue.org_id) and not self._ready:
+            bound = min(bound, queue.weight // 2)
+        batch = queue.take(bound)
         taken = sum(waiting.weight for waiting in batch)
         self.stats.waiting_weight -= taken
         if not batch:
@@ -137,7 +144,7 @@ class Writer:
         since = monotonic()
         left: list[Waiting] = []
         try:
-            left = await self._batches.run(queue.org_id, batch)
+            left = await self._batches.run(queue.org_id, batch, lambda: self._more(queue))
         except Exception:
             log.exception("the writer failed on a batch of organisation %s", queue.org_id)
             refuse(batch, self.stats)
@@ -147,6 +154,14 @@ class Writer:
             queue.give_back(left)
             if not self._open:
                 self._refuse_all(queue)
+
+    def _more(self, queue: Queue) -> list[Waiting]:
+        """The next batch of an organisation whose turn it is, unless others wait for theirs."""
+        if self._ready or not queue.weight:
+            return []
+        batch = queue.take(self._bound(queue.org_id))
+        self.stats.waiting_weight -= sum(waiting.weight for waiting in batch)
+        return batch
 
     def _bound(self, org_id: int) -> int:
         """The weight of the next batch: the more organisations were served lately, the shorter each batch is, so that

@@ -23,6 +23,10 @@ class Stats:
     """Batches halved because saving failed for a reason in the data."""
     cuts: int = 0
     """Batches ended early because a command asked for a row that was not loaded."""
+    overlapped: int = 0
+    """Batches decided while the one before them was committed."""
+    overtaken: int = 0
+    """Of those, the ones decided again because another server had written in between."""
     doubts: int = 0
     """Commits whose answer was lost, and that were asked after."""
     faults: int = 0

@@ -13,7 +13,7 @@ from psycopg.rows import tuple_row
 
 from guerdon.core import commands as c
 from guerdon.core.outcomes import Accepted, Outcome, Rejected
-from guerdon.core.programs import Expiry, Policies, RedemptionRate, Rule
+from guerdon.core.programs import Expiry, Policies, RedemptionRate, ReferralPoints, Rule, TransferLimits
 from guerdon.settings import Settings
 from guerdon.store import imports, organisations
 from guerdon.store.pool import Pool, make_pool
@@ -144,6 +144,8 @@ async def everything(b: Books) -> None:
     await _holds(b)
     await _points_holds(b, ada, bea)
     await _below_zero(b, cyd)
+    await _parts(b, bea)
+    await _moves(b, ada, bea)
     b.later(days=31)
     accounts = [row[0] for row in await b.rows("select distinct account from lots where remaining > 0")]
     await b.ok(c.ExpireLots, accounts=tuple(accounts))
@@ -158,7 +160,10 @@ async def _bills(b: Books, ada: tuple[str, str], bea: tuple[str, str]) -> None:
     await b.buy("guest", None, 500)
     await b.buy("B-3", bea, 30_050)
     await b.buy("nothing", bea, 0)
-    wallet = await b.ok(c.OpenAccount, ledger=await b.value("select id::text from ledgers where no = 1"), asset="USD")
+    ledger = await b.value("select id::text from ledgers where no = 1")
+    holder = await b.value("select m.id::text from members m join member_identifiers i on i.member_no = m.no"
+                           " and i.org_id = m.org_id where i.value = %s", bea[1])  # fmt: skip
+    wallet = await b.ok(c.OpenAccount, ledger=ledger, asset="USD", member=holder)
     await b.post("load", "@World", wallet.id, 5_000, allow_overdraft=True)
     await b.buy("B-4", bea, 1_200, 300, wallet=wallet.id, meta='{"note":"ä\\"\\\\"}')
     await b.ok(c.ReturnPurchase, purchase=("number", "B-2"), number="R-2", reason="wrong \t size")
@@ -239,8 +244,8 @@ async def _promises(b: Books, bea: tuple[str, str]) -> None:
     """Points brought along, released, unlocked, and made to end at another time."""
     where = c.Where(event_at=b.now - timedelta(days=10), imported=True)
     waits = {"category": "promised", "release_on": (b.now + timedelta(days=2)).date()}
-    for number, more in enumerate(({}, waits, {"category": "trigger_based", "trigger": "review"})):
-        fields = {"kind": "points", "points": 20, "reference": f"lot {number}", **more}
+    for number, more in enumerate[dict[str, Any]](({}, waits, {"category": "trigger_based", "trigger": "review"})):
+        fields: dict[str, Any] = {"kind": "points", "points": 20, "reference": f"lot {number}", **more}
         await b.ok(c.ImportPoints, member=bea, where=where, **fields)
     await b.ok(c.ImportPoints, kind="redemption", member=bea, points=4, reference="spent")
     await b.ok(c.UnlockPoints, member=bea, trigger="review")
@@ -258,6 +263,47 @@ async def _import(b: Books) -> None:
             content="[{}]", rows=1, now=b.now,
         )  # fmt: skip
         await imports.write(connection, b.org_id, id, [imports.Result(1, "rejected", "invalid_value", "external_id")])
+
+
+async def _parts(b: Books, bea: tuple[str, str]) -> None:
+    await b.buy("P-1", bea, 1_000, 499, 4_333, spend=20)
+    part = (c.ReturnLine(line=2, quantity=333), c.ReturnLine(line=1, quantity=500))
+    await b.ok(c.ReturnPurchase, purchase=("number", "P-1"), number="R-P-1", lines=part)
+    await b.ok(c.ReturnPurchase, purchase=("number", "P-1"), number="R-P-2", lines=part)
+    await b.ok(c.ReturnPurchase, purchase=("number", "P-1"), number="R-P-3")
+
+
+async def _moves(b: Books, ada: tuple[str, str], bea: tuple[str, str]) -> None:
+    """What members and staff move, and a merge with what becomes of the victim's facts."""
+    policies = Policies(
+        rules=(Rule(code="base", kind="per_amount", points=1, amount=100),), redemption_rate=RedemptionRate(10, 100),
+        currency="USD", on_shortfall="write_off", adjustment_limit=10, minimum_lifetime=5,
+        referral=ReferralPoints(20, 10), transfers=TransferLimits(points_per_day=50),
+    )  # fmt: skip
+    await b.ok(c.CreateProgram, code="cafe", name="Cafe", asset="POINTS", policies=policies)
+    cafe = ("code", "cafe")
+    dan, eli = await b.member("dan"), await b.member("eli")
+    await b.buy("D-1", dan, 10_000, program=cafe)
+    await b.ok(c.TransferPoints, member=dan, recipient=bea, points=30, program=cafe, reason="a present")
+    await b.no(c.TransferPoints, member=dan, recipient=bea, points=21, program=cafe)
+    referral = await b.ok(c.Refer, referrer=dan, referred=bea, program=cafe)
+    await b.ok(c.Refer, referrer=ada, referred=eli, program=cafe)
+    await b.ok(c.AdjustPoints, member=dan, points=-4, reason="counted twice", person="eve", program=cafe)
+    waits = await b.ok(c.AdjustPoints, member=dan, points=40, reason="promised", person="eve", program=cafe)
+    await b.no(c.DecideAdjustment, adjustment=waits.id, approve=True, person="eve")
+    await b.ok(c.DecideAdjustment, adjustment=waits.id, approve=True, person="sam", reason="seen")
+    for approve in (False, None):
+        asked = await b.ok(c.AdjustPoints, member=bea, points=-11, reason="who knows", person="eve", program=cafe)
+        if approve is not None:
+            await b.ok(c.DecideAdjustment, adjustment=asked.id, approve=approve, person="sam")
+    rows = tuple(c.Allocation(member=each, points=points, reason="week") for each, points in ((ada, 3), (dan, 0)))
+    await b.ok(c.AwardMany, rows=rows, program=cafe)
+    spent = await b.ok(c.Redeem, member=dan, points=110, program=cafe, group=True)
+    await b.ok(c.ReturnPurchase, purchase=("number", "D-1"), number="R-D-1")
+    await b.buy("E-1", eli, 3_000, program=cafe)
+    await b.ok(c.MergeMembers, victim=dan, survivor=eli, reason="one person")
+    await b.ok(c.ReverseRedemption, redemption=spent.id, points=60)
+    await b.ok(c.ReturnReferral, referral=referral.id, reason="it was the same person")
 
 
 def change(superuser_dsn: str, *statements: str) -> None:

@@ -7,6 +7,7 @@ from random import Random
 
 from guerdon.audit.verify import audit
 from guerdon.store.load import load
+from guerdon.store.memory import Memories
 from guerdon.store.save import save
 from tests.audit.books import books
 from tests.conftest import Database
@@ -24,7 +25,7 @@ async def test_books_hold_after_random_commands(database: Database) -> None:
         for _ in range(STEPS):
             story.step(*step(random))
         async with books(database.app_dsn, f"story-{number}") as b, b.pool.connection() as connection:
-            await load(connection, b.org_id, [], story.world.now, {})
+            await load(connection, b.org_id, [], story.world.now, Memories().take(b.org_id))
             await save(connection, b.org_id, story.world.state)
     report = audit(database.app_dsn, tell=lambda _: None)
     assert report.findings == [], seed

@@ -54,6 +54,14 @@ async def test_every_organisation_is_looked_at_on_its_own(database: Database) ->
         assert not said_by(database, organisation="two")[0]
 
 
+def test_an_event_that_hides_a_program_from_the_filters_of_the_points_ledger_is_found(copied_books: Database) -> None:
+    with tampering(copied_books.superuser_dsn) as connection:
+        connection.execute("update events set entries = entries & 511 where name = 'GoodwillAward'")
+        connection.commit()
+    problems = {finding.problem for finding in audit(copied_books.app_dsn, tell=lambda _: None).findings}
+    assert "its entries do not tell all of its programs" in problems
+
+
 def test_only_what_is_recent_is_looked_at_when_asked(copied_books: Database) -> None:
     with tampering(copied_books.superuser_dsn) as connection:
         ((seq,),) = connection.execute("select max(seq) from events where name = 'GoodwillAward'").fetchall()

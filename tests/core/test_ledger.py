@@ -108,7 +108,8 @@ def test_a_held_amount_counts_towards_the_largest_figure() -> None:
 def test_money_of_a_bill_cannot_overfill_the_revenue() -> None:
     world = World().with_program()
     amy = world.member("amy")
-    wallets = [world.ok(c.OpenAccount, ledger="general_ledger_id", asset="USD").id for _ in "ab"]
+    amy_id = world.state.members[world.state.found["member", *amy]].id
+    wallets = [world.ok(c.OpenAccount, ledger="general_ledger_id", asset="USD", member=amy_id).id for _ in "ab"]
     for n, wallet in enumerate(wallets):
         item = posting(f"f{n}", asset="USD", amount=AMOUNT_MAX // 2 + 1, source=f"@W{n}", destination=wallet,
                        allow_overdraft=True)  # fmt: skip

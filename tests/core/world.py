@@ -10,7 +10,7 @@ from guerdon.core.accounts import GENERAL_LEDGER, Ledger
 from guerdon.core.decide import decide
 from guerdon.core.outcomes import Accepted, Outcome, Rejected
 from guerdon.core.programs import Config, Expiry, Policies, RedemptionRate, Rule
-from guerdon.core.state import Key, State
+from guerdon.core.state import Key, State, Table
 
 C = TypeVar("C", bound=c.Command)
 
@@ -24,9 +24,27 @@ class _Everything(set[Key]):
         return True
 
 
+class _Lifetimes(Table[int, int]):
+    """Lifetime points, counted again from all transfers whenever they are asked for."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__("lifetimes", kept=False)
+        self._state = state
+
+    def __missing__(self, account_no: int) -> int:
+        state = self._state
+        applied = [t for t in state.transfers.values() if t.action in ("apply", "settle")]
+        credits = [t for t in applied if t.destination == account_no and state.accounts[t.source].role != "reversed"]
+        takers = ("returned", "adjusted")
+        debits = [t for t in applied if t.source == account_no and state.accounts[t.destination].role in takers]
+        return sum(t.amount for t in credits) - sum(t.amount for t in debits)
+
+
 def empty_state() -> State:
     state = State(Config(), {"ledger": GENERAL_LEDGER}, datetime(1970, 1, 1, tzinfo=UTC), bytes(32))
     state.asked = _Everything()
+    state.links = True
+    state.lifetimes = _Lifetimes(state)
     state.ledgers[GENERAL_LEDGER] = Ledger(no=1, id="general_ledger_id", name="General Ledger", opened_at=START)
     state.found["ledger", "general_ledger_id"] = GENERAL_LEDGER
     return state

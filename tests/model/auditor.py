@@ -28,6 +28,11 @@ def audit(rows: Rows) -> None:
     _promises(rows)
     _redemptions(rows)
     _purchases(rows)
+    _returns(rows)
+    _sent(rows)
+    _merges(rows)
+    _adjustments(rows)
+    _referrals(rows)
 
 
 def _sequence(rows: Rows) -> None:
@@ -119,19 +124,22 @@ def _holds(rows: Rows) -> None:
             assert sum(amount for _, amount in hold.pins) == hold.remaining, hold
 
 
-_BUCKETS = {  # remaining, redeemed, returned, expired, held
-    "open": (1, 0, 0, 0, 0),
-    "take": (-1, 1, 0, 0, 0),
-    "repay": (-1, 1, 0, 0, 0),
-    "refill": (1, -1, 0, 0, 0),
-    "return": (-1, 0, 1, 0, 0),
-    "return_redeemed": (0, -1, 1, 0, 0),
-    "return_expired": (0, 0, 1, -1, 0),
-    "expire": (-1, 0, 0, 1, 0),
-    "hold": (0, 0, 0, 0, 1),
-    "unhold": (0, 0, 0, 0, -1),
-    "convert": (0, 0, 0, 0, 0),
-    "redate": (0, 0, 0, 0, 0),
+_BUCKETS = {  # remaining, redeemed, returned, expired, held, written off
+    "open": (1, 0, 0, 0, 0, 0),
+    "take": (-1, 1, 0, 0, 0, 0),
+    "repay": (-1, 1, 0, 0, 0, 0),
+    "refill": (1, -1, 0, 0, 0, 0),
+    "return": (-1, 0, 1, 0, 0, 0),
+    "return_redeemed": (0, -1, 1, 0, 0, 0),
+    "return_expired": (0, 0, 1, -1, 0, 0),
+    "expire": (-1, 0, 0, 1, 0, 0),
+    "hold": (0, 0, 0, 0, 1, 0),
+    "unhold": (0, 0, 0, 0, -1, 0),
+    "write_off": (0, 0, 0, 0, 0, 1),
+    "forfeit": (0, -1, 1, 0, 0, -1),
+    "merge": (-1, 0, 1, 0, 0, 0),
+    "convert": (0, 0, 0, 0, 0, 0),
+    "redate": (0, 0, 0, 0, 0, 0),
 }
 
 
@@ -144,13 +152,14 @@ def _lots(rows: Rows) -> None:
             assert amount > 0, event
             if kind in ("open", "convert", "redate"):
                 lies[no] = (terms[0], terms[2], terms[7], terms[8])
-            parts = built.setdefault(no, [0, 0, 0, 0, 0])
+            parts = built.setdefault(no, [0, 0, 0, 0, 0, 0])
             for i, effect in enumerate(_BUCKETS[kind]):
                 parts[i] += effect * amount
             assert min(parts) >= 0, (no, kind, amount, parts, event)
             assert parts[4] <= parts[0], (no, kind, amount, parts, event)
+            assert parts[5] <= parts[1], (no, kind, amount, parts, event)
     for no, lot in rows("lots").items():
-        assert [lot.remaining, lot.redeemed, lot.returned, lot.expired, lot.held] == built[no], lot
+        assert [lot.remaining, lot.redeemed, lot.returned, lot.expired, lot.held, lot.written_off] == built[no], lot
         assert lot.amount == lot.remaining + lot.redeemed + lot.returned + lot.expired > 0, lot
         account, ends, released, promise = lies[no]
         assert (lot.account, _instant(lot.expires_at), _instant(lot.releases_at), lot.promise) == (
@@ -220,11 +229,133 @@ def _redemptions(rows: Rows) -> None:
 
 
 def _purchases(rows: Rows) -> None:
-    """A bill is its lines; what points paid is shared out over them to the cent; it is returned at most once."""
+    """A bill is its lines; what was paid, spent and earned is shared out over them to the cent and to the point."""
     for purchase in rows("purchases").values():
         assert purchase.amount == sum(line.amount for line in purchase.lines), purchase
         assert purchase.amount - purchase.paid == sum(purchase.shares), purchase
         for share, line in zip(purchase.shares, purchase.lines, strict=True):
             assert 0 <= share <= max(0, line.amount), purchase
-    returned = [each.purchase_no for each in rows("returns").values()]
-    assert len(returned) == len(set(returned))
+        divided = purchase.division
+        assert sum(divided.paid) == purchase.paid, purchase
+        assert sum(divided.spent) == purchase.spent_points, purchase
+        opened = [
+            move for move in json.loads(rows("events")[purchase.event_seq].lot_moves or "[]") if move[1] == "open"
+        ]
+        assert sorted(sum(each.parts) for each in divided.earned) == sorted(move[2] for move in opened), purchase
+        for parts in (divided.paid, divided.spent, *(each.parts for each in divided.earned)):
+            assert len(parts) in (0, len(purchase.lines)), purchase
+            assert min(parts, default=0) >= 0, purchase
+
+
+def _returns(rows: Rows) -> None:
+    """No line is returned beyond what was bought; after any number of returns, what went back of each figure is the
+    whole times what was returned of each line, rounded down; and what the event moved is what the row says.
+    """
+    for purchase in rows("purchases").values():
+        returns = sorted((r for r in rows("returns").values() if r.purchase_no == purchase.no), key=lambda r: r.no)
+        bought = [line.quantity if line.quantity > 0 else 1000 for line in purchase.lines]
+        gone = [0] * len(bought)
+        sums = {"paid": 0, "amount": 0, "spent": 0}
+        taken = [0] * len(purchase.division.earned)
+        for each in returns:
+            assert each.lines, each
+            for position, quantity in each.lines:
+                assert quantity > 0, each
+                gone[position] += quantity
+            for name in ("paid", "amount", "spent"):
+                sums[name] += getattr(each, name)
+            taken = [a + b for a, b in zip(taken, each.earned, strict=True)]
+            assert all(g <= b for g, b in zip(gone, bought, strict=True)), each
+            divided = purchase.division
+            paid, shares, spent = (
+                sum(x * g // b for x, g, b in zip(parts, gone, bought, strict=False))
+                for parts in (divided.paid, purchase.shares, divided.spent)
+            )
+            assert (sums["paid"], sums["amount"], sums["spent"]) == (paid, paid + shares, spent), each
+            earned = [sum(x * g // b for x, g, b in zip(e.parts, gone, bought, strict=True)) for e in divided.earned]
+            if divided.returning == "proportional" or gone == bought:
+                assert taken == earned, each
+            _return_moved(rows, each)
+
+
+def _return_moved(rows: Rows, each: Any) -> None:
+    """What came to @PointsReturned, what had expired and what was written off is what the part had earned."""
+    event = rows("events")[each.event_seq]
+    body, moved = json.loads(event.body), {"returned": 0, "reversed": 0, "": 0}
+    for seq in range(event.seq + 1, event.seq + event.transfers + 1):
+        transfer = rows("transfers")[seq]
+        moved[rows("accounts")[transfer.destination].role] += transfer.amount
+        if rows("accounts")[transfer.source].role == "reversed":
+            moved["reversed"] += transfer.amount
+    expired = sum(move[2] for move in json.loads(event.lot_moves or "[]") if move[1] == "return_expired")
+    assert moved["returned"] + expired + body["written_off"] == sum(each.earned), each
+    assert moved["reversed"] <= each.spent, each
+    assert (body["lines"], body["earned"]) == ([list(line) for line in each.lines], list(each.earned)), each
+
+
+def _bodies(rows: Rows, name: str) -> list[tuple[Any, Any]]:
+    """The events of a name that are no mirrors, with what their bodies say."""
+    events = [event for _, event in sorted(rows("events").items()) if event.name == name and not event.mirrors]
+    return [(event, json.loads(event.body)) for event in events]
+
+
+def _sent(rows: Rows) -> None:
+    """What a member has sent in a day or month is the sum of the transfers that name it."""
+    sums: dict[tuple[int, int, str], list[int]] = defaultdict(lambda: [0, 0])
+    for event, body in _bodies(rows, "PointsTransfer"):
+        assert event.points < 0, event
+        assert event.transfers == 1, event
+        mirrors = [each for each in rows("events").values() if each.mirrors == event.seq]
+        assert [(each.member_no, each.points) for each in mirrors] == [(body["recipient_no"], -event.points)], event
+        for period in body["windows"]:
+            sums[event.member_no, body["program_no"], period][0] -= event.points
+            sums[event.member_no, body["program_no"], period][1] += 1
+    assert {key: [sent.points, sent.count] for key, sent in rows("sent").items()} == dict(sums)
+
+
+def _merges(rows: Rows) -> None:
+    """A merged member has nothing, owes nothing, has no name of its own, and its merge was the last of its events."""
+    merged = {body["victim_no"]: (event, body) for event, body in _bodies(rows, "CustomerMerge")}
+    assert {no for no, member in rows("members").items() if member.status == "merged"} == merged.keys()
+    for no, (event, body) in merged.items():
+        member = rows("members")[no]
+        assert member.survivor_no == body["survivor_no"] != no, member
+        assert not member.identifiers, member
+        assert event.seq == max(seq for seq, each in rows("events").items() if each.member_no == no), event
+        for account in rows("accounts").values():
+            if account.member_no == no and account.tracks_lots:
+                figures = rows("figures")[account.no]
+                assert figures.credit == figures.debit, (account, figures)
+                assert not figures.inflight_debit, (account, figures)
+
+
+def _adjustments(rows: Rows) -> None:
+    """Every adjustment that was booked was asked for, and where it needed two persons, there were two."""
+    booked = {body["adjustment_id"]: event for event, body in _bodies(rows, "ManualAdjustment")}
+    for id, asked in rows("adjustments").items():
+        decision = rows("decisions").get(id)
+        seq = asked.event_seq or (decision.event_seq if decision else 0)
+        assert (booked.pop(id).seq if id in booked else 0) == seq, asked
+        assert (asked.expires_at is None) == bool(asked.event_seq), asked
+        if decision is not None:
+            assert decision.person != asked.person, decision
+            assert asked.expires_at is not None, asked
+            assert decision.recorded_at < asked.expires_at, decision
+            assert decision.approved == bool(decision.event_seq), decision
+        if seq:
+            said = json.loads(rows("events")[seq].body)
+            assert rows("events")[seq].points == asked.points, asked
+            assert (said["person"], said["approved_by"]) == (asked.person, decision.person if decision else ""), asked
+    assert not booked, booked
+
+
+def _referrals(rows: Rows) -> None:
+    """A referral is its awards; it was taken back if events say so."""
+    awards: dict[str, set[int]] = defaultdict(set)
+    for event, body in _bodies(rows, "ReferralAward"):
+        awards[body["referral_id"]].add(event.seq)
+    returned = {body["referral_id"] for _, body in _bodies(rows, "ReferralReturn")}
+    for id, referral in rows("referrals").items():
+        assert {referral.referrer_event, referral.referred_event} - {0} == awards.pop(id), referral
+        assert referral.taken_back == (id in returned), referral
+    assert not awards, awards

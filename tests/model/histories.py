@@ -13,12 +13,13 @@ import msgspec
 
 from guerdon.core import commands as c
 from guerdon.core.ids import sub_id
-from guerdon.core.programs import Expiry, Policies, RedemptionRate, Rule
+from guerdon.core.programs import Expiry, Policies, RedemptionRate, ReferralPoints, Rule, TransferLimits
 from tests.core.world import START
 
 MEMBERS = ("amy", "bob", "cat")
 UNKNOWN = "01900000-0000-7000-8000-ffffff000000"
 BASE = Rule(code="base", kind="per_amount", points=1, amount=100)
+DOUBLE = Rule(code="double", kind="multiplier", points=2, minimum=4_000)
 PROMISE = Rule(code="promise", kind="fixed", points=7, category="promised")
 DAYS = Rule(code="days", kind="fixed", points=9, category="promised", release_days=3)
 SINCE = Rule(code="since", kind="fixed", points=4, category="promised", release_days=20, expires_from="release")
@@ -27,13 +28,30 @@ RATE = RedemptionRate(10, 100)
 
 POLICIES = (
     Policies(rules=(BASE,), redemption_rate=RATE, currency="USD"),
-    Policies(rules=(BASE, PROMISE), redemption_rate=RATE, currency="USD", expiry=Expiry(kind="days", count=30)),
-    Policies(rules=(BASE,), redemption_rate=RATE, currency="USD", on_shortfall="write_off"),
+    Policies(
+        rules=(BASE, PROMISE),
+        redemption_rate=RATE,
+        currency="USD",
+        expiry=Expiry(kind="days", count=30),
+        adjustment_limit=0,
+        referral=ReferralPoints(15, 0),
+    ),
+    Policies(
+        rules=(BASE,),
+        redemption_rate=RATE,
+        currency="USD",
+        on_shortfall="write_off",
+        adjustment_limit=30,
+        minimum_lifetime=60,
+        referral=ReferralPoints(20, 10),
+        transfers=TransferLimits(minimum=2, points_per_day=100, count_per_day=2, points_per_month=250),
+    ),
     Policies(rules=(BASE,), redemption_rate=RATE, expiry=Expiry(kind="months", count=1), timezone="Europe/Berlin"),
     Policies(
         rules=(BASE, DAYS, SINCE, REVIEW), redemption_rate=RATE, currency="USD", expiry=Expiry(kind="days", count=10)
     ),
     Policies(rules=(BASE, DAYS, REVIEW), redemption_rate=RATE, on_shortfall="write_off"),
+    Policies(rules=(BASE, PROMISE, DOUBLE), redemption_rate=RATE, returns="reevaluate"),
 )
 
 
@@ -45,7 +63,9 @@ class History:
         self.commands: list[c.Command] = []
         self.now = START
         self.names: dict[str, str] = {}
-        self.recent: dict[str, list[str]] = {"redemption": [], "transfer": [], "bill": []}
+        self.recent: dict[str, list[str]] = {
+            kind: [] for kind in ("redemption", "transfer", "bill", "adjustment", "referral")
+        }
         self._prologue()
         kinds = [kind for kind, often in self._kinds().items() for _ in range(often)]
         while len(self.commands) < length:
@@ -57,7 +77,9 @@ class History:
             self._join: 2, self._buy: 8, self._return: 4, self._redeem: 6, self._reverse: 5, self._award: 4,
             self._pay: 8, self._pay_many: 2, self._end_hold: 6, self._refund: 5, self._run_scheduled: 2,
             self._expire: 2, self._change_member: 2, self._change_program: 1, self._again: 4, self._annotate: 1,
-            self._raw_identity: 2, self._preview: 2, self._unlock: 3, self._redate: 2, self._import: 3,
+            self._raw_identity: 2, self._preview: 2, self._transfer: 5, self._merge: 1, self._adjust: 4,
+            self._decide: 3, self._refer: 2, self._return_referral: 1, self._award_many: 2, self._would_redeem: 2,
+            self._unlock: 3, self._redate: 2, self._import: 3,
         }  # fmt: skip
 
     # -- envelopes, time, names
@@ -142,10 +164,13 @@ class History:
             number=number,
             currency="USD",
             member=self._member() if self.random.random() < 0.95 else None,
-            lines=tuple(c.Line(sku="A", quantity=1000, amount=amount) for amount in amounts),
+            lines=tuple(
+                c.Line(sku="A", quantity=self.random.choice((1000, 1000, 3000, 750, 0)), amount=amount)
+                for amount in amounts
+            ),
             spend=self.random.choice((0, 0, 0, 10, 33, 60)),
             program=self.random.choice((None, None, ("code", "bistro"))),
-            wallet=self.names["account main"] if self.random.random() < 0.1 else "",
+            wallet=self.names["account main"] if self.random.random() < 0.05 else "",
             where=self._where(),
             register=self.random.random() < 0.2,
         )
@@ -153,13 +178,32 @@ class History:
     def _return(self) -> None:
         purchase = ("number", self._one_of("bill"))
         number = f"R-{len(self.commands) - self.random.choice((0, 0, 0, 1))}"
-        self._add(c.ReturnPurchase, purchase=purchase, number=number, where=self._where())
+        lines = tuple(self._return_line() for _ in range(self.random.choice((1, 1, 2, 3, 0))))
+        whole = self.random.random() < 0.4
+        self._add(
+            c.ReturnPurchase, purchase=purchase, number=number, lines=None if whole else lines, where=self._where()
+        )
+
+    def _return_line(self) -> c.ReturnLine:
+        quantity = self.random.choice((1, 250, 333, 500, 1_000, 1_000, 2_000, 0))
+        if self.random.random() < 0.4:
+            return c.ReturnLine(sku=self.random.choice("AAAB"), quantity=quantity)
+        return c.ReturnLine(line=self.random.choice((1, 1, 2, 3, 4)), quantity=quantity)
 
     def _redeem(self) -> None:
         reference = self.random.choice(("", "", f"X-{self.random.randrange(9)}"))
         points = self._points()
         where = self._where()
-        self._add(c.Redeem, "redemption", member=self._member(), points=points, reference=reference, where=where)
+        group = self.random.random() < 0.3
+        self._add(
+            c.Redeem,
+            "redemption",
+            member=self._member(),
+            points=points,
+            group=group,
+            reference=reference,
+            where=where,
+        )
 
     def _reverse(self) -> None:
         redemption = self._one_of("redemption")
@@ -168,6 +212,58 @@ class History:
 
     def _award(self) -> None:
         self._add(c.Award, member=self._member(), points=self._points(), reason="sorry", where=self._where())
+
+    def _transfer(self) -> None:
+        self._add(
+            c.TransferPoints,
+            member=self._member(),
+            recipient=self._member(),
+            points=self._points(),
+            program=self.random.choice((None, None, ("code", "bistro"))),
+            where=self._where(),
+        )
+
+    def _merge(self) -> None:
+        """Who was merged may join again under the same name only by chance: names are aliases from then on."""
+        member = ("external_id", f"dup-{len(self.commands)}")
+        victim = self._member() if self.random.random() < 0.15 else member
+        self._add(c.RegisterMember, identifiers=(member,))
+        self._add(c.Award, member=member, points=30, reason="hello")
+        self.recent["bill"].append(f"B-{len(self.recent['bill'])}-{len(self.commands)}")
+        line = c.Line(sku="A", quantity=1000, amount=self.random.choice((2_000, 9_900)))
+        self._add(c.RecordPurchase, number=self.recent["bill"][-1], currency="USD", member=member, lines=(line,))
+        if self.random.random() < 0.7:
+            self._add(c.Redeem, "redemption", member=member, points=self.random.choice((10, 45)))
+        if self.random.random() < 0.3:
+            self._return()
+        self._add(c.MergeMembers, victim=victim, survivor=self._member())
+
+    def _adjust(self) -> None:
+        points = self.random.choice((1, -1)) * self._points()
+        person = self.random.choice(("eve", "sam"))
+        self._add(c.AdjustPoints, "adjustment", member=self._member(), points=points, reason="count", person=person)
+
+    def _decide(self) -> None:
+        person, approve = self.random.choice(("eve", "sam")), self.random.random() < 0.7
+        self._add(c.DecideAdjustment, adjustment=self._one_of("adjustment"), approve=approve, person=person)
+
+    def _refer(self) -> None:
+        self._add(c.Refer, "referral", referrer=self._member(), referred=self._member(), where=self._where())
+
+    def _return_referral(self) -> None:
+        self._add(c.ReturnReferral, referral=self._one_of("referral"))
+
+    def _award_many(self) -> None:
+        rows = [
+            c.Allocation(member=self._member(), points=self._points(), reason="week")
+            for _ in range(self.random.randint(1, 5))
+        ]
+        self._add(c.AwardMany, rows=tuple(rows), where=self._where())
+
+    def _would_redeem(self) -> None:
+        id = f"01900000-0000-7000-9000-{len(self.commands):06x}000000"
+        of = c.Redeem(id=id, at=self.now, member=self._member(), points=self._points(), group=True)
+        self._add(c.PreviewRedemption, of=of)
 
     def _account(self) -> tuple[str, str]:
         """An account and its asset."""

@@ -11,6 +11,7 @@ import copy
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
+from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 from guerdon.core.dates import end_of_day_after
@@ -33,12 +34,15 @@ class Again(Exception):
 
 @dataclass(eq=False)
 class Point:
-    """One point. `credit` numbers the credits, so that points that came together are known to have."""
+    """One point. `credit` numbers the credits, so that points that came together are known to have; `bill` is what it
+    was earned on, and by which rule.
+    """
 
     credit: int
     ends: datetime | None
-    bill: str
+    bill: tuple[str, str]
     state: str = "free"
+    forgiven: bool = False
 
 
 @dataclass
@@ -67,10 +71,26 @@ class Purse:
 
 @dataclass
 class Bill:
+    """`parts` has, for each figure of the bill, what of it each line stands for; `gone` what of each line came back."""
+
     member: str
     said: tuple[object, ...]
     spending: str
-    returned: str = ""
+    bought: list[int]
+    parts: dict[str, list[int]]
+    gone: list[int]
+
+
+def divided(total: int, weights: list[int]) -> list[int]:
+    """Each line gets the whole part of what is due to it; who was cut short most gets one more, the first on a tie."""
+    if not any(weights):
+        return [total] + [0] * (len(weights) - 1)
+    due = [Fraction(total * weight, sum(weights)) for weight in weights]
+    parts = [int(each) for each in due]
+    while sum(parts) < total:
+        shortest = max(range(len(due)), key=lambda i: due[i] - parts[i])
+        parts[shortest] += 1
+    return parts
 
 
 @dataclass
@@ -103,7 +123,7 @@ class Naive:
         self.policies = policies
         self.purses: dict[str, Purse] = {}
         self.bills: dict[str, Bill] = {}
-        self.returns: dict[str, str] = {}
+        self.returns: dict[str, tuple[object, ...]] = {}
         self.spendings: dict[str, Spending] = {}
         self.payments: dict[str, Payment] = {}
         self.debit: Counter[str] = Counter()
@@ -137,7 +157,12 @@ class Naive:
         return len(overdue)
 
     def _come(
-        self, purse: Purse, count: int, bill: str = "", ends: datetime | None = None, own_end: bool = False
+        self,
+        purse: Purse,
+        count: int,
+        bill: tuple[str, str] = ("", ""),
+        ends: datetime | None = None,
+        own_end: bool = False,
     ) -> None:
         self._credits += 1
         if not own_end and self.policies.expiry.kind == "days":
@@ -158,8 +183,10 @@ class Naive:
             point.state = state
         return taken
 
-    def _give_back(self, purse: Purse, taken: list[Point]) -> None:
-        """The last taken first. Where a point no longer counts as spent, a new one with its end stands in."""
+    def _give_back(self, purse: Purse, taken: list[Point], *, raw: bool = False) -> None:
+        """The last taken first. Where a point no longer counts as spent, a new one with its end stands in; one that was
+        forgiven when its bill was taken back goes to the program, but in the raw ledger, which knows no bills.
+        """
         touched: list[Point] = []
         rest = list(taken)
         while rest:
@@ -169,13 +196,19 @@ class Naive:
                 together += 1
             group, rest = rest[:together], rest[together:]
             spent = [point for point in purse.points if point.credit == credit and point.state == "spent"]
+            forgiven = [point for point in spent if point.forgiven]
+            for point in forgiven[: 0 if raw else len(group)]:
+                point.state, point.forgiven = "returned", False
+                self.credit["returned"] += 1
+                group = group[1:]
+            spent = [point for point in spent if point not in forgiven]
             for point in spent[: len(group)]:
                 point.state = "free"
                 touched.append(point)
             missing = len(group) - len(spent)
             if missing > 0:
                 self._credits += 1
-                new = [Point(self._credits, group[0].ends, "") for _ in range(missing)]
+                new = [Point(self._credits, group[0].ends, ("", "")) for _ in range(missing)]
                 purse.points += new
                 touched += new
         self._repay(purse, touched)
@@ -190,9 +223,9 @@ class Naive:
     def block(self, member: str, blocked: bool) -> None:
         self._purse(member, active=False).blocked = blocked
 
-    def buy(self, member: str, number: str, cents: int, spend: int) -> tuple[int, int, int]:
-        """(cents paid, points spent, points earned)."""
-        said = (member, cents, spend)
+    def buy(self, member: str, number: str, lines: list[tuple[int, int]], spend: int) -> tuple[int, int, int]:
+        """(cents paid, points spent, points earned). A line is (cents, thousandths of a piece)."""
+        said, cents = (member, lines, spend), sum(cents for cents, _ in lines)
         if number in self.bills:
             if self.bills[number].said == said:
                 raise Again
@@ -216,13 +249,19 @@ class Naive:
             self.spendings[spending] = Spending(member, taken)
         earned = (cents - money) // 100
         if earned:
-            self._come(purse, earned, number)
+            self._come(purse, earned, (number, "base"))
             self.debit["pool"] += earned
         extra = (cents - money) // 1000
         if extra:
-            self._come(purse, extra, number)
+            self._come(purse, extra, (number, "more"))
             self.debit["pool"] += extra
-        self.bills[number] = Bill(member, said, spending)
+        shares = divided(money, [cents for cents, _ in lines])
+        nets = [cents - share for (cents, _), share in zip(lines, shares, strict=True)]
+        parts = {"paid": nets, "shares": shares, "base": divided(earned, nets), "more": divided(extra, nets)}
+        parts["spent"] = divided(points, shares)
+        self.bills[number] = Bill(
+            member, said, spending, [pieces if pieces > 0 else 1000 for _, pieces in lines], parts, [0] * len(lines)
+        )
         return cents - money, points, earned + extra
 
     def give(self, member: str, count: int) -> None:
@@ -232,6 +271,22 @@ class Naive:
         self._expire(purse)
         self._come(purse, count)
         self.debit["pool"] += count
+
+    def send(self, member: str, recipient: str, count: int) -> None:
+        if count <= 0:
+            raise No("amount_not_positive")
+        purse, other = self._purse(member), self._purse(recipient)
+        if purse is other:
+            raise No("same_member")
+        if count > purse.spendable(self.now):
+            raise No("insufficient_points")
+        self._expire(purse)
+        self._expire(other)
+        rest = self._go(purse, count)
+        while rest:
+            together = [point for point in rest if point.credit == rest[0].credit]
+            self._come(other, len(together), ends=rest[0].ends, own_end=True)
+            rest = rest[len(together) :]
 
     def redeem(self, member: str, name: str, count: int) -> None:
         if count <= 0:
@@ -266,38 +321,66 @@ class Naive:
         spending.given_back += count
         self.debit["reversed"] += count
 
-    def take_back(self, number: str, name: str) -> tuple[int, int, int]:
-        """(points returned to the program, restored to the member, written off)."""
+    def take_back(self, number: str, name: str, asked: list[tuple[int, int]] | None) -> tuple[int, ...]:
+        """(cents the goods had cost, of these paid in money, points returned to the program, restored to the member,
+        written off). `asked` are (number of a line, thousandths), None is all that is left.
+        """
         if name in self.returns:
-            if self.returns[name] == number:
+            if self.returns[name] == (number, asked):
                 raise Again
             raise No("number_taken")
+        if asked == []:
+            raise No("return_without_lines")
         if number not in self.bills:
             raise No("purchase_not_found")
         bill = self.bills[number]
-        if bill.returned:
+        if bill.gone == bill.bought:
             raise No("already_returned")
-        bill.returned, self.returns[name] = name, number
+        before = list(bill.gone)
+        for line, pieces in asked or ():
+            if pieces <= 0:
+                raise No("quantity_not_positive")
+            if line > len(before):
+                raise No("line_not_found")
+            bill.gone[line - 1] += pieces
+            if bill.gone[line - 1] > bill.bought[line - 1]:
+                raise No("already_returned" if before[line - 1] == bill.bought[line - 1] else "return_exceeds_purchase")
+        if asked is None:
+            bill.gone = list(bill.bought)
+        self.returns[name] = (number, asked)
+        worth = {
+            figure: sum(
+                int(Fraction(part * now, whole)) - int(Fraction(part * was, whole))
+                for part, was, now, whole in zip(parts, before, bill.gone, bill.bought, strict=True)
+            )
+            for figure, parts in bill.parts.items()
+        }
         purse = self._purse(bill.member, active=False)
         self._expire(purse)
         restored = 0
         if bill.spending:
             spending = self.spendings[bill.spending]
-            restored = len(spending.taken) - spending.given_back
+            restored = min(worth["spent"], len(spending.taken) - spending.given_back)
             self._undo(purse, spending, restored)
-        returned, written_off = self._take_earned(purse, [point for point in purse.points if point.bill == number])
+        returned, written_off = self._take_earned(purse, number, worth)
         self._expire(purse)
-        return returned, restored, written_off
+        return worth["paid"] + worth["shares"], worth["paid"], returned, restored, written_off
 
-    def _take_earned(self, purse: Purse, own: list[Point]) -> tuple[int, int]:
+    def _take_earned(self, purse: Purse, number: str, worth: dict[str, int]) -> tuple[int, int]:
         returned = 0
-        free = [point for point in own if point.state == "free"]
-        for point in own:
-            if point.state in ("free", "expired"):
-                point.state = "returned"
-        returned += len(free)
-        held = [point for point in own if point.state == "held"]
-        spent = [point for point in own if point.state == "spent"]
+        held: list[Point] = []
+        spent: list[Point] = []
+        for rule in ("base", "more"):  # what is there first, then what is on hold, spent and expired
+            own = [point for point in purse.points if point.bill == (number, rule)]
+            order = [point for state in ("free", "held", "spent", "expired") for point in own if point.state == state]
+            for point in order[: worth[rule]]:
+                if point.state == "held":
+                    held.append(point)
+                elif point.state == "spent":
+                    spent.append(point)
+                else:
+                    returned += point.state == "free"
+                    point.state = "returned"
         for_held = self._go(purse, len(held), "returned")  # others stand in for what is on hold
         for_spent = self._go(purse, len(spent), "spent")  # the spending moves to others
         short = len(held) + len(spent) - len(for_held) - len(for_spent)
@@ -309,6 +392,8 @@ class Naive:
             moved, short = len(spent), 0
         for point in spent[:moved]:
             point.state = "returned"
+        for point in spent[moved:]:
+            point.forgiven = True
         self.credit["returned"] += returned
         return returned, short
 
@@ -387,7 +472,7 @@ class Naive:
         if payment.destination in self.purses:
             self._go(self.purses[payment.destination], payment.amount)
         if payment.source in self.purses:
-            self._give_back(self.purses[payment.source], payment.taken[::-1])
+            self._give_back(self.purses[payment.source], payment.taken[::-1], raw=True)
 
     def post_overdue(self, member: str) -> None:
         self._expire(self._purse(member, active=False))

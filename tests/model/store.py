@@ -23,7 +23,7 @@ from guerdon.core.decide import decide
 from guerdon.core.keys import keys, weight
 from guerdon.core.lots import decode_moves
 from guerdon.core.outcomes import Accepted, Outcome
-from guerdon.core.programs import Config
+from guerdon.core.programs import Config, Policies
 from guerdon.core.state import Key, State
 from guerdon.writer.batch import Batches, Steps
 from guerdon.writer.queue import Waiting
@@ -36,11 +36,23 @@ CONFIGURATION = ("assets", "programs", "stores", "tills", "sources")
 CHANGEABLE: dict[str, tuple[str, ...]] = {
     "ledgers": ("name",),
     "accounts": ("member_no", "program_no", "category", "role", "tracks_lots", "options"),
-    "lots": ("account", "remaining", "redeemed", "returned", "expired", "held", "expires_at", "releases_at", "promise"),
+    "lots": (
+        "account",
+        "remaining",
+        "redeemed",
+        "returned",
+        "expired",
+        "held",
+        "written_off",
+        "expires_at",
+        "releases_at",
+        "promise",
+    ),
     "holds": ("remaining", "released", "expires_at", "commits_at", "pins"),
     "scheduled": ("done",),
-    "members": ("status", "enrolled", "survivor_no", "identifiers"),
+    "members": ("status", "enrolled", "survivor_no", "identifiers", "aliases"),
     "redemptions": ("reversed",),
+    "referrals": ("taken_back",),
     "api_keys": ("expires_at", "revoked_at"),
 }
 """What saving writes of a row that was there before; rows of other record tables never change."""
@@ -58,23 +70,16 @@ UNIQUE: dict[str, tuple[Callable[[Any], object], ...]] = {
     "purchases": (lambda r: r.id, lambda r: r.number),
     "returns": (lambda r: r.id, lambda r: r.number),
     "redemptions": (lambda r: r.no, lambda r: r.reference or None),
+    "referrals": (lambda r: r.referred_no,),
     "programs": (lambda r: r.id, lambda r: r.code),
     "stores": (lambda r: r.id, lambda r: r.code),
     "tills": (lambda r: r.id, lambda r: r.code),
 }
 
 IMMUTABLE = (
-    "events",
-    "transfers",
-    "purchases",
-    "returns",
-    "imported",
-    "outcomes",
-    "assets",
-    "stores",
-    "tills",
-    "sources",
-)
+    "events", "transfers", "purchases", "returns", "imported", "adjustments", "decisions", "outcomes", "assets",
+    "stores", "tills", "sources",
+)  # fmt: skip
 
 
 class Refused(BaseException):
@@ -87,6 +92,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.tables: dict[str, dict[Any, Any]] = {"ledgers": {GENERAL.no: GENERAL}}
         self.versions: dict[tuple[str, str], list[tuple[int, str]]] = {}
+        self.policies: dict[int, list[tuple[datetime, Policies]]] = {}
         self.counters: dict[str, int] = {"ledger": GENERAL_LEDGER}
         self.last_recorded_at = EPOCH
         self.last_hash = START
@@ -122,9 +128,7 @@ class MemoryStore:
     async def _committed(self, connection: Any, org_id: int, transaction: str) -> bool:
         raise AssertionError("no commit is ever in doubt here")
 
-    async def load(
-        self, connection: Any, org_id: int, asked: Iterable[Key], *, now: datetime, configs: dict[int, Any]
-    ) -> State:
+    async def load(self, connection: Any, org_id: int, asked: Iterable[Key], *, now: datetime, memory: Any) -> State:
         """The slice that the keys name, and nothing else (`store/load.py` is what this repeats)."""
         return _Slice(self, now).read(set(asked))
 
@@ -150,6 +154,8 @@ class MemoryStore:
             if any(version == earlier for earlier, _ in known):
                 raise Refused(f"metadata of {kind} {object_} has a version {version} already")
             known.append((version, meta))
+        for no, program, at, _ in state.history("programs"):
+            self.policies.setdefault(no, []).append((at, program.policies))
         for no in changes.get("removed_members", {}):
             self.rows("members").pop(no)
         self._identifiers()
@@ -160,7 +166,7 @@ class MemoryStore:
     def _write(self, name: str, key: Any, new: bool, value: Any) -> None:
         rows = self.rows(name)
         before = rows.get(key)
-        loaded_blindly = name in CONFIGURATION or name in ("profiles", "outcomes")
+        loaded_blindly = name in CONFIGURATION or name in ("profiles", "outcomes", "sent")
         if not loaded_blindly and new != (before is None):
             raise Refused(f"{name} {key} is {'there already' if new else 'not there'}")
         if before is not None and name in CHANGEABLE:
@@ -178,10 +184,11 @@ class MemoryStore:
     def _identifiers(self) -> None:
         seen: dict[tuple[str, str], int] = {}
         for member in self.rows("members").values():
-            for identifier in member.identifiers:
+            known = (*member.identifiers, *member.aliases)
+            for identifier in known:
                 if seen.setdefault(identifier, member.no) != member.no:
                     raise Refused(f"identifier {identifier} is taken")
-            if len(set(member.identifiers)) < len(member.identifiers):
+            if len(set(known)) < len(known):
                 raise Refused(f"identifiers {member.identifiers} are not unique")
 
     def config(self) -> Config:
@@ -189,6 +196,7 @@ class MemoryStore:
             version=self.config_version,
             assets=dict(self.rows("assets")),
             programs=dict(self.rows("programs")),
+            since={no: tuple(at for at, _ in versions) for no, versions in self.policies.items()},
             stores=dict(self.rows("stores")),
             tills=dict(self.rows("tills")),
             sources=frozenset(self.rows("sources")),
@@ -203,6 +211,7 @@ def _check(name: str, row: Any) -> None:
     elif name == "lots":
         parts = (row.remaining, row.redeemed, row.returned, row.expired)
         good = min(parts) >= 0 and sum(parts) == row.amount > 0 and 0 <= row.held <= row.remaining
+        good = good and row.written_off >= 0
     elif name == "transfers":
         good = 0 < row.amount < 10**38 and row.source != row.destination
     elif name == "holds":
@@ -304,6 +313,9 @@ class _Slice:
             self.state.program_accounts[account.program_no, account.role] = account.no
         self.state.found[key] = True
 
+    def _policies(self, key: Key) -> None:
+        self.state.found[key] = self.store.policies[key[1]][key[2] - 1][1]
+
     def _lots(self, key: Key) -> None:
         for lot in self.store.rows("lots").values():
             if lot.account == key[1] and lot.remaining:
@@ -326,9 +338,71 @@ class _Slice:
         by, value = key[1:]
         self.state.asked.add(("member", by, value))
         for member in self.store.rows("members").values():
-            if (by, value) in (("id", member.id), ("number", str(member.no)), *member.identifiers):
+            if (by, value) in (("id", member.id), ("number", str(member.no)), *member.identifiers, *member.aliases):
                 self._take_member(member, all_lots)
                 self.state.found["member", by, value] = member.no
+
+    def _named(self, key: Key) -> Any:
+        """The member that a key names by its number alone, or as callers do."""
+        by, value = key[1:] if len(key) == 3 else ("number", str(key[1]))
+        for member in self.store.rows("members").values():
+            if (by, value) in (("id", member.id), ("number", str(member.no)), *member.identifiers, *member.aliases):
+                return member
+        return None
+
+    def _sent(self, key: Key) -> None:
+        member = self._named(key)
+        if member is not None:
+            self.state.found["sent", member.no] = True
+            for (member_no, *rest), sent in self.store.rows("sent").items():
+                if member_no == member.no:
+                    self.state.sent[member_no, rest[0], rest[1]] = sent
+
+    def _referral_of(self, key: Key) -> None:
+        member = self._named(key)
+        if member is not None:
+            self.state.found["referral_of", member.no] = None
+            for referral in self.store.rows("referrals").values():
+                if referral.referred_no == member.no:
+                    self.state.referrals[referral.id] = referral
+                    self.state.found["referral_of", member.no] = referral.id
+
+    def _referral(self, key: Key) -> None:
+        referral = self.store.rows("referrals").get(key[1])
+        if referral is not None:
+            self.state.referrals[referral.id] = referral
+            self._follow(referral.referrer_event, referral.referrer_no)
+            self._follow(referral.referred_event, referral.referred_no)
+            self.state.found[key] = referral.id
+
+    def _adjustment(self, key: Key) -> None:
+        adjustment = self.store.rows("adjustments").get(key[1])
+        if adjustment is not None:
+            self.state.adjustments[adjustment.id] = adjustment
+            if adjustment.id in self.store.rows("decisions"):
+                self.state.decisions[adjustment.id] = self.store.rows("decisions")[adjustment.id]
+            self._follow(0, adjustment.member_no)
+            self.state.found[key] = adjustment.id
+
+    def _heir(self, key: Key) -> None:
+        member = self.store.rows("members")[key[1]]
+        while member.survivor_no:
+            merge = max(seq for seq, event in self.store.rows("events").items() if event.member_no == member.no)
+            self._follow(merge, member.no)
+            self._follow(0, member.survivor_no)
+            self.state.found["heir", member.no] = member.survivor_no
+            member = self.store.rows("members")[member.survivor_no]
+
+    def _lifetime(self, key: Key) -> None:
+        earned = 0
+        accounts = self.store.rows("accounts")
+        for transfer in self.store.rows("transfers").values():
+            if transfer.action in ("apply", "settle"):
+                if transfer.destination == key[1] and accounts[transfer.source].role != "reversed":
+                    earned += transfer.amount
+                if transfer.source == key[1] and accounts[transfer.destination].role in ("returned", "adjusted"):
+                    earned -= transfer.amount
+        self.state.lifetimes[key[1]] = earned
 
     def _transfer(self, key: Key) -> None:
         state = self.state

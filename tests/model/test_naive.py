@@ -32,7 +32,10 @@ members = st.sampled_from(("amy", "amy", "bob", "cat"))
 counts = st.sampled_from((1, 2, 7, 10, 25, 40, 0, -1))
 cents = st.sampled_from((0, 99, 100, 1_000, 2_550, 5_000))
 spends = st.sampled_from((0, 0, 1, 7, 10, 25))
+bought = st.lists(st.tuples(cents, st.sampled_from((1000, 1000, 3000, 1500, 0))), min_size=1, max_size=3)
+asked = st.tuples(st.sampled_from((1, 1, 2, 3)), st.sampled_from((1000, 1000, 1, 333, 750, 2000, 0)))
 small = st.integers(0, 5)
+names = st.integers(0, 30)
 sides = st.sampled_from(("amy", "bob", "@World", "@Shop"))
 
 
@@ -82,16 +85,16 @@ class Machine(RuleBasedStateMachine):
         fields = {"member": ("external_id", member), "status": "blocked" if blocked else "active"}
         self._ask("block", c.ChangeMember, fields, member, blocked)
 
-    @rule(member=members, number=small, cents=cents, spend=spends)
-    def buy(self, member: str, number: int, cents: int, spend: int) -> None:
+    @rule(member=members, number=small, bought=bought, spend=spends)
+    def buy(self, member: str, number: int, bought: list[tuple[int, int]], spend: int) -> None:
         fields = {
             "number": f"B-{number}",
             "currency": "USD",
             "member": ("external_id", member),
-            "lines": (c.Line(sku="A", quantity=1000, amount=cents),),
+            "lines": tuple(c.Line(sku="A", quantity=pieces, amount=cents) for cents, pieces in bought),
             "spend": spend,
         }
-        both = self._ask("buy", c.RecordPurchase, fields, member, f"B-{number}", cents, spend)
+        both = self._ask("buy", c.RecordPurchase, fields, member, f"B-{number}", bought, spend)
         if both:
             result, expected = both
             assert (result.paid, result.spent_points, sum(e.points for e in result.earned)) == expected
@@ -102,6 +105,11 @@ class Machine(RuleBasedStateMachine):
     def give(self, member: str, count: int) -> None:
         fields = {"member": ("external_id", member), "points": count, "reason": "sorry"}
         self._ask("give", c.Award, fields, member, count)
+
+    @rule(member=members, recipient=members, count=counts)
+    def send(self, member: str, recipient: str, count: int) -> None:
+        fields = {"member": ("external_id", member), "recipient": ("external_id", recipient), "points": count}
+        self._ask("send", c.TransferPoints, fields, member, recipient, count)
 
     @rule(member=members, name=small, count=counts)
     def redeem(self, member: str, name: int, count: int) -> None:
@@ -116,13 +124,15 @@ class Machine(RuleBasedStateMachine):
         if both:
             assert both[0].expired == both[1]
 
-    @rule(number=small, name=small)
-    def take_back(self, number: int, name: int) -> None:
-        fields = {"purchase": ("number", f"B-{number}"), "number": f"R-{name}"}
-        both = self._ask("take_back", c.ReturnPurchase, fields, f"B-{number}", f"R-{name}")
+    @rule(number=small, name=names, asked=st.one_of(st.none(), st.lists(asked, max_size=3)))
+    def take_back(self, number: int, name: int, asked: list[tuple[int, int]] | None) -> None:
+        lines = None if asked is None else tuple(c.ReturnLine(line=line, quantity=pieces) for line, pieces in asked)
+        fields = {"purchase": ("number", f"B-{number}"), "number": f"R-{name}", "lines": lines}
+        both = self._ask("take_back", c.ReturnPurchase, fields, f"B-{number}", f"R-{name}", asked)
         if both:
             result, expected = both
-            assert (result.returned_points, result.restored_points, result.written_off) == expected
+            moved = (result.returned_points, result.restored_points, result.written_off)
+            assert (result.amount, result.paid, *moved) == expected
 
     def _account(self, side: str) -> str:
         if side.startswith("@"):

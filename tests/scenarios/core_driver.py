@@ -15,7 +15,7 @@ from guerdon.core.outcomes import Accepted, Outcome, Rejected
 from tests.core.world import empty_state
 from tests.model.auditor import audit
 from tests.model.store import MemoryStore, run
-from tests.scenarios.language import OBSERVATIONS, SCALES, Scenario, Step, minor, moment, terms
+from tests.scenarios.language import OBSERVATIONS, SCALES, Scenario, Step, goods, minor, moment, parts, terms
 
 
 class Rows(Protocol):
@@ -105,11 +105,15 @@ class Translator:
         return c.RegisterMember(**envelope, identifiers=(("external_id", name),))
 
     def _buy(self, step: Step) -> c.Command:
-        lines = []
-        for line in step["lines"].split(" and "):
-            amount, _, category = line.partition(" of ")
-            categories = (category,) if category else ()
-            lines.append(c.Line(sku=category or "any", quantity=1000, amount=minor(amount, 2), categories=categories))
+        lines = [
+            c.Line(
+                sku=line.category or "any",
+                quantity=line.quantity,
+                amount=line.amount,
+                categories=(line.category,) if line.category else (),
+            )
+            for line in goods(step["lines"])
+        ]
         return c.RecordPurchase(
             **self._envelope(step.at, f"purchase {step['number']}"),
             number=step["number"],
@@ -125,15 +129,69 @@ class Translator:
         )
 
     def _return(self, step: Step) -> c.Command:
-        return c.ReturnPurchase(**self._envelope(step.at), purchase=("number", step["purchase"]), number=step["number"])
+        lines = parts(step["lines"])
+        return c.ReturnPurchase(
+            **self._envelope(step.at),
+            purchase=("number", step["purchase"]),
+            number=step["number"],
+            lines=tuple(c.ReturnLine(quantity=q, line=line, sku=sku) for q, line, sku in lines) if lines else None,
+            where=c.Where(event_at=moment(step["event_at"]) if step["event_at"] else None),
+        )
 
-    def _redeem(self, step: Step) -> c.Command:
+    def _redeem(self, step: Step) -> c.Redeem:
         return c.Redeem(
             **self._envelope(step.at, step["reference"]),
             member=("external_id", step["member"]),
             points=self.points(step["points"]),
+            program=("code", step["program"]) if step["program"] else None,
+            group=bool(step["group"]),
             reference=step["reference"],
         )
+
+    def _preview(self, step: Step) -> c.Command:
+        return c.PreviewRedemption(**self._envelope(step.at), of=self._redeem(step))
+
+    def _transfer(self, step: Step) -> c.Command:
+        return c.TransferPoints(
+            **self._envelope(step.at),
+            member=("external_id", step["member"]),
+            recipient=("external_id", step["recipient"]),
+            points=self.points(step["points"]),
+        )
+
+    def _merge(self, step: Step) -> c.Command:
+        victim, survivor = ("external_id", step["member"]), ("external_id", step["survivor"])
+        return c.MergeMembers(**self._envelope(step.at), victim=victim, survivor=survivor)
+
+    def _refer(self, step: Step) -> c.Command:
+        referrer, referred = ("external_id", step["member"]), ("external_id", step["referred"])
+        return c.Refer(**self._envelope(step.at, step["reference"]), referrer=referrer, referred=referred)
+
+    def _unrefer(self, step: Step) -> c.Command:
+        return c.ReturnReferral(**self._envelope(step.at), referral=self.ids[step["reference"]])
+
+    def _adjust(self, step: Step) -> c.Command:
+        return c.AdjustPoints(
+            **self._envelope(step.at, step["reference"]),
+            member=("external_id", step["member"]),
+            points=self.points(step["points"]),
+            reason="counted again",
+            person=step["person"],
+        )
+
+    def _decide(self, step: Step) -> c.Command:
+        return c.DecideAdjustment(
+            **self._envelope(step.at),
+            adjustment=self.ids[step["reference"]],
+            approve=step["decision"] == "approves",
+            person=step["person"],
+        )
+
+    def _bulk(self, step: Step) -> c.Command:
+        points = self.points(step["points"])
+        members = step["members"].split(" and ")
+        rows = tuple(c.Allocation(member=("external_id", name), points=points, reason="week") for name in members)
+        return c.AwardMany(**self._envelope(step.at), rows=rows)
 
     def _reverse(self, step: Step) -> c.Command:
         return c.ReverseRedemption(
@@ -144,7 +202,9 @@ class Translator:
 
     def _award(self, step: Step) -> c.Command:
         member = ("external_id", step["member"])
-        return c.Award(**self._envelope(step.at), member=member, points=self.points(step["points"]), reason="goodwill")
+        program = ("code", step["program"]) if step["program"] else None
+        points = self.points(step["points"])
+        return c.Award(**self._envelope(step.at), member=member, points=points, reason="goodwill", program=program)
 
     def _expire(self, step: Step) -> c.Command:
         raise AssertionError("expiry names accounts by number; the driver makes this command")
@@ -311,7 +371,8 @@ def check(step: Step, outcome: Outcome, rows: Rows, translator: Translator) -> N
     assert isinstance(outcome, Accepted), f"{step.where}: {outcome}"
     assert outcome.replayed is step.replayed, f"{step.where}: replayed is {outcome.replayed}"
     for name, value in step.expected:
-        found, scale = _FIGURES[name](outcome.result), 2 if name == "paid" else translator.scales["POINTS"]
+        scale = {"paid": 2, "refused": 0}.get(name, translator.scales["POINTS"])
+        found = _FIGURES[name](outcome.result)
         assert found == minor(value, scale), f"{step.where}: {name} is {found}, not {value}"
     if step.verb == "pay":
         statuses = [rows("transfers")[seq].status for seqs in outcome.result.transfers for seq in seqs]
@@ -326,6 +387,7 @@ _FIGURES: dict[str, Callable[[Any], int]] = {
     "restored": lambda result: result.restored_points,
     "written off": lambda result: result.written_off,
     "expired": lambda result: result.expired,
+    "refused": lambda result: sum(row.refused is not None for row in result.rows),
     "balance": lambda result: result.balance,
     "unlocked": lambda result: result.points,
 }
@@ -386,7 +448,8 @@ def _observe_points(step: Step, rows: Rows, translator: Translator) -> None:
 
 def _member(rows: Rows, step: Step) -> int:
     identifier = ("external_id", step["member"])
-    no: int = next(member.no for member in rows("members").values() if identifier in member.identifiers)
+    members = rows("members").values()
+    no: int = next(each.no for each in members if identifier in (*each.identifiers, *each.aliases))
     return no
 
 

@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
+import msgspec
 
 from guerdon.api.blnk.errors import refusal
 from guerdon.core.assets import decimal_text
 from guerdon.core.outcomes import Rejected, Rejection
 from guerdon.core.programs import Rule
-from tests.scenarios.language import OBSERVATIONS, SCALES, Scenario, Step, minor, moment, terms
+from tests.scenarios.language import OBSERVATIONS, SCALES, Scenario, Step, goods, minor, moment, parts, terms
 
 _numbers = itertools.count(1)
 
@@ -73,6 +74,7 @@ class HttpDriver:
         self._scales = dict(SCALES)
         self._ids: dict[str, str] = {}
         self._assets: set[str] = set()
+        self._keys: dict[str, str] = {}
 
     def run(self, scenario: Scenario) -> None:
         made = self._send(
@@ -125,7 +127,7 @@ class HttpDriver:
         return EARLIER.get(step.refusal, frozenset()) | {step.refusal}
 
     def _figure(self, name: str, value: str) -> int:
-        return minor(value, 2 if name == "paid" else self._scales["POINTS"])
+        return minor(value, {"paid": 2, "refused": 0}.get(name, self._scales["POINTS"]))
 
     def points(self, text: str) -> int:
         """Points as the API tells them, in minor units."""
@@ -153,7 +155,20 @@ class HttpDriver:
             "earning_rules": [_rule(rule, scale) for rule in policies.rules],
             "redemption_rate": rate and {"points": decimal_text(rate.points, scale), "money_minor": rate.money},
             "minimum_redemption": decimal_text(policies.minimum_redemption, scale),
+            "maximum_redemption": decimal_text(policies.maximum_redemption, scale),
+            "redemption_multiple": decimal_text(policies.redemption_multiple, scale),
+            "minimum_lifetime": decimal_text(policies.minimum_lifetime, scale),
+            "transfer_limits": {
+                name: value if name.startswith("count") or value is None else decimal_text(value, scale)
+                for name, value in msgspec.structs.asdict(policies.transfers).items()
+            },
+            "adjustment_limit": None
+            if policies.adjustment_limit is None
+            else decimal_text(policies.adjustment_limit, scale),
+            "referral": policies.referral
+            and {name: decimal_text(value, scale) for name, value in msgspec.structs.asdict(policies.referral).items()},
             "on_shortfall": policies.on_shortfall,
+            "returns": policies.returns,
         }
 
     def _program(self, step: Step) -> Answer:
@@ -184,16 +199,15 @@ class HttpDriver:
         return f"/v1/members/external_id:{step['member']}{path}"
 
     def _buy(self, step: Step) -> Answer:
-        lines = []
-        for line in step["lines"].split(" and "):
-            amount, _, category = line.partition(" of ")
-            lines.append(
-                {
-                    "sku": category or "any",
-                    "amount_minor": minor(amount, 2),
-                    "categories": [category] if category else [],
-                }
-            )
+        lines = [
+            {
+                "sku": line.category or "any",
+                "quantity": decimal_text(line.quantity, 3),
+                "amount_minor": line.amount,
+                "categories": [line.category] if line.category else [],
+            }
+            for line in goods(step["lines"])
+        ]
         body: dict[str, Any] = {"number": step["number"], "currency": "USD", "lines": lines}
         if step["member"] != "a guest":
             body["member"] = f"external_id:{step['member']}"
@@ -208,21 +222,83 @@ class HttpDriver:
         return self._send("POST", "/v1/purchases", body)
 
     def _return(self, step: Step) -> Answer:
-        return self._send("POST", f"/v1/purchases/number:{step['purchase']}/returns", {"number": step["number"]})
+        body: dict[str, Any] = {"number": step["number"]}
+        lines = parts(step["lines"])
+        if lines is not None:
+            body["lines"] = [
+                {"quantity": decimal_text(quantity, 3), **({"line": line} if line else {"sku": sku})}
+                for quantity, line, sku in lines
+            ]
+        if step["event_at"]:
+            body["event_at"] = moment(step["event_at"]).isoformat()
+        return self._send("POST", f"/v1/purchases/number:{step['purchase']}/returns", body)
 
     def _redeem(self, step: Step) -> Answer:
-        body = {"points": step["points"], "reference": step["reference"]}
-        answer = self._send("POST", self._member(step, "/redemptions"), body)
+        answer = self._send("POST", self._member(step, "/redemptions"), self._redemption(step))
         if not answer.refused:
             self._ids[step["reference"]] = answer.body["id"]
         return answer
+
+    def _redemption(self, step: Step) -> dict[str, Any]:
+        body = {"points": step["points"], "reference": step["reference"], "group": bool(step["group"])}
+        return {**body, "program": step["program"]} if step["program"] else body
+
+    def _preview(self, step: Step) -> Answer:
+        return self._send("POST", self._member(step, "/redemptions/preview"), self._redemption(step))
+
+    def _transfer(self, step: Step) -> Answer:
+        body = {"recipient": f"external_id:{step['recipient']}", "points": step["points"]}
+        return self._send("POST", self._member(step, "/transfers"), body)
+
+    def _merge(self, step: Step) -> Answer:
+        return self._send("POST", self._member(step, "/merges"), {"survivor": f"external_id:{step['survivor']}"})
+
+    def _refer(self, step: Step) -> Answer:
+        body = {"referrer": f"external_id:{step['member']}", "referred": f"external_id:{step['referred']}"}
+        answer = self._send("POST", "/v1/referrals", body)
+        if not answer.refused:
+            self._ids[step["reference"]] = answer.body["id"]
+        return answer
+
+    def _unrefer(self, step: Step) -> Answer:
+        return self._send("POST", f"/v1/referrals/{self._ids[step['reference']]}/returns", {})
+
+    def _of(self, person: str, path: str, body: dict[str, Any]) -> Answer:
+        """A request with a key of that person's own, made at the first."""
+        if person not in self._keys:
+            asked = {"name": person, "owner": person, "scopes": ["points:write"]}
+            self._keys[person] = self._send("POST", "/v1/keys", asked).body["key"]
+        headers = {"authorization": f"Bearer {self._keys[person]}"}
+        answer = self._client.post(path, json=body, headers=headers)
+        assert answer.status_code < 500, answer.text
+        return Answer(answer.status_code, answer.json(), answer.headers.get("idempotency-replayed") == "true")
+
+    def _adjust(self, step: Step) -> Answer:
+        body = {"points": step["points"], "reason": "counted again"}
+        answer = self._of(step["person"], self._member(step, "/adjustments"), body)
+        if not answer.refused:
+            self._ids[step["reference"]] = answer.body["id"]
+        return answer
+
+    def _decide(self, step: Step) -> Answer:
+        kind = "approvals" if step["decision"] == "approves" else "rejections"
+        return self._of(step["person"], f"/v1/adjustments/{self._ids[step['reference']]}/{kind}", {})
+
+    def _bulk(self, step: Step) -> Answer:
+        rows = [
+            {"member": f"external_id:{name}", "points": step["points"], "reason": "week"}
+            for name in step["members"].split(" and ")
+        ]
+        return self._send("POST", "/v1/bulk-awards", {"rows": rows})
 
     def _reverse(self, step: Step) -> Answer:
         body = {"points": step["points"]} if step["points"] else {}
         return self._send("POST", f"/v1/redemptions/{self._ids[step['reference']]}/reversals", body)
 
     def _award(self, step: Step) -> Answer:
-        return self._send("POST", self._member(step, "/awards"), {"points": step["points"], "reason": "goodwill"})
+        body = {"points": step["points"], "reason": "goodwill"}
+        more = {"program": step["program"]} if step["program"] else {}
+        return self._send("POST", self._member(step, "/awards"), {**body, **more})
 
     def _expire(self, step: Step) -> Answer:
         return self._send("POST", self._member(step, "/expiries"), {})
@@ -356,7 +432,7 @@ class HttpDriver:
 def _rule(rule: Rule, scale: int) -> dict[str, Any]:
     shown: dict[str, Any] = {"kind": rule.kind, "code": rule.code, "categories": list(rule.categories)}
     if rule.kind == "multiplier":
-        return {**shown, "factor": decimal_text(rule.points, 1)}
+        return {**shown, "factor": decimal_text(rule.points, 1), "minimum_minor": rule.minimum}
     shown |= {"points": decimal_text(rule.points, scale), "points_category": rule.category}
     shown |= {"release_days": rule.release_days, "release_on": rule.release_on and rule.release_on.isoformat()}
     shown |= {"trigger": rule.trigger, "expires_from": rule.expires_from}
@@ -371,8 +447,11 @@ _FIGURES: dict[str, Callable[[HttpDriver, Any], int]] = {
     "spent": lambda driver, body: driver.points(body["spent"]["points"]) if body["spent"] else 0,
     "returned": lambda driver, body: driver.points(body["points_returned"]),
     "restored": lambda driver, body: driver.points(body["points_restored"]),
-    "written off": lambda driver, body: driver.points(body["points_written_off"]),
-    "expired": lambda driver, body: driver.points(body["expired"]),
+    "written off": lambda driver, body: driver.points(
+        body["points_written_off"] if "points_written_off" in body else body["written_off"]
+    ),
+    "refused": lambda driver, body: int(body["refused"]),
+    "expired": lambda driver, body: driver.points(body.get("expired") or body["points_expired"]),
     "balance": lambda driver, body: driver.points(body["balance"]),
     "unlocked": lambda driver, body: sum(driver.points(each["points"]) for each in body["conversions"]),
 }

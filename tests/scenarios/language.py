@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from guerdon.core.assets import Rounding
-from guerdon.core.programs import Expiry, Policies, RedemptionRate, Rule
+from guerdon.core.programs import Expiry, Policies, RedemptionRate, ReferralPoints, Rule, TransferLimits
 
 SCALES = {"USD": 2, "EUR": 2}
 
@@ -55,6 +55,8 @@ OBSERVATIONS = frozenset({"has", "ends", "holds", "owes", "balance", "figures", 
 _NAME = r"[a-z][a-z_]*"
 _REF = r"[A-Z]+-?[\w-]*"
 _NUMBER = r"-?[\d]+(?:\.\d+)?"
+_LINE = rf"{_NUMBER}(?: of {_NAME})?(?: x{_NUMBER})?"
+_PART = rf"{_NUMBER} of (?:line \d+|{_NAME})"
 _WHO = rf"(?:@[\w:]+|{_NAME})"
 
 _PATTERNS: tuple[tuple[str, str], ...] = (
@@ -66,15 +68,44 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (
         "buy",
         (
-            rf"(?P<member>a guest|{_NAME}) buys (?P<number>{_REF}) for (?P<lines>{_NUMBER}(?: of {_NAME})?"
-            rf"(?: and {_NUMBER}(?: of {_NAME})?)*)(?: in (?P<program>{_NAME}))?(?: spending (?P<spend>{_NUMBER}))?"
+            rf"(?P<member>a guest|{_NAME}) buys (?P<number>{_REF}) for (?P<lines>{_LINE}"
+            rf"(?: and {_LINE})*)(?: in (?P<program>{_NAME}))?(?: spending (?P<spend>{_NUMBER}))?"
             rf"(?: from (?P<wallet>{_NAME}))?(?: on (?P<event_at>[\d-]+(?: [\d:]+)?))?(?P<imported> by import)?"
         ),
     ),
-    ("return", rf"(?P<purchase>{_REF}) is returned as (?P<number>{_REF})"),
-    ("redeem", rf"(?P<member>{_NAME}) redeems (?P<points>{_NUMBER})(?: as (?P<reference>{_REF}))?"),
+    (
+        "return",
+        (
+            rf"(?:(?P<lines>{_PART}(?: and {_PART})*) of )?(?P<purchase>{_REF}) is returned as (?P<number>{_REF})"
+            rf"(?: on (?P<event_at>[\d-]+(?: [\d:]+)?))?"
+        ),
+    ),
+    (
+        "redeem",
+        (
+            rf"(?P<member>{_NAME}) redeems (?P<points>{_NUMBER})(?P<group> over all programs)?"
+            rf"(?: in (?P<program>{_NAME}))?(?: as (?P<reference>{_REF}))?"
+        ),
+    ),
+    (
+        "preview",
+        (
+            rf"(?P<member>{_NAME}) asks what redeeming (?P<points>{_NUMBER})(?P<group> over all programs)?"
+            rf"(?: in (?P<program>{_NAME}))? would do"
+        ),
+    ),
+    ("transfer", rf"(?P<member>{_NAME}) sends (?P<points>{_NUMBER}) to (?P<recipient>{_NAME})"),
+    ("merge", rf"(?P<member>{_NAME}) is merged into (?P<survivor>{_NAME})"),
+    ("refer", rf"(?P<member>{_NAME}) refers (?P<referred>{_NAME}) as (?P<reference>{_REF})"),
+    ("unrefer", rf"(?P<reference>{_REF}) is taken back as a referral"),
+    (
+        "adjust",
+        rf"(?P<person>{_NAME}) adjusts (?P<member>{_NAME}) by (?P<points>{_NUMBER}) as (?P<reference>{_REF})",
+    ),
+    ("decide", rf"(?P<person>{_NAME}) (?P<decision>approves|rejects) (?P<reference>{_REF})"),
+    ("bulk", rf"each of (?P<members>{_NAME}(?: and {_NAME})*) is given (?P<points>{_NUMBER})"),
     ("reverse", rf"(?P<reference>{_REF}) is reversed(?: by (?P<points>{_NUMBER}))?"),
-    ("award", rf"(?P<member>{_NAME}) is given (?P<points>{_NUMBER})"),
+    ("award", rf"(?P<member>{_NAME}) is given (?P<points>{_NUMBER})(?: in (?P<program>{_NAME}))?"),
     ("expire", rf"what (?P<member>{_NAME}) lost is posted"),
     (
         "unlock",
@@ -133,7 +164,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
 )
 _COMPILED = tuple((verb, re.compile(pattern)) for verb, pattern in _PATTERNS)
 
-_FIGURE = re.compile(rf"(paid|earned|returned|restored|written off|expired|balance|spent|unlocked) ({_NUMBER})")
+_FIGURE = re.compile(rf"(paid|earned|returned|restored|written off|expired|balance|spent|refused|unlocked) ({_NUMBER})")
 
 
 class Misread(Exception):
@@ -208,11 +239,40 @@ class Terms:
     scale: int
 
 
+@dataclass(frozen=True)
+class Goods:
+    """A line of a bill as a scenario gives it: `90.00 of food x3` is three pieces for 90.00 in all."""
+
+    amount: int
+    category: str
+    quantity: int
+
+
+def goods(text: str) -> list[Goods]:
+    found = []
+    for line in text.split(" and "):
+        line, _, quantity = line.partition(" x")
+        amount, _, category = line.partition(" of ")
+        found.append(Goods(minor(amount, 2), category, minor(quantity or "1", 3)))
+    return found
+
+
+def parts(text: str) -> list[tuple[int, int, str]] | None:
+    """`0.5 of line 2 and 1 of food` as (quantity in thousandths, line number or 0, sku or ""); None for all of it."""
+    found = []
+    for part in text.split(" and ") if text else ():
+        quantity, _, named = part.partition(" of ")
+        by_number = named.startswith("line ")
+        found.append((minor(quantity, 3), int(named[5:]) if by_number else 0, "" if by_number else named))
+    return found or None
+
+
 def terms(text: str) -> Terms:
     """`1 point per 1.00, 10 points buy 1.00, expires after 30 days, in Europe/Berlin, shortfalls are written off`."""
     scale = 0
     rules: list[Rule] = []
     values: dict[str, Any] = {"currency": "USD"}
+    limits: dict[str, int] = {}
     for term in text.split(", "):
         code = f"rule_{len(rules) + 1}"
         if match := re.fullmatch(r"points have (\d) decimals", term):
@@ -237,10 +297,16 @@ def terms(text: str) -> Terms:
                     expires_from="release" if match[10] else "earning",
                 )
             )
-        elif match := re.fullmatch(rf"x({_NUMBER})(?: on ({_NAME}))?", term):
-            categories = (match[2],) if match[2] else ()
+        elif match := re.fullmatch(rf"x({_NUMBER})(?: on ({_NAME}))?(?: from ({_NUMBER}))?", term):
             rules.append(
-                Rule(code=code, kind="multiplier", points=minor(match[1], 1), amount=10, categories=categories)
+                Rule(
+                    code=code,
+                    kind="multiplier",
+                    points=minor(match[1], 1),
+                    amount=10,
+                    categories=(match[2],) if match[2] else (),
+                    minimum=minor(match[3], 2) if match[3] else 0,
+                )
             )
         elif match := re.fullmatch(rf"({_NUMBER}) points? buy ({_NUMBER})", term):
             values["redemption_rate"] = RedemptionRate(minor(match[1], scale), minor(match[2], 2))
@@ -252,8 +318,26 @@ def terms(text: str) -> Terms:
             values["rounding"] = Rounding(match[1])
         elif match := re.fullmatch(rf"at least ({_NUMBER}) points? at a time", term):
             values["minimum_redemption"] = minor(match[1], scale)
+        elif match := re.fullmatch(rf"at most ({_NUMBER}) points? at a time", term):
+            values["maximum_redemption"] = minor(match[1], scale)
+        elif match := re.fullmatch(rf"in multiples of ({_NUMBER})", term):
+            values["redemption_multiple"] = minor(match[1], scale)
+        elif match := re.fullmatch(rf"after ({_NUMBER}) lifetime points?", term):
+            values["minimum_lifetime"] = minor(match[1], scale)
+        elif match := re.fullmatch(rf"sending at least ({_NUMBER})", term):
+            limits["minimum"] = minor(match[1], scale)
+        elif match := re.fullmatch(rf"sending ({_NUMBER}) points? per (day|month)", term):
+            limits[f"points_per_{match[2]}"] = minor(match[1], scale)
+        elif match := re.fullmatch(r"sending (\d+) times? per (day|month)", term):
+            limits[f"count_per_{match[2]}"] = int(match[1])
+        elif match := re.fullmatch(rf"adjusted by one person up to ({_NUMBER})", term):
+            values["adjustment_limit"] = minor(match[1], scale)
+        elif match := re.fullmatch(rf"({_NUMBER}) for referring and ({_NUMBER}) for being referred", term):
+            values["referral"] = ReferralPoints(minor(match[1], scale), minor(match[2], scale))
         elif term == "shortfalls are written off":
             values["on_shortfall"] = "write_off"
+        elif term == "returns are evaluated again":
+            values["returns"] = "reevaluate"
         else:
             raise Misread(term)
-    return Terms(Policies(rules=tuple(rules), **values), scale)
+    return Terms(Policies(rules=tuple(rules), transfers=TransferLimits(**limits), **values), scale)

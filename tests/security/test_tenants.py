@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from guerdon.store.load import OrganisationNotFound, load
+from guerdon.store.memory import Memories
 from tests.audit.books import books, everything
 from tests.conftest import Database
 from tests.security.attacks import leaks, tenants_tables
@@ -58,4 +59,4 @@ async def test_a_context_does_not_outlive_its_transaction(database: Database, tw
 async def test_an_organisation_that_does_not_exist_has_nothing_to_write_to(database: Database) -> None:
     async with books(database.app_dsn) as b, b.pool.connection() as connection:
         with pytest.raises(OrganisationNotFound):
-            await load(connection, b.org_id + 1, [], b.now, {})
+            await load(connection, b.org_id + 1, [], b.now, Memories().take(b.org_id + 1))

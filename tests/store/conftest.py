@@ -14,10 +14,12 @@ from psycopg import AsyncConnection
 
 from guerdon.core.access import ApiKey
 from guerdon.core.accounts import Figures
+from guerdon.core.programs import Config
 from guerdon.core.state import Key, State
 from guerdon.store import organisations
 from guerdon.store.embedded import Embedded
-from guerdon.store.load import ConfigCache, load
+from guerdon.store.load import load
+from guerdon.store.memory import Memory
 from guerdon.store.pool import adapt
 from guerdon.store.save import save
 from tests.conftest import Database, addresses, drop_database
@@ -32,7 +34,7 @@ class Shop:
 
     connection: AsyncConnection[Any]
     org_id: int
-    configs: ConfigCache = field(default_factory=dict)
+    memory: Memory = field(default_factory=lambda: Memory(Config(version=-1)))
 
     @property
     def api_key(self) -> ApiKey:
@@ -40,15 +42,17 @@ class Shop:
         return msgspec.structs.replace(r.API_KEY, id=r.uuid(1000 + self.org_id), hash=self.org_id.to_bytes(32))
 
     async def load(self, *keys: Key) -> State:
-        return await load(self.connection, self.org_id, keys, r.NOON, self.configs)
+        return await load(self.connection, self.org_id, keys, r.NOON, self.memory)
 
     async def save(self, state: State) -> None:
         await save(self.connection, self.org_id, state)
+        self.memory.keep(state)
 
     async def look(self, *keys: Key) -> State:
         """What is stored, without changing anything."""
         state = await self.load(*keys)
         await self.connection.rollback()
+        self.memory.keep(state)
         return state
 
 

@@ -8,6 +8,7 @@ from guerdon.core.access import ApiKey
 from guerdon.core.accounts import GENERAL_LEDGER, Account, Hold, Ledger, Scheduled, Transfer
 from guerdon.core.assets import Asset
 from guerdon.core.commands import Line, Tender
+from guerdon.core.division import Division, EarnedParts
 from guerdon.core.events import Event, Name
 from guerdon.core.lots import Lot, LotMove, encode_moves
 from guerdon.core.members import Member
@@ -92,11 +93,14 @@ PURCHASE = Purchase(
     no=1, id=uuid(31), number="B-1", member_no=1, event_seq=1, event_at=NOON, recorded_at=NOON, currency="USD",
     amount=1000, paid=960, spent_points=40, redemption_id=uuid(30), source="INSTORE", store_no=2, till_no=3,
     lines=(Line(sku="milk", quantity=1500, amount=1000, categories=("food",), attributes={"fat": 3}),), shares=(40,),
+    division=Division(
+        paid=(960,), spent=(40,), earned=(EarnedParts(program_no=1, version=1, rule="base", parts=(100,)),)
+    ),
     tenders=(Tender(kind="cash", amount=960),), fingerprint=b"\xff" * 32, result='{"a":1}',
 )  # fmt: skip
 RETURN = PurchaseReturn(
     no=1, id=uuid(32), number="RET-1", purchase_no=1, member_no=1, event_seq=1, event_at=NOON, recorded_at=NOON,
-    amount=1000, fingerprint=b"", result="{}",
+    lines=((0, 1500),), amount=1000, paid=960, spent=40, earned=(100,), fingerprint=b"", result="{}",
 )  # fmt: skip
 API_KEY = ApiKey(
     id=uuid(33), name="till", owner="ops", scopes=("read:*", 'odd"{one}'), hash=b"\x01" * 32, created_at=NOON,

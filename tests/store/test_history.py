@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from guerdon.store import history
+from guerdon.store.read_blnk import BlnkReader
 from guerdon.store.statements import statements
 from tests.audit.books import Books, books, everything
 from tests.conftest import Database
@@ -72,6 +73,36 @@ async def test_balances_at_any_place_and_any_time_are_those_of_a_replay(database
             assert found == whole(replay.balances(effective=at))
 
 
+async def test_what_counted_at_one_time_as_known_at_another_is_what_a_replay_arrives_at(database: Database) -> None:
+    async with books(database.app_dsn) as b, b.pool.connection() as connection:
+        await everything(b)
+        for i in range(20):
+            b.later(minutes=RANDOM.randint(0, 90))
+            counts_at = b.now + timedelta(minutes=RANDOM.randint(-300, 60))
+            await b.post(f"dated {i}", "@World", "@Shop", i + 1, allow_overdraft=True, effective_at=counts_at)
+        replay = await Replay.of(b)
+        accounts = [row[0] for row in await b.rows("select no from accounts")]
+        times = sorted({effective_at for _, effective_at, _, _ in replay.moves})
+        differ = 0
+        for at in RANDOM.sample(times, min(25, len(times))):
+            now = await history.balances_at_effective(connection, b.org_id, accounts, at)
+            for known in (0, *RANDOM.sample(range(len(replay.times)), 8), 2**62):
+                found = await history.balances_at_effective(connection, b.org_id, accounts, at, known)
+                replayed = replay.balances(seq=known, effective=at)
+                assert found == {no: replayed[no] for no in accounts}, (at, known)
+                differ += found != now
+        assert differ
+        # the ledger API tells the same, with both moments in it
+        ids = dict(await b.rows("select no, id::text from accounts where asset = 'USD'"))
+        reader = BlnkReader(b.pool)
+        for no, id_ in ids.items():
+            at, known_at = RANDOM.choice(times), RANDOM.choice(replay.times)
+            credit, debit = await reader.account_at(b.org_id, id_, at, known_at) or (0, 0)
+            seq = replay.seq_at(known_at + timedelta(microseconds=1))
+            replayed = replay.balances(seq=seq, effective=at + timedelta(microseconds=1))
+            assert credit - debit == replayed[no]
+
+
 async def test_an_answer_stays_the_same_while_others_post_and_post_back_in_time(database: Database) -> None:
     async with books(database.app_dsn) as b, b.pool.connection() as connection:
         for i in range(30):
@@ -121,6 +152,8 @@ def test_it_takes_a_few_look_ups_by_index_even_where_the_statistics_know_nothing
     place = {"accounts": "'{1,2,3}'", "seq": "12345"}
     for name, values in (("balances_at_seq", place), ("seq_at", {"at": "'2027-01-01 04:00'"})):
         assert blocks_read(database, name, values, statements("history")["enter"]) < enough
+    dated = {"accounts": "'{1,2,3}'", "at": "'2027-01-01 04:00'", "place": "14400", "known": "20000"}
+    assert blocks_read(database, "dated", dated, statements("history")["enter"]) < 50, "nothing here is dated"
     # and the control: without being told to, the planner looks for an organisation that it takes to be empty
     assert (
         blocks_read(database, "balances_at_seq", place, "select set_config('guerdon.org', %(org)s::text, true)")

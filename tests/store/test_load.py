@@ -121,6 +121,13 @@ async def test_programs_bring_their_internal_accounts(stocked: Shop) -> None:
     assert state.figures[1].version == 2
 
 
+async def test_policies_are_found_by_program_and_version(stocked: Shop) -> None:
+    state = await stocked.look(("policies", 1, 1), ("policies", 1, 2), ("policies", 9, 1))
+    assert state.find(("policies", 1, 1)) == r.PROGRAM.policies
+    assert state.find(("policies", 1, 2)) is None
+    assert state.find(("policies", 9, 1)) is None
+
+
 async def test_a_transfer_comes_with_its_children_holds_and_both_accounts(stocked: Shop) -> None:
     state = await stocked.look(("transfer", r.HELD.id))
     assert state.find(("transfer", r.HELD.id)) == (6, 7)
@@ -233,8 +240,8 @@ async def test_the_head_gives_counters_time_and_hash(stocked: Shop) -> None:
 async def test_configuration_is_read_once_for_each_version(stocked: Shop) -> None:
     first = (await stocked.look()).config
     assert first == Config(
-        version=1, assets={"POINTS": r.POINTS}, programs={1: r.PROGRAM}, stores={2: r.STORE}, tills={3: r.TILL},
-        sources=frozenset({"KIOSK"}),
+        version=1, assets={"POINTS": r.POINTS}, programs={1: r.PROGRAM}, since={1: (r.NOON,)}, stores={2: r.STORE},
+        tills={3: r.TILL}, sources=frozenset({"KIOSK"}),
     )  # fmt: skip
     assert (await stocked.look()).config is first
     state = await stocked.load()
@@ -251,4 +258,4 @@ async def test_the_general_ledger_exists_from_the_first_day(shop: Shop) -> None:
 
 async def test_an_organisation_that_does_not_exist_is_an_error(shop: Shop) -> None:
     with pytest.raises(OrganisationNotFound):
-        await load(shop.connection, 2**40, (), r.NOON, {})
+        await load(shop.connection, 2**40, (), r.NOON, shop.memory)

@@ -16,6 +16,7 @@ from guerdon.core.events import Event
 from guerdon.core.members import Member
 from guerdon.store import organisations
 from guerdon.store.load import load
+from guerdon.store.memory import Memories
 from guerdon.store.save import append
 from guerdon.store.wire import wire
 from tests.store import records as r
@@ -261,7 +262,7 @@ async def test_a_batch_without_changes_ends_the_transaction_and_keeps_what_is_pr
 async def test_another_organisation_sees_nothing(stocked: Shop) -> None:
     other = await organisations.create(stocked.connection, f"other-{stocked.org_id}")
     keys = (("account", r.REGULAR.id), ("purchase", "number", "B-1"), ("key", stocked.api_key.id), ("programs",))
-    state = await load(stocked.connection, other.org_id, keys, r.NOON, {})
+    state = await load(stocked.connection, other.org_id, keys, r.NOON, Memories().take(other.org_id))
     await stocked.connection.rollback()
     assert [state.accounts, state.purchases, state.api_keys, state.config.programs] == [{}, {}, {}, {}]
 

@@ -15,6 +15,7 @@ import uuid_utils
 
 from guerdon.core import commands as c
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
+from guerdon.core.programs import Config
 from guerdon.core.state import Key, NotLoaded
 from guerdon.writer.batch import Steps
 
@@ -49,6 +50,10 @@ class FakeState:
         self.keys = set(keys)
         self.transaction = transaction
         self.journal: list[str] = []
+        self.head = ("", 0, b"")
+        self.config = Config()
+        self.accounts: dict[int, Any] = {}
+        self.found: dict[Key, Any] = {}
 
     def mark(self) -> int:
         return len(self.journal)

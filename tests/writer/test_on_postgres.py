@@ -97,7 +97,7 @@ async def test_a_backend_killed_around_the_commit_does_nothing_twice(database: D
         await save(conn, org_id, state)
 
     async with world(database.app_dsn, database.superuser_dsn) as w:
-        w.writer._batches._steps = STEPS._replace(save=save_and_die)
+        w.writer._batches._steps = STEPS._replace(save=save_and_die, ahead=None)
         outcomes = await asyncio.gather(*(w.writer.submit(w.org_id, award(m)) for m in w.members))
         assert all(isinstance(outcome, Accepted) for outcome in outcomes)
         assert (kills, w.writer.stats.doubts, w.writer.stats.retries) == (1, 1, 1)

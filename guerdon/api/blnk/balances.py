@@ -100,15 +100,18 @@ async def get_internal_balance(call: Call, indicator: str, currency: str) -> dic
 
 @routes.get("/balances/{balance_id}/at")
 async def get_balance_at(call: Call, balance_id: str) -> dict[str, Any]:
-    """What stood on a balance at a time, by the effective dates of what was applied."""
-    text = call.parameter("timestamp")
+    """What stood on a balance at a time, by the effective dates of what was applied.
+
+    `known_at`, which Blnk does not have, leaves out what was recorded after it.
+    """
     try:
-        at = wire.instant(text) or call.services.now()
+        at = wire.instant(call.parameter("timestamp")) or call.services.now()
+        known_at = wire.instant(call.parameter("known_at"))
     except ValueError:
         message = "invalid timestamp format. Please use ISO 8601 format (e.g., 2024-01-01T15:04:05Z)"
         raise BlnkError("BAL_INVALID_TIMESTAMP", message) from None
     row = await _found(call, balance_id)
-    booked = await call.reader.account_at(call.org_id, row.balance_id, at)
+    booked = await call.reader.account_at(call.org_id, row.balance_id, at, known_at)
     if booked is None and at < row.opened_at - timedelta(seconds=1):
         raise BlnkError("BAL_HISTORY_NOT_FOUND", f"no balance data found for time: {wire.time_text(at)}")
     credit, debit = booked or (0, 0)

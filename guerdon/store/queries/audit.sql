@@ -234,15 +234,15 @@ with moves as materialized (
     where e.org_id = %(org)s and e.lot_moves <> ''
 ), effects as (
     select * from unnest(%(kinds)s::text[], %(remaining)s::int[], %(redeemed)s::int[], %(returned)s::int[],
-                         %(expired)s::int[], %(held)s::int[])
-        as x (kind, remaining, redeemed, returned, expired, held)
+                         %(expired)s::int[], %(held)s::int[], %(written_off)s::int[])
+        as x (kind, remaining, redeemed, returned, expired, held, written_off)
 ), sums as (
     select m.no, count(*) filter (where m.kind = 'open') as openings, count(*) filter (where x.kind is null) as strange,
            max(m.seq) filter (where m.kind = 'open') as event_seq,
            max(m.amount) filter (where m.kind = 'open') as amount,
            coalesce(sum(m.amount * x.remaining), 0) as remaining, coalesce(sum(m.amount * x.redeemed), 0) as redeemed,
            coalesce(sum(m.amount * x.returned), 0) as returned, coalesce(sum(m.amount * x.expired), 0) as expired,
-           coalesce(sum(m.amount * x.held), 0) as held
+           coalesce(sum(m.amount * x.held), 0) as held, coalesce(sum(m.amount * x.written_off), 0) as written_off
     from moves m left join effects x on x.kind = m.kind
     group by m.no
 ), placed as (
@@ -270,6 +270,9 @@ with moves as materialized (
            case when l.returned <> r.returned then 'returned is ' || l.returned || ', should be ' || r.returned end,
            case when l.expired <> r.expired then 'expired is ' || l.expired || ', should be ' || r.expired end,
            case when l.held <> r.held then 'held is ' || l.held || ', should be ' || r.held end,
+           case when l.written_off <> r.written_off
+                then 'written off is ' || l.written_off || ', should be ' || r.written_off end,
+           case when l.written_off > l.redeemed then 'more is written off than was spent' end,
            case when l.amount <> l.remaining + l.redeemed + l.returned + l.expired
                 then 'its parts are not the whole' end,
            case when l.held > l.remaining then 'more is held than remains' end,
@@ -327,7 +330,8 @@ with sides as (
     select t.event_seq, t.seq, t.action in ('apply', 'settle') as applied, t.amount,
            e.name = 'PointsLedgerBulkJob' as opens,
            s.tracks_lots and s.member_no = e.member_no as gives, s.category as from_category,
-           d.tracks_lots and d.member_no = e.member_no as gets, d.category as to_category
+           d.tracks_lots and d.member_no = e.member_no as gets, d.category as to_category,
+           s.program_no as from_program, d.program_no as to_program
     from transfers t
     join events e on e.org_id = %(org)s and e.seq = t.event_seq
     left join accounts s on s.org_id = %(org)s and s.no = t.source
@@ -340,7 +344,9 @@ with sides as (
                            >> case when opens then 3 else 0 end)  -- the balance that an account opens with
                     filter (where applied and gets), 0)
            | coalesce(bit_or(case from_category when 'regular' then 64 when 'promised' then 128 else 256 end)
-                      filter (where applied and gives), 0) as entries
+                      filter (where applied and gives), 0) as entries,
+           coalesce(bit_or(1 << (9 + to_program %% 22)::int) filter (where applied and gets), 0)
+           | coalesce(bit_or(1 << (9 + from_program %% 22)::int) filter (where applied and gives), 0) as programs
     from sides group by event_seq
 ), openings as (
     select e.seq, bit_or(case o ->> 'category' when 'regular' then 1 when 'promised' then 2 else 4 end) as entries
@@ -356,9 +362,10 @@ with sides as (
                 then 'its transfers are ' || s.first || ' to ' || s.last || ', not the rows that follow it' end,
            case when e.mirrors = 0 and e.points <> coalesce(s.points, 0)
                 then 'points are ' || e.points || ', should be ' || coalesce(s.points, 0) end,
-           case when e.mirrors = 0 and e.entries <> coalesce(s.entries, 0) | coalesce(o.entries, 0)
-                then 'entries are ' || e.entries
-                    || ', should be ' || (coalesce(s.entries, 0) | coalesce(o.entries, 0)) end
+           case when e.mirrors = 0 and e.entries & 511 <> coalesce(s.entries, 0) | coalesce(o.entries, 0)
+                then 'entries are ' || (e.entries & 511)
+                    || ', should be ' || (coalesce(s.entries, 0) | coalesce(o.entries, 0)) end,
+           case when s.programs & ~e.entries <> 0 then 'its entries do not tell all of its programs' end
            ) as problem
     from events e left join sums s on s.seq = e.seq left join openings o on o.seq = e.seq
     where e.org_id = %(org)s and e.seq > %(since)s
@@ -376,15 +383,16 @@ with compared as (
            case when m.seq is null then 'it mirrors event ' || e.mirrors || ', which does not exist' end,
            case when e.points <> coalesce(x.points, 0)
                 then 'points are ' || e.points || ', should be ' || coalesce(x.points, 0) end,
-           case when e.entries <> coalesce(x.entries, 0)
-                then 'entries are ' || e.entries || ', should be ' || coalesce(x.entries, 0) end
+           case when e.entries & 511 <> coalesce(x.entries, 0)
+                then 'entries are ' || (e.entries & 511) || ', should be ' || coalesce(x.entries, 0) end
            ) as problem
     from events e
     left join events m on m.org_id = %(org)s and m.seq = e.mirrors
     left join lateral (
-        select sum(t.amount) as points,
-               bit_or(case a.category when 'regular' then 8 when 'promised' then 16 else 32 end) as entries
-        from transfers t join accounts a on a.org_id = %(org)s and a.no = t.destination
+        select sum(case when a.no = t.destination then t.amount else -t.amount end) as points,
+               bit_or(case a.category when 'regular' then 8 when 'promised' then 16 else 32 end
+                      * case when a.no = t.destination then 1 else 8 end) as entries
+        from transfers t join accounts a on a.org_id = %(org)s and a.no in (t.source, t.destination)
         where t.org_id = %(org)s and t.seq > m.seq and t.seq <= m.seq + m.transfers and t.action in ('apply', 'settle')
           and a.tracks_lots and a.member_no = e.member_no
     ) x on true
@@ -402,7 +410,9 @@ with given_back as (
                           else r.id = (nullif(e.body, '')::jsonb ->> 'redemption_id')::uuid end)
     cross join lateral jsonb_array_elements(nullif(e.lot_moves, '')::jsonb) as m (move)
     where e.org_id = %(org)s and e.name in ('PointsRedemptionReversal', 'TransactionReturn') and e.lot_moves <> ''
-      and m.move ->> 1 in ('refill', 'open')  -- opened again where a return had moved the spending to other lots
+      and m.move ->> 1 in ('refill', 'open', 'forfeit')
+      -- opened again where a return had moved the spending to other lots, or a merge the points to another member;
+      -- forfeited what had been written off
     group by r.id
 ), said as (
     select seq, (nullif(body, '')::jsonb ->> 'redemption_id')::uuid as id, member_no,
@@ -464,6 +474,9 @@ with compared as (
            case when p.redemption_id is not null and r.purchase_no is distinct from p.no
                 then 'its redemption is not of this bill' end,
            case when p.redemption_id is null and s.money <> 0 then 'it has shares, but no points were spent' end,
+           case when d.lines <> l.count or d.paid <> p.paid or d.spent <> p.spent_points
+                     or d.earned is distinct from o.opened
+                then 'its division is not what was paid, spent and earned' end,
            case when x.result ->> 'id' <> p.id::text or x.result ->> 'number' <> p.number
                      or (x.result ->> 'purchase_no')::bigint <> p.no or (x.result ->> 'event_no')::bigint <> p.event_seq
                      or (x.result ->> 'amount')::numeric <> p.amount or (x.result ->> 'paid')::numeric <> p.paid
@@ -478,7 +491,18 @@ with compared as (
                         from jsonb_array_elements(p.lines::jsonb) as line) l
     cross join lateral (select coalesce(sum(share::numeric), 0) as money, count(*) as count
                         from jsonb_array_elements_text(p.shares::jsonb) as share) s
-    cross join lateral (select p.result::jsonb as result offset 0) x  -- read once
+    cross join lateral (select p.result::jsonb as result, p.division::jsonb as division offset 0) x  -- read once
+    cross join lateral (
+        select jsonb_array_length(x.division -> 'paid') as lines,
+               (select coalesce(sum(y::numeric), 0) from jsonb_array_elements_text(x.division -> 'paid') y) as paid,
+               (select coalesce(sum(y::numeric), 0) from jsonb_array_elements_text(x.division -> 'spent') y) as spent,
+               (select array_agg(y.rule || ' ' || y.points order by y.rule, y.points)
+                from (select r ->> 'rule' as rule,
+                             (select sum(z::numeric) from jsonb_array_elements_text(r -> 'parts') z) as points
+                      from jsonb_array_elements(x.division -> 'earned') r) y) as earned) d
+    cross join lateral (
+        select array_agg((m ->> 6) || ' ' || (m ->> 2) order by m ->> 6, (m ->> 2)::numeric) as opened
+        from jsonb_array_elements(nullif(e.lot_moves, '')::jsonb) m where m ->> 1 = 'open') o
     where p.org_id = %(org)s
 )
 (select 'purchase ' || no || ' (' || number || ')', problem
@@ -489,8 +513,45 @@ union all
  where e.org_id = %(org)s and e.name = 'TransactionAdd' and p.no is null order by e.seq limit %(limit)s)
 
 -- returns --
--- each return as its event says it, of a whole purchase, once
-with compared as (
+-- each return as its event says it; of every line no more than was bought; of every figure the part of the whole
+with pieces as (
+    select r.no, r.purchase_no, (x.line ->> 0)::int as position, (x.line ->> 1)::numeric as quantity
+    from purchase_returns r cross join lateral jsonb_array_elements(r.lines::jsonb) as x (line)
+    where r.org_id = %(org)s
+), grown as (
+    select i.no, i.purchase_no, i.position, i.quantity, coalesce(q.bought, 0) as bought,
+           sum(i.quantity) over (partition by i.purchase_no, i.position order by i.no) as after,
+           p.division::jsonb as division, (p.shares::jsonb ->> i.position)::numeric as share
+    from pieces i
+    left join purchases p on p.org_id = %(org)s and p.no = i.purchase_no
+    cross join lateral (
+        select case when y.quantity > 0 then y.quantity else 1000 end as bought  -- no positive quantity: one piece
+        from (select (p.lines::jsonb -> i.position ->> 'quantity')::numeric as quantity) y) q
+), rules as (
+    select g.no, (e.place - 1)::int as rule, sum(
+               div((e.earned -> 'parts' ->> g.position)::numeric * g.after, g.bought)
+               - div((e.earned -> 'parts' ->> g.position)::numeric * (g.after - g.quantity), g.bought)) as points
+    from grown g cross join lateral jsonb_array_elements(g.division -> 'earned') with ordinality as e (earned, place)
+    where g.division ->> 'returning' is null  -- the others' are evaluated again, which only the core can do
+    group by 1, 2
+), shares as (
+    select g.no, bool_or(g.quantity <= 0 or g.after > g.bought) as beyond,
+           sum(div((g.division -> 'paid' ->> g.position)::numeric * g.after, g.bought)
+               - div((g.division -> 'paid' ->> g.position)::numeric * (g.after - g.quantity), g.bought)) as paid,
+           sum(div(g.share * g.after, g.bought) - div(g.share * (g.after - g.quantity), g.bought)) as money,
+           coalesce(sum(div((g.division -> 'spent' ->> g.position)::numeric * g.after, g.bought)
+               - div((g.division -> 'spent' ->> g.position)::numeric * (g.after - g.quantity), g.bought)), 0) as spent
+    from grown g group by g.no
+), moved as (
+    select t.event_seq as seq, coalesce(sum(t.amount) filter (where d.role = 'returned'), 0) as returned,
+           coalesce(sum(t.amount) filter (where s.role = 'reversed'), 0) as restored,
+           coalesce(sum(t.amount) filter (where not s.tracks_lots and not d.tracks_lots), 0) as money
+    from purchase_returns r
+    join transfers t on t.org_id = %(org)s and t.event_seq = r.event_seq
+    join accounts s on s.org_id = %(org)s and s.no = t.source
+    join accounts d on d.org_id = %(org)s and d.no = t.destination
+    where r.org_id = %(org)s group by t.event_seq
+), compared as (
     select r.no, r.number, concat_ws('; ',
            case when e.seq is null then 'its event ' || r.event_seq || ' does not exist' end,
            case when e.name <> 'TransactionReturn' or e.purchase_no <> r.purchase_no
@@ -503,14 +564,41 @@ with compared as (
            case when e.recorded_at <> r.recorded_at
                 then 'recorded at ' || r.recorded_at || ', should be ' || e.recorded_at end,
            case when p.no is null then 'its purchase ' || r.purchase_no || ' does not exist' end,
-           case when p.amount <> r.amount then 'amount is ' || r.amount || ', should be ' || p.amount end,
-           case when count(*) over (partition by r.purchase_no) > 1 then 'its purchase is returned more than once' end,
+           case when h.no is null then 'it returns nothing' end,
+           case when h.beyond then 'it returns more than was bought' end,
+           case when r.amount <> h.paid + h.money
+                then 'amount is ' || r.amount || ', should be ' || h.paid + h.money end,
+           case when r.paid <> h.paid then 'paid is ' || r.paid || ', should be ' || h.paid end,
+           case when r.spent <> h.spent then 'spent is ' || r.spent || ', should be ' || h.spent end,
+           case when nullif(e.body, '')::jsonb -> 'lines' <> r.lines::jsonb
+                then 'lines should be ' || (nullif(e.body, '')::jsonb ->> 'lines') end,
+           case when nullif(e.body, '')::jsonb -> 'earned' <> r.earned::jsonb
+                then 'earned should be ' || (nullif(e.body, '')::jsonb ->> 'earned') end,
+           case when exists (select from rules x
+                             where x.no = r.no and x.points is distinct from (r.earned::jsonb ->> x.rule)::numeric)
+                then 'earned is not its part of what the purchase earned' end,
+           case when coalesce(m.returned, 0) + x.expired + x.written_off <> x.earned
+                then 'it took back ' || coalesce(m.returned, 0) || ', found ' || x.expired || ' expired and wrote '
+                    || x.written_off || ' off, of ' || x.earned || ' earned' end,
+           case when coalesce(m.restored, 0) > r.spent
+                then 'it restored ' || m.restored || ', of ' || r.spent || ' spent' end,
+           case when coalesce(m.money, 0) not in (0, r.paid)
+                then 'it paid ' || m.money || ' back, of ' || r.paid end,
            case when r.result::jsonb ->> 'id' <> r.id::text or (r.result::jsonb ->> 'event_no')::bigint <> r.event_seq
                      or (r.result::jsonb ->> 'amount')::numeric <> r.amount
+                     or (r.result::jsonb ->> 'paid')::numeric <> r.paid
                 then 'the answer kept says something else' end
            ) as problem
     from purchase_returns r
     left join events e on e.org_id = %(org)s and e.seq = r.event_seq
+    left join shares h on h.no = r.no
+    left join moved m on m.seq = r.event_seq
+    cross join lateral (
+        select (select coalesce(sum(y::numeric), 0) from jsonb_array_elements_text(r.earned::jsonb) y) as earned,
+               coalesce((nullif(e.body, '')::jsonb ->> 'written_off')::numeric, 0) as written_off,
+               (select coalesce(sum((y ->> 2)::numeric), 0)
+                from jsonb_array_elements(nullif(e.lot_moves, '')::jsonb) y
+                where y ->> 1 = 'return_expired') as expired) x
     left join purchases p on p.org_id = %(org)s and p.no = r.purchase_no
     where r.org_id = %(org)s
 )
@@ -542,6 +630,131 @@ union all
  where e.org_id = %(org)s and e.reference <> '' and i.event_seq is null
    and (e.name in ('PointsImport', 'PointsExpiryChange') or e.name = 'PointsLedgerBulkJob' and e.body like '%%"import"%%')
  order by e.seq limit %(limit)s)
+
+-- sent --
+-- what members have sent per day and month, as their transfers name them
+with made as (
+    select e.seq, e.member_no, -e.points as points, e.transfers, e.event_at, e.recorded_at,
+           nullif(e.body, '')::jsonb as body
+    from events e where e.org_id = %(org)s and e.name = 'PointsTransfer' and e.mirrors = 0
+), rebuilt as (
+    select m.member_no, (m.body ->> 'program_no')::bigint as program_no, w.period, sum(m.points) as points,
+           count(*) as count
+    from made m cross join lateral jsonb_array_elements_text(m.body -> 'windows') as w (period)
+    group by 1, 2, 3
+), compared as (
+    select coalesce(s.member_no, r.member_no) as member_no, coalesce(s.program_no, r.program_no) as program_no,
+           coalesce(s.period, r.period) as period, concat_ws('; ',
+           case when s.period is null then 'missing' end,
+           case when r.period is null then 'no transfer made it' end,
+           case when s.points <> r.points then 'points are ' || s.points || ', should be ' || r.points end,
+           case when s.count <> r.count then 'count is ' || s.count || ', should be ' || r.count end) as problem
+    from (select * from sent where org_id = %(org)s) s
+    full join rebuilt r on r.member_no = s.member_no and r.program_no = s.program_no and r.period = s.period
+)
+(select 'sent by member ' || member_no || ' in program ' || program_no || ' in ' || period, problem
+ from compared where problem <> '' order by member_no, program_no, period limit %(limit)s)
+union all
+(select 'event ' || m.seq, 'nobody, or another than it says, got what it sent'
+ from made m
+ left join events x on x.org_id = %(org)s and x.mirrors = m.seq
+ where x.seq is null or x.points <> m.points or x.name <> 'PointsTransfer'
+    or x.member_no <> (m.body ->> 'recipient_no')::bigint
+ order by m.seq limit %(limit)s)
+
+-- merges --
+-- who was merged has nothing left, no name and no later event, and the survivor is whom the event names
+with made as (
+    select e.seq, e.member_no, (nullif(e.body, '')::jsonb ->> 'survivor_no')::bigint as survivor_no
+    from events e where e.org_id = %(org)s and e.name = 'CustomerMerge' and e.mirrors = 0
+), compared as (
+    select coalesce(m.no, e.member_no) as no, concat_ws('; ',
+           case when e.seq is null then 'no event merged it' end,
+           case when m.no is null then 'event ' || e.seq || ' merged it, but it is not merged' end,
+           case when m.survivor_no <> e.survivor_no
+                then 'survivor is ' || m.survivor_no || ', should be ' || e.survivor_no end,
+           case when exists (select 1 from events x
+                             where x.org_id = %(org)s and x.member_no = e.member_no and x.seq > e.seq)
+                then 'it has events after its merge' end,
+           case when exists (select 1 from member_identifiers i
+                             where i.org_id = %(org)s and i.member_no = e.member_no)
+                then 'it still has identifiers' end,
+           case when exists (select 1 from accounts a join figures f on f.org_id = %(org)s and f.account_no = a.no
+                             where a.org_id = %(org)s and a.member_no = e.member_no and a.tracks_lots
+                               and (f.credit <> f.debit or f.inflight_debit > 0))
+                then 'it still has points, or owes some' end) as problem
+    from (select * from members where org_id = %(org)s and (status = 'merged' or survivor_no > 0)) m
+    full join made e on e.member_no = m.no
+)
+select 'member ' || no, problem from compared where problem <> '' order by no limit %(limit)s
+
+-- adjustments --
+-- every adjustment that was booked was asked for in these words, and where it waited, another person approved it in time
+with booked as (
+    select e.seq, e.member_no, e.points, e.reason, e.actor, e.recorded_at, nullif(e.body, '')::jsonb as body
+    from events e where e.org_id = %(org)s and e.name = 'ManualAdjustment'
+), compared as (
+    select coalesce(a.id, (b.body ->> 'adjustment_id')::uuid) as id, concat_ws('; ',
+           case when a.id is null then 'nobody asked for it, and event ' || b.seq || ' booked it' end,
+           case when b.seq is null and (a.event_seq > 0 or d.event_seq > 0) then 'no event booked it' end,
+           case when b.seq is not null and greatest(a.event_seq, coalesce(d.event_seq, 0)) <> b.seq
+                then 'event is ' || greatest(a.event_seq, coalesce(d.event_seq, 0)) || ', should be ' || b.seq end,
+           case when a.member_no <> b.member_no then 'member is ' || a.member_no || ', should be ' || b.member_no end,
+           case when a.points <> b.points then 'points are ' || a.points || ', should be ' || b.points end,
+           case when a.program_no <> (b.body ->> 'program_no')::bigint
+                then 'program is ' || a.program_no || ', should be ' || (b.body ->> 'program_no') end,
+           case when a.reason <> b.reason or a.actor <> b.actor then 'reason or actor is not that of its event' end,
+           case when a.person <> b.body ->> 'person'
+                then 'asked by ' || a.person || ', should be ' || (b.body ->> 'person') end,
+           case when coalesce(d.person, '') <> b.body ->> 'approved_by'
+                then 'approved by ' || coalesce(d.person, 'nobody') || ', should be ' || (b.body ->> 'approved_by') end,
+           case when coalesce(d.recorded_at, a.recorded_at) <> b.recorded_at
+                then 'booked at ' || coalesce(d.recorded_at, a.recorded_at) || ', should be ' || b.recorded_at end,
+           case when (a.expires_at is null) <> (a.event_seq > 0) then 'it neither waited nor was booked at once' end,
+           case when d.adjustment_id is not null and a.expires_at is null then 'it was decided, but never waited' end,
+           case when d.person = a.person then 'one person asked for it and decided it' end,
+           case when d.recorded_at >= a.expires_at then 'it was decided too late' end,
+           case when d.approved <> (d.event_seq > 0) then 'what was decided is not what was done' end) as problem
+    from (select * from adjustments where org_id = %(org)s) a
+    full join booked b on (b.body ->> 'adjustment_id')::uuid = a.id
+    left join adjustment_decisions d on d.org_id = %(org)s and d.adjustment_id = a.id
+)
+(select 'adjustment ' || id, problem from compared where problem <> '' order by id limit %(limit)s)
+union all
+(select 'adjustment ' || d.adjustment_id, 'decided, but nobody asked for it'
+ from adjustment_decisions d left join adjustments a on a.org_id = %(org)s and a.id = d.adjustment_id
+ where d.org_id = %(org)s and a.id is null order by d.adjustment_id limit %(limit)s)
+
+-- referrals --
+-- each referral is its awards, and taken back where events say so
+with said as (
+    select (nullif(e.body, '')::jsonb ->> 'referral_id')::uuid as id, e.name, e.seq, e.member_no,
+           (nullif(e.body, '')::jsonb ->> 'program_no')::bigint as program_no
+    from events e where e.org_id = %(org)s and e.name in ('ReferralAward', 'ReferralReturn')
+), sums as (
+    select id, count(*) filter (where name = 'ReferralAward') as awards, bool_or(name = 'ReferralReturn') as returned,
+           min(program_no) as program_no
+    from said group by id
+), compared as (
+    select coalesce(r.id, s.id) as id, concat_ws('; ',
+           case when r.id is null then 'missing' end,
+           case when s.id is null then 'no event awarded it' end,
+           case when s.awards <> (r.referrer_event > 0)::int + (r.referred_event > 0)::int
+                then 'it has ' || s.awards || ' awards' end,
+           case when r.referrer_event > 0 and x.seq is null then 'its event ' || r.referrer_event || ' is another' end,
+           case when r.referred_event > 0 and y.seq is null then 'its event ' || r.referred_event || ' is another' end,
+           case when r.program_no <> s.program_no
+                then 'program is ' || r.program_no || ', should be ' || s.program_no end,
+           case when r.taken_back <> s.returned
+                then 'taken back is ' || r.taken_back || ', should be ' || s.returned end) as problem
+    from (select * from referrals where org_id = %(org)s) r
+    full join sums s on s.id = r.id
+    left join said x on x.seq = r.referrer_event and x.id = r.id and x.member_no = r.referrer_no
+         and x.name = 'ReferralAward'
+    left join said y on y.seq = r.referred_event and y.id = r.id and y.member_no = r.referred_no
+         and y.name = 'ReferralAward'
+)
+select 'referral ' || id, problem from compared where problem <> '' order by id limit %(limit)s
 
 -- accounts --
 -- every account a row names exists, with figures; those of members are the ones that events opened
@@ -597,6 +810,9 @@ union all
        union all select member_no, 'purchase ' || no from purchases where org_id = %(org)s and member_no > 0
        union all select member_no, 'its identifier ' || kind from member_identifiers where org_id = %(org)s
        union all select member_no, 'its profile' from member_profiles where org_id = %(org)s
+       union all select member_no, 'adjustment ' || id from adjustments where org_id = %(org)s
+       union all select referrer_no, 'referral ' || id from referrals where org_id = %(org)s
+       union all select referred_no, 'referral ' || id from referrals where org_id = %(org)s
        union all select survivor_no, 'member ' || no from members where org_id = %(org)s and survivor_no > 0) named
  left join members m on m.org_id = %(org)s and m.no = named.no
  where m.no is null group by named.no order by named.no limit %(limit)s)
@@ -707,9 +923,9 @@ where s.org_id = %(org)s order by s.seq
 
 -- texts --
 -- the JSON texts of facts, for when one of them cannot be read
-select 'purchase ' || no, array[lines, shares, tenders, result] from purchases where org_id = %(org)s
+select 'purchase ' || no, array[lines, shares, division, tenders, result] from purchases where org_id = %(org)s
 union all
-select 'return ' || no, array[result] from purchase_returns where org_id = %(org)s
+select 'return ' || no, array[lines, earned, result] from purchase_returns where org_id = %(org)s
 union all
 select 'redemption ' || id, array[result] from redemptions where org_id = %(org)s
 union all

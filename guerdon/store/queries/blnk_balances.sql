@@ -43,9 +43,10 @@ select count(*) as total from ({every}) x where {condition}
 {fields} from ({every}) x where x.indicator = %(indicator)s and x.currency = %(currency)s
 
 -- at --
--- what was booked on an account by an effective time; nulls where the account was not known yet
+-- what was booked on an account by an effective time, as known at a recorded time (null: now); nulls where nothing was
 select sum(e.amount) filter (where e.amount > 0)::text as credit,
        (-sum(e.amount) filter (where e.amount < 0))::text as debit
 from entries e
 where e.org_id = %(org)s and e.effective_at <= %(at)s
+  and (%(known_at)s::timestamptz is null or e.recorded_at <= %(known_at)s)
   and e.account_no = (select no from accounts where org_id = %(org)s and id = %(id)s::uuid)

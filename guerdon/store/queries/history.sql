@@ -48,16 +48,26 @@ with recursive search as (
 )
 select account_no, balance from search where low = high order by account_no
 
--- balances_effective --
--- balances of accounts by effective time: everything that counts as of an instant, whenever it was recorded
-select a.account_no, coalesce(d.sum, 0) - coalesce(c.sum, 0) as balance
+-- head --
+-- the last sequence number so far
+select seq from heads where org_id = %(org)s
+
+-- dated --
+-- What accounts have at `place` too little or too much, because it counts from another time than it was recorded at:
+-- up to `known`, what was recorded after `place` and counts before `at`, less what was recorded by then and does not.
+-- (`seq + 0` is the same as `seq`, but no condition for an index: those that lead with an account hold all of this.)
+select a.account_no,
+       (select coalesce(sum(t.amount), 0) from transfers t
+        where t.org_id = %(org)s and t.destination = a.account_no and t.action in ('apply', 'settle')
+          and t.effective_at < %(at)s and t.seq + 0 > %(place)s and t.seq + 0 <= %(known)s and %(place)s < %(known)s)
+     - (select coalesce(sum(t.amount), 0) from transfers t
+        where t.org_id = %(org)s and t.destination = a.account_no and t.action in ('apply', 'settle')
+          and t.effective_at >= %(at)s and t.seq + 0 <= %(place)s)
+     - (select coalesce(sum(t.amount), 0) from transfers t
+        where t.org_id = %(org)s and t.source = a.account_no and t.action in ('apply', 'settle')
+          and t.effective_at < %(at)s and t.seq + 0 > %(place)s and t.seq + 0 <= %(known)s and %(place)s < %(known)s)
+     + (select coalesce(sum(t.amount), 0) from transfers t
+        where t.org_id = %(org)s and t.source = a.account_no and t.action in ('apply', 'settle')
+          and t.effective_at >= %(at)s and t.seq + 0 <= %(place)s) as amount
 from unnest(%(accounts)s::bigint[]) as a (account_no)
-cross join lateral (
-    select sum(t.amount) as sum from transfers t
-    where t.org_id = %(org)s and t.destination = a.account_no and t.action in ('apply', 'settle')
-      and coalesce(t.effective_at, t.recorded_at) < %(at)s) d
-cross join lateral (
-    select sum(t.amount) as sum from transfers t
-    where t.org_id = %(org)s and t.source = a.account_no and t.action in ('apply', 'settle')
-      and coalesce(t.effective_at, t.recorded_at) < %(at)s) c
 order by a.account_no

@@ -14,10 +14,17 @@ select set_config('guerdon.org', %(org)s, true), set_config('plan_cache_mode', '
 
 -- lock_head --
 -- a statement of its own: what is read after it sees what the last batch committed; the transaction's id is for asking
--- later whether it was committed
-select pg_current_xact_id()::text, config_version, last_recorded_at, last_hash, seq, ledger_no, account_no, lot_no, member_no, purchase_no,
-       return_no, redemption_no, config_no
+-- later whether it was committed, and that of the row's last writer for knowing whether anybody wrote since
+select pg_current_xact_id()::text, xmin::text, config_version, last_recorded_at, last_hash, seq, ledger_no, account_no,
+       lot_no, member_no, purchase_no, return_no, redemption_no, config_no
 from heads where org_id = %(org)s::bigint for no key update
+
+-- same_head --
+-- an error, and so nothing is done, where the head is not the one that a batch was decided on
+select 1 / exists(
+    select from heads
+    where org_id = %(org)s::bigint and xmin::text = %(writer)s::text and seq = %(seq)s::bigint and last_hash = %(hash)s::bytea
+)::integer
 
 -- account_columns --
 -- an account, its figures (as text, which int() reads faster than a loader can) and its lots, for those that include this
@@ -27,14 +34,14 @@ select a.no, a.id::text, a.ledger_no, a.asset, a.indicator, a.member_no, a.progr
        case when not a.tracks_lots then null
             when %(all_lots)s::boolean then (
                 select json_agg(json_build_array(
-                    l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.earned_at,
-                    l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise))::text
+                    l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
+                    l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise))::text
                 from lots l
                 where l.org_id = %(org)s::bigint and l.account = a.no and l.remaining > 0)
             else (
                 select json_agg(json_build_array(
-                    l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.earned_at,
-                    l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise))::text
+                    l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
+                    l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise))::text
                 from lots l
                 where l.org_id = %(org)s::bigint and l.account = a.no and l.remaining > l.held and l.remaining > 0
                       and (least(l.expires_at, l.releases_at) <= greatest(%(now)s::timestamptz, (
@@ -99,7 +106,8 @@ where a.org_id = %(org)s::bigint and a.member_no > 0 and a.member_no = any(array
         where x.org_id = %(org)s::bigint and x.kind = asked.kind and x.value = asked.value offset 0) i))
 
 -- members --
--- members by number, id or identifier, with what they were found by and all their identifiers
+-- members by number, id or identifier, with what they were found by and all their identifiers, those of members merged
+-- into them behind a ~
 with found as (
     select 'number' as by, asked.no::text as value, asked.no as no
     from unnest(%(nos)s::bigint[]) as asked (no)
@@ -113,16 +121,96 @@ with found as (
         where x.org_id = %(org)s::bigint and x.kind = asked.kind and x.value = asked.value offset 0) i
 )
 select found.by, found.value, m.no, m.id::text, m.status, m.enrolled, m.registered_at, m.survivor_no,
-       array(select i.kind || ':' || i.value from member_identifiers i
+       array(select case when i.alias then '~' else '' end || i.kind || ':' || i.value from member_identifiers i
              where i.org_id = %(org)s::bigint and i.member_no = m.no order by i.kind, i.value)
 from found
 cross join lateral (select * from members x where x.org_id = %(org)s::bigint and x.no = found.no offset 0) m
 
+-- member_no_columns --
+-- the numbers of the members asked for, for the statements that include this
+with asked_for as (
+    select unnest(%(nos)s::bigint[]) as no
+    union
+    select no from members where org_id = %(org)s::bigint and id = any(%(ids)s::uuid[])
+    union
+    select i.member_no
+    from unnest(%(kinds)s::text[], %(texts)s::text[]) as asked (kind, value)
+    cross join lateral (
+        select x.member_no from member_identifiers x
+        where x.org_id = %(org)s::bigint and x.kind = asked.kind and x.value = asked.value offset 0) i
+)
+
+-- sent --
+-- what members sent in the days and months that may not be over yet
+-- include member_no_columns
+select a.no, s.program_no, s.period, s.points, s.count
+from asked_for a
+left join lateral (
+    select * from sent x where x.org_id = %(org)s::bigint and x.member_no = a.no
+           and x.period >= to_char(%(now)s::timestamptz - interval '35 days', 'YYYY-MM-DD') offset 0) s on true
+
+-- referrals_of --
+-- the referral of each member who was referred
+-- include member_no_columns
+select a.no, r.id::text, r.referrer_no, r.referred_no, r.program_no, r.referrer_event, r.referred_event, r.taken_back
+from asked_for a
+left join lateral (
+    select * from referrals x where x.org_id = %(org)s::bigint and x.referred_no = a.no offset 0) r on true
+
+-- referrals --
+-- referrals by id
+select id::text, referrer_no, referred_no, program_no, referrer_event, referred_event, taken_back
+from referrals where org_id = %(org)s::bigint and id = any(%(ids)s::uuid[])
+
+-- adjustments --
+-- adjustments by id, with what was decided
+select a.id::text, a.member_no, a.program_no, a.points, a.reason, a.actor, a.person, a.recorded_at, a.expires_at,
+       a.event_seq, d.approved, d.reason, d.actor, d.person, d.recorded_at, d.event_seq
+from adjustments a
+left join lateral (
+    select * from adjustment_decisions x where x.org_id = %(org)s::bigint and x.adjustment_id = a.id offset 0) d on true
+where a.org_id = %(org)s::bigint and a.id = any(%(ids)s::uuid[])
+
+-- heirs --
+-- merged members with whom they were merged into, and the event that did it: the last of theirs
+with recursive chain as (
+    select m.no, m.survivor_no from members m where m.org_id = %(org)s::bigint and m.no = any(%(nos)s::bigint[])
+    union
+    select m.no, m.survivor_no from chain c join members m on m.org_id = %(org)s::bigint and m.no = c.survivor_no
+)
+select c.no, c.survivor_no, e.seq
+from chain c
+cross join lateral (
+    select x.seq from events x where x.org_id = %(org)s::bigint and x.member_no = c.no
+    order by x.seq desc limit 1) e
+where c.survivor_no > 0
+
+-- lifetimes --
+-- all that accounts were credited with, but for what was given back after spending, less what was taken back
+select asked.no,
+       (select coalesce(sum(t.amount), 0) from transfers t
+        join accounts a on a.org_id = %(org)s::bigint and a.no = t.source
+        where t.org_id = %(org)s::bigint and t.destination = asked.no and t.action in ('apply', 'settle')
+              and a.role <> 'reversed')
+       - (select coalesce(sum(t.amount), 0) from transfers t
+          join accounts a on a.org_id = %(org)s::bigint and a.no = t.destination
+          where t.org_id = %(org)s::bigint and t.source = asked.no and t.action in ('apply', 'settle')
+                and a.role in ('returned', 'adjusted'))
+from unnest(%(nos)s::bigint[]) as asked (no)
+
 -- lot_columns --
 -- a lot as it stands, for the statements that include this
-select l.no, l.account, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.earned_at,
-       l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise
+select l.no, l.account, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
+       l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise
 from lots l
+
+-- policies --
+-- what programs' policies were under some of their versions
+select v.program_no, v.version, v.policies::text
+from unnest(%(nos)s::bigint[], %(versions)s::integer[]) as asked (no, version)
+cross join lateral (
+    select * from program_versions x
+    where x.org_id = %(org)s::bigint and x.program_no = asked.no and x.version = asked.version offset 0) v
 
 -- lots_open --
 -- everything that remains on some accounts
@@ -208,8 +296,8 @@ cross join lateral (select * from events x where x.org_id = %(org)s::bigint and 
 -- purchases --
 -- purchases by id, number or bill number, each with the redemption that paid for a part of it
 select p.no, p.id::text, p.number, p.member_no, p.event_seq, p.event_at, p.recorded_at, p.currency, p.amount, p.paid,
-       p.spent_points, p.redemption_id::text, p.source, p.store_no, p.till_no, p.lines, p.shares, p.tenders,
-       p.fingerprint, p.result, p.meta,
+       p.spent_points, p.redemption_id::text, p.source, p.store_no, p.till_no, p.lines, p.shares, p.division,
+       p.tenders, p.fingerprint, p.result, p.meta,
        r.id::text, r.no, r.member_no, r.program_no, r.event_seq, r.purchase_no, r.points, r.reversed, r.reference,
        r.event_at, r.fingerprint, r.result
 from purchases p
@@ -228,7 +316,8 @@ where p.org_id = %(org)s::bigint and p.no = any(array(
 
 -- return_columns --
 -- a return, for the statements that include this
-select no, id::text, number, purchase_no, member_no, event_seq, event_at, recorded_at, amount, fingerprint, result
+select no, id::text, number, purchase_no, member_no, event_seq, event_at, recorded_at, lines, amount, paid, spent,
+       earned, fingerprint, result
 from purchase_returns
 
 -- returns --
@@ -292,6 +381,11 @@ select code, scale from assets where org_id = %(org)s::bigint order by code
 -- every program with its policies of today
 select no, id::text, ledger_no, code, name, asset, first, version, policies::text
 from programs where org_id = %(org)s::bigint order by no
+
+-- config_versions --
+-- when each program's versions began, the first one first
+select program_no, array_agg(recorded_at order by version)
+from program_versions where org_id = %(org)s::bigint group by program_no
 
 -- config_stores --
 -- every store

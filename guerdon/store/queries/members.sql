@@ -4,7 +4,7 @@
 -- by id, number or any identifier
 select m.no, m.id, m.status, m.enrolled, m.registered_at, m.survivor_no,
        (select coalesce(array_agg(array[i.kind, i.value] order by i.kind, i.value), '{}')
-        from member_identifiers i where i.org_id = m.org_id and i.member_no = m.no) as identifiers,
+        from member_identifiers i where i.org_id = m.org_id and i.member_no = m.no and not i.alias) as identifiers,
        (select p.profile::text from member_profiles p where p.org_id = m.org_id and p.member_no = m.no) as profile,
        (select d.meta from metadata d where d.org_id = m.org_id and d.kind = 'idt' and d.object = m.id::text
         order by d.version desc limit 1) as meta
@@ -21,7 +21,7 @@ where m.org_id = %(org)s and m.no = (
 -- in the order of registration, from a place in that order
 select m.no, m.id, m.status, m.enrolled, m.registered_at, m.survivor_no,
        (select coalesce(array_agg(array[i.kind, i.value] order by i.kind, i.value), '{}')
-        from member_identifiers i where i.org_id = m.org_id and i.member_no = m.no) as identifiers,
+        from member_identifiers i where i.org_id = m.org_id and i.member_no = m.no and not i.alias) as identifiers,
        (select p.profile::text from member_profiles p where p.org_id = m.org_id and p.member_no = m.no) as profile,
        (select d.meta from metadata d where d.org_id = m.org_id and d.kind = 'idt' and d.object = m.id::text
         order by d.version desc limit 1) as meta

@@ -1,12 +1,12 @@
 -- Purchases, their returns, redemptions.
 
 -- find_purchase --
--- by id or number, with its return if it was taken back
+-- by id or number, with its returns in order
 select p.no, p.id, p.number, p.member_no, p.event_seq, p.event_at, p.recorded_at, p.currency,
        p.amount, p.paid, p.source, p.store_no, p.till_no, p.lines, p.tenders, p.result, p.meta,
-       r.id as return_id, r.number as return_number, r.recorded_at as returned_at, r.result as return_result
+       array(select r.result from purchase_returns r
+             where r.org_id = p.org_id and r.purchase_no = p.no order by r.no) as returns
 from purchases p
-left join purchase_returns r on r.org_id = p.org_id and r.purchase_no = p.no
 where p.org_id = %(org)s
   and p.no = (case %(by)s
         when 'id' then (select x.no from purchases x where x.org_id = %(org)s and x.id = %(uuid)s)
@@ -16,9 +16,9 @@ where p.org_id = %(org)s
 -- of one member (0 = of all), newest first, from a place in that order
 select p.no, p.id, p.number, p.member_no, p.event_seq, p.event_at, p.recorded_at, p.currency,
        p.amount, p.paid, p.source, p.store_no, p.till_no, p.lines, p.tenders, p.result, p.meta,
-       r.id as return_id, r.number as return_number, r.recorded_at as returned_at, r.result as return_result
+       array(select r.result from purchase_returns r
+             where r.org_id = p.org_id and r.purchase_no = p.no order by r.no) as returns
 from purchases p
-left join purchase_returns r on r.org_id = p.org_id and r.purchase_no = p.no
 where p.org_id = %(org)s and p.member_no = %(member)s and p.no < %(before)s
 order by p.no desc limit %(limit)s
 

@@ -74,24 +74,25 @@ where figures.org_id = %(org)s::bigint and figures.account_no = new.account_no
 
 -- insert_lots --
 -- lots opened in this batch
-insert into lots (org_id, no, account, event_seq, amount, remaining, redeemed, returned, expired, held, earned_at,
-                  expires_at, rule, version, line, purchase_no, releases_at, promise)
+insert into lots (org_id, no, account, event_seq, amount, remaining, redeemed, returned, expired, held, written_off,
+                  earned_at, expires_at, rule, version, line, purchase_no, releases_at, promise)
 select %(org)s::bigint, * from unnest(
     %(no)s::bigint[], %(account)s::bigint[], %(event_seq)s::bigint[], %(amount)s::numeric[], %(remaining)s::numeric[],
     %(redeemed)s::numeric[], %(returned)s::numeric[], %(expired)s::numeric[], %(held)s::numeric[],
-    %(earned_at)s::timestamptz[], %(expires_at)s::timestamptz[], %(rule)s::text[], %(version)s::integer[],
-    %(line)s::integer[], %(purchase_no)s::bigint[], %(releases_at)s::timestamptz[], %(promise)s::text[])
+    %(written_off)s::numeric[], %(earned_at)s::timestamptz[], %(expires_at)s::timestamptz[], %(rule)s::text[],
+    %(version)s::integer[], %(line)s::integer[], %(purchase_no)s::bigint[], %(releases_at)s::timestamptz[],
+    %(promise)s::text[])
 
 -- update_lots --
 -- what remains of lots, where the rest went, where they lie now and when they end
 update lots
 set account = new.account, remaining = new.remaining, redeemed = new.redeemed, returned = new.returned,
-    expired = new.expired, held = new.held, expires_at = new.expires_at, releases_at = new.releases_at,
-    promise = new.promise
+    expired = new.expired, held = new.held, written_off = new.written_off, expires_at = new.expires_at,
+    releases_at = new.releases_at, promise = new.promise
 from unnest(%(no)s::bigint[], %(account)s::bigint[], %(remaining)s::numeric[], %(redeemed)s::numeric[],
-            %(returned)s::numeric[], %(expired)s::numeric[], %(held)s::numeric[], %(expires_at)s::timestamptz[],
-            %(releases_at)s::timestamptz[], %(promise)s::text[])
-    as new (no, account, remaining, redeemed, returned, expired, held, expires_at, releases_at, promise)
+            %(returned)s::numeric[], %(expired)s::numeric[], %(held)s::numeric[], %(written_off)s::numeric[],
+            %(expires_at)s::timestamptz[], %(releases_at)s::timestamptz[], %(promise)s::text[])
+    as new (no, account, remaining, redeemed, returned, expired, held, written_off, expires_at, releases_at, promise)
 where lots.org_id = %(org)s::bigint and lots.no = new.no
 
 -- insert_holds --
@@ -147,8 +148,9 @@ delete from member_identifiers where org_id = %(org)s::bigint and member_no = an
 
 -- insert_member_identifiers --
 -- each is one member's only; the primary key says so
-insert into member_identifiers (org_id, kind, value, member_no)
-select %(org)s::bigint, * from unnest(%(kind)s::text[], %(value)s::text[], %(member_no)s::bigint[])
+insert into member_identifiers (org_id, kind, value, member_no, alias)
+select %(org)s::bigint, *
+from unnest(%(kind)s::text[], %(value)s::text[], %(member_no)s::bigint[], %(alias)s::boolean[])
 
 -- delete_profiles --
 -- personal data that is erased
@@ -163,23 +165,24 @@ on conflict (org_id, member_no) do update set profile = excluded.profile
 -- insert_purchases --
 -- bills
 insert into purchases (org_id, no, id, number, member_no, event_seq, event_at, recorded_at, currency, amount, paid,
-                       spent_points, redemption_id, source, store_no, till_no, lines, shares, tenders, fingerprint,
-                       result, meta)
+                       spent_points, redemption_id, source, store_no, till_no, lines, shares, division, tenders,
+                       fingerprint, result, meta)
 select %(org)s::bigint, * from unnest(
     %(no)s::bigint[], %(id)s::uuid[], %(number)s::text[], %(member_no)s::bigint[], %(event_seq)s::bigint[],
     %(event_at)s::timestamptz[], %(recorded_at)s::timestamptz[], %(currency)s::text[], %(amount)s::numeric[],
     %(paid)s::numeric[], %(spent_points)s::numeric[], %(redemption_id)s::uuid[], %(source)s::text[],
-    %(store_no)s::bigint[], %(till_no)s::bigint[], %(lines)s::text[], %(shares)s::text[], %(tenders)s::text[],
-    %(fingerprint)s::bytea[], %(result)s::text[], %(meta)s::text[])
+    %(store_no)s::bigint[], %(till_no)s::bigint[], %(lines)s::text[], %(shares)s::text[], %(division)s::text[],
+    %(tenders)s::text[], %(fingerprint)s::bytea[], %(result)s::text[], %(meta)s::text[])
 
 -- insert_purchase_returns --
--- bills taken back
-insert into purchase_returns (org_id, no, id, number, purchase_no, member_no, event_seq, event_at, recorded_at, amount,
-                              fingerprint, result)
+-- bills and parts of bills taken back
+insert into purchase_returns (org_id, no, id, number, purchase_no, member_no, event_seq, event_at, recorded_at, lines,
+                              amount, paid, spent, earned, fingerprint, result)
 select %(org)s::bigint, * from unnest(
     %(no)s::bigint[], %(id)s::uuid[], %(number)s::text[], %(purchase_no)s::bigint[], %(member_no)s::bigint[],
-    %(event_seq)s::bigint[], %(event_at)s::timestamptz[], %(recorded_at)s::timestamptz[], %(amount)s::numeric[],
-    %(fingerprint)s::bytea[], %(result)s::text[])
+    %(event_seq)s::bigint[], %(event_at)s::timestamptz[], %(recorded_at)s::timestamptz[], %(lines)s::text[],
+    %(amount)s::numeric[], %(paid)s::numeric[], %(spent)s::numeric[], %(earned)s::text[], %(fingerprint)s::bytea[],
+    %(result)s::text[])
 
 -- insert_redemptions --
 -- points spent
@@ -201,6 +204,42 @@ where redemptions.org_id = %(org)s::bigint and redemptions.id = new.id
 insert into imported (org_id, kind, reference, event_seq, fingerprint, result)
 select %(org)s::bigint, * from unnest(
     %(kind)s::text[], %(reference)s::text[], %(event_seq)s::bigint[], %(fingerprint)s::bytea[], %(result)s::text[])
+
+-- insert_adjustments --
+-- points corrected by hand, or waiting for a second person
+insert into adjustments (org_id, id, member_no, program_no, points, reason, actor, person, recorded_at, expires_at,
+                         event_seq)
+select %(org)s::bigint, * from unnest(
+    %(id)s::uuid[], %(member_no)s::bigint[], %(program_no)s::bigint[], %(points)s::numeric[], %(reason)s::text[],
+    %(actor)s::text[], %(person)s::text[], %(recorded_at)s::timestamptz[], %(expires_at)s::timestamptz[],
+    %(event_seq)s::bigint[])
+
+-- insert_adjustment_decisions --
+-- what second persons decided
+insert into adjustment_decisions (org_id, adjustment_id, approved, reason, actor, person, recorded_at, event_seq)
+select %(org)s::bigint, * from unnest(
+    %(adjustment_id)s::uuid[], %(approved)s::boolean[], %(reason)s::text[], %(actor)s::text[], %(person)s::text[],
+    %(recorded_at)s::timestamptz[], %(event_seq)s::bigint[])
+
+-- insert_referrals --
+-- who referred whom
+insert into referrals (org_id, id, referrer_no, referred_no, program_no, referrer_event, referred_event, taken_back)
+select %(org)s::bigint, * from unnest(
+    %(id)s::uuid[], %(referrer_no)s::bigint[], %(referred_no)s::bigint[], %(program_no)s::bigint[],
+    %(referrer_event)s::bigint[], %(referred_event)s::bigint[], %(taken_back)s::boolean[])
+
+-- update_referrals --
+-- only whether it was taken back changes
+update referrals set taken_back = new.taken_back
+from unnest(%(id)s::uuid[], %(taken_back)s::boolean[]) as new (id, taken_back)
+where referrals.org_id = %(org)s::bigint and referrals.id = new.id
+
+-- write_sent --
+-- what members have sent by now
+insert into sent (org_id, member_no, program_no, period, points, count)
+select %(org)s::bigint, * from unnest(
+    %(member_no)s::bigint[], %(program_no)s::bigint[], %(period)s::text[], %(points)s::numeric[], %(count)s::bigint[])
+on conflict (org_id, member_no, program_no, period) do update set points = excluded.points, count = excluded.count
 
 -- insert_assets --
 -- registered assets
@@ -282,3 +321,4 @@ set config_version = config_version + %(configured)s::bigint, last_recorded_at =
     purchase_no = %(purchase)s::bigint, return_no = %(return)s::bigint, redemption_no = %(redemption)s::bigint,
     config_no = %(config)s::bigint
 where org_id = %(org)s::bigint
+returning xmin::text

@@ -162,6 +162,18 @@ async def test_a_balance_at_a_time_goes_by_effective_dates(blnk: Client) -> None
     assert (await blnk.get(f"{path}?timestamp=yesterday")).code == "BAL_INVALID_TIMESTAMP"
 
 
+async def test_a_balance_at_a_time_can_be_told_as_it_was_known_at_another(blnk: Client) -> None:
+    wallet = await blnk.balance()
+    first = await blnk.transact("known", 100, "@World", wallet, effective_date="2020-01-01T00:00:00Z")
+    known = first["created_at"]
+    await blnk.transact("late", 7, "@World", wallet, effective_date="2020-02-01T00:00:00Z")
+    path = f"/balances/{wallet}/at?timestamp=2020-06-01T00:00:00Z"
+    assert (await blnk.get(path))["balance"]["balance"] == 107
+    assert (await blnk.get(f"{path}&known_at={known}"))["balance"]["balance"] == 100
+    assert (await blnk.get(f"{path}&known_at=2020-06-01T00:00:00Z")).code == "BAL_HISTORY_NOT_FOUND"
+    assert (await blnk.get(f"{path}&known_at=yesterday")).code == "BAL_INVALID_TIMESTAMP"
+
+
 # -- identities
 
 

@@ -1,0 +1,233 @@
+"""Code texts: what is generated, and what of a typed text is the code. Uniqueness is the database's.
+
+The shell hands in a seed of at least 32 random bytes per batch. A batch is a keyed permutation of all texts that its
+form allows, read from the start: the i-th code depends on nothing but seed, form and i. So no code comes twice in a
+batch, none can be told from the others, a batch is continued from any place (to make more of it, or in place of those
+that other batches had already), and no list of what was given out is needed.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from hashlib import blake2b
+from math import isqrt
+
+from msgspec import Struct
+
+from guerdon.core.promotions.authoring import Fault
+
+READABLE = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+"""Capitals and digits without those that are taken for another: 0 and O, 1 and I."""
+DIGITS = "0123456789"
+
+LENGTH_MIN, LENGTH_MAX = 4, 64
+TYPED_MAX = 256
+COUNT_MAX = 10_000_000
+SPARSE = 100
+"""Of the texts a form allows at most one in so many becomes a code, so that guessing rarely hits one."""
+SEED_MIN = 32
+
+_ROUNDS = 8
+_PASSES_MAX = 5
+"""What an invisible character kept apart may join when that is gone; a second pass settles it."""
+_UNSEEN = frozenset(("Zs", "Zl", "Zp", "Pd", "Cc", "Cf"))
+_USABLE = re.compile(r"[^\W_]+(?:[._+*&%!$#/][^\W_]+)*")
+
+
+class Form(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How codes of a batch look: `prefix` + `pattern` + `suffix`, where every # becomes a character of `charset`; the
+    last # is a check character, if one is asked for. Spaces and hyphens are for the eye only.
+    """
+
+    pattern: str = "########"
+    charset: str = READABLE
+    prefix: str = ""
+    suffix: str = ""
+    check: bool = False
+
+    @property
+    def template(self) -> str:
+        """Everything that is not for the eye only."""
+        return normalised(self.prefix) + normalised(self.pattern) + normalised(self.suffix)
+
+    @property
+    def keyspace(self) -> int:
+        """How many different codes there can be."""
+        free = self.pattern.count("#") - self.check
+        return len(self.charset) ** free if free > 0 else 0
+
+
+# -- what is typed ----------------------------------------------------------------------------------------------------
+
+
+def normalised(text: str) -> str:
+    """A typed text as it is compared: NFKC, upper case, no spaces, hyphens or invisible characters; twice is once."""
+    if text.isascii():
+        return "".join(text.upper().split()).replace("-", "")
+    before = ""
+    for _ in range(_PASSES_MAX):
+        if text == before:
+            break
+        before, folded = text, unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).upper())
+        text = "".join([c for c in folded if unicodedata.category(c) not in _UNSEEN])
+    return text
+
+
+def read(typed: str) -> str | None:
+    """The code in what a customer typed or a file has, or None where it cannot be one (empty, too long, no text)."""
+    if len(typed) > TYPED_MAX:
+        return None
+    code = normalised(typed)
+    return code if 1 <= len(code) <= LENGTH_MAX and _USABLE.fullmatch(code) else None
+
+
+def shown(form: Form, code: str) -> str:
+    """A code of a form as it is printed, with its spaces and hyphens."""
+    characters = iter(code)
+    text = (form.prefix + form.pattern + form.suffix).upper()
+    return "".join([c if not normalised(c) else next(characters) for c in text])
+
+
+# -- the check character ----------------------------------------------------------------------------------------------
+
+
+def check_character(text: str, charset: str) -> str:
+    """The character that makes `text` + it hold together (ISO 7064, hybrid system, modulus of the charset's even size).
+
+    It finds every single wrong character. What is not in the charset does not count.
+    """
+    size = len(charset)
+    carried = _carried(text, charset)
+    return charset[(1 - carried) % size]
+
+
+def _carried(text: str, charset: str) -> int:
+    size = len(charset)
+    carried = size
+    for character in text:
+        value = charset.find(character)
+        if value >= 0:
+            carried = (carried + value) % size or size
+            carried = carried * 2 % (size + 1)
+    return carried
+
+
+def holds_together(form: Form, code: str) -> bool:
+    """Whether a code could be of this form: its length, its literals, its characters, and its check character."""
+    template = form.template
+    if len(code) != len(template):
+        return False
+    for wanted, character in zip(template, code, strict=True):
+        if wanted == "#" and character not in form.charset:
+            return False
+        if wanted not in ("#", character):
+            return False
+    if not form.check:
+        return True
+    at = template.rindex("#")
+    return code[at] == check_character(code[:at] + code[at + 1 :], form.charset)
+
+
+# -- making them ------------------------------------------------------------------------------------------------------
+
+
+def faults(form: Form, count: int, made: int = 0) -> Iterator[Fault]:
+    """What is wrong with a form, or with asking for `count` codes of it after `made` were made."""
+    if not 1 <= count <= COUNT_MAX:
+        yield Fault("count", "out_of_range", {"minimum": 1, "maximum": COUNT_MAX})
+    charset = form.charset
+    if len(set(charset)) != len(charset) or len(charset) < 2 or not charset.isalnum() or normalised(charset) != charset:
+        yield Fault("charset", "invalid_value")
+        return
+    if form.check and len(charset) % 2:
+        yield Fault("charset", "odd_size", {"size": len(charset)})
+    for field, text in (("prefix", form.prefix), ("suffix", form.suffix)):
+        if "#" in text or (normalised(text) and not normalised(text).isalnum()):
+            yield Fault(field, "invalid_value")
+    if not form.pattern.replace("#", "").replace("-", "").replace(" ", "").isalnum() and form.pattern.strip("#- "):
+        yield Fault("pattern", "invalid_value")
+    if not LENGTH_MIN <= len(form.template) <= LENGTH_MAX:
+        yield Fault("pattern", "out_of_range", {"minimum": LENGTH_MIN, "maximum": LENGTH_MAX})
+    most = form.keyspace // SPARSE
+    if made + count > most:
+        yield Fault("pattern", "keyspace_too_small", {"keyspace": form.keyspace, "maximum": most, "made": made})
+
+
+def generate(form: Form, seed: bytes, start: int, count: int) -> Iterator[str]:
+    """Codes number `start` and following of a batch, normalised. The form has no faults; memory does not grow."""
+    if len(seed) < SEED_MIN:
+        raise ValueError(f"a seed has at least {SEED_MIN} bytes")
+    template, charset = form.template, form.charset
+    free = template.count("#") - form.check
+    permutation = Permutation(form.keyspace, seed)
+    words = _Words(charset, free)
+    pieces = template.split("#")
+    plain = not any(pieces[1:-1]) and not form.check
+    for number in range(start, start + count):
+        word = words.of(permutation.at(number))
+        if plain:
+            yield pieces[0] + word + pieces[-1]
+            continue
+        text = pieces[0]
+        for character, literal in zip(word, pieces[1:], strict=False):
+            text += character + literal
+        if form.check:
+            text += check_character(text + pieces[-1], charset) + pieces[-1]
+        yield text
+
+
+class _Words:
+    """Numbers written in a charset, a few characters at once."""
+
+    __slots__ = ("_base", "_chunks", "_length", "_rest")
+
+    def __init__(self, charset: str, length: int) -> None:
+        width = min(3, length)
+        chunks = [""]
+        for _ in range(width):
+            chunks = [chunk + character for chunk in chunks for character in charset]
+        self._chunks = chunks
+        self._base = len(chunks)
+        self._length = length
+        self._rest = -(-length // width)
+
+    def of(self, number: int) -> str:
+        """Exactly `length` characters, different for each number below the keyspace."""
+        text = ""
+        for _ in range(self._rest):
+            number, chunk = divmod(number, self._base)
+            text = self._chunks[chunk] + text
+        return text[-self._length :]
+
+
+class Permutation:
+    """A keyed permutation of the numbers below `size`: eight Feistel rounds over two halves, walking on from numbers
+    that are too large. Its round function is BLAKE2b with the seed as key, so the bias of one step is below 2^-64.
+    """
+
+    __slots__ = ("_half", "_keyed", "_size")
+
+    def __init__(self, size: int, seed: bytes) -> None:
+        self._size = size
+        self._half = isqrt(size - 1) + 1 if size > 1 else 1
+        self._keyed = [
+            blake2b(bytes([round_]) + size.to_bytes(64, "big"), key=seed[:64], digest_size=32)
+            for round_ in range(_ROUNDS)
+        ]
+
+    def at(self, number: int) -> int:
+        """Where a number below the size goes."""
+        if not 0 <= number < self._size:
+            raise ValueError("beyond the keyspace")
+        half, size = self._half, self._size
+        while True:
+            left, right = divmod(number, half)
+            for keyed in self._keyed:
+                mixed = keyed.copy()
+                mixed.update(right.to_bytes(24, "big"))
+                left, right = right, (left + int.from_bytes(mixed.digest(), "big")) % half
+            number = left * half + right
+            if number < size:
+                return number

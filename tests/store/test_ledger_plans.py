@@ -1,0 +1,91 @@
+"""The rarest event of a member, and what counts from another time than its own, are found in indexes alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import psycopg
+import pytest
+from psycopg import sql
+
+from guerdon.core.events import entry_bit, program_bit
+from guerdon.store.read import LedgerFilter
+from guerdon.store.statements import statements
+from tests.conftest import Database
+
+EVENTS, MEMBERS = 20_000, 5
+FILLED = (
+    # each member's events lie among those of the others, one in a thousand is rare
+    f"""insert into events (org_id, seq, id, name, member_no, event_at, recorded_at, transfers, points, mirrors, source,
+            store_no, till_no, program_no, purchase_no, reference, actor, reason, entries, body, lot_moves, hash)
+        select 1, 2 * n, gen_random_uuid(), 'TransactionAdd', n % {MEMBERS} + 1, t, t, 1, 1, 0,
+               case when n <= {MEMBERS} then 'RARE' else 'INSTORE' end, 0, 0, 1, n, '', '', '',
+               case when n <= {MEMBERS} then {entry_bit("credit", "regular") | program_bit(2)}
+                    else {entry_bit("credit", "regular") | program_bit(1)} end, '', repeat('x', 400), ''
+        from generate_series(1, {EVENTS}) n,
+             lateral (select '2027-01-01'::timestamptz + n * interval '1 second' as t) x""",
+    f"""insert into transfers (org_id, seq, id, event_seq, action, source, destination, asset, amount, source_version,
+            destination_version, recorded_at, effective_at, hash, detail)
+        select 1, 2 * n + 1, gen_random_uuid(), 2 * n, 'apply', 99, n % {MEMBERS} + 1, 'P', 1, n,
+               (n - 1) / {MEMBERS} + 1, t, t - interval '1 day', '', repeat('x', 400)
+        from generate_series(1, {EVENTS}) n,
+             lateral (select '2027-01-01'::timestamptz + n * interval '1 second' as t) x""",
+)  # fmt: skip
+
+
+@pytest.fixture
+def members(database: Database) -> Iterator[psycopg.Connection[Any]]:
+    """A connection of the application, in an organisation whose tables vacuum has visited."""
+    with psycopg.connect(database.superuser_dsn, autocommit=True) as connection:
+        for statement in FILLED:
+            connection.execute(statement.encode())
+        connection.execute("vacuum (analyze) events")
+        connection.execute("vacuum (analyze) transfers")
+    with psycopg.connect(database.app_dsn, autocommit=True) as connection:
+        connection.execute("select set_config('guerdon.org', '1', false)")
+        yield connection
+
+
+def blocks(connection: psycopg.Connection[Any], noun: str, name: str, values: dict[str, Any], mode: str) -> int:
+    """How many blocks a statement reads."""
+    text = statements(noun)[name]
+    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", text)))
+    text = re.sub(r"%\((\w+)\)s", lambda match: f"${1 + names.index(match[1])}", text)
+    connection.execute(f"set plan_cache_mode = {mode}".encode())
+    connection.execute(f"prepare asked as {text}".encode())
+    given = ", ".join(sql.Literal(values[each]).as_string(connection) for each in names)
+    row = connection.execute(f"explain (analyze, buffers, format json) execute asked ({given})".encode()).fetchone()
+    connection.execute("deallocate asked")
+    assert row is not None
+    plan = row[0][0]["Plan"]
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+def asked(**given: Any) -> dict[str, Any]:
+    chosen = msgspec.structs.asdict(LedgerFilter(member=3, **given))
+    lists = {name: list(value) if isinstance(value, tuple) else value for name, value in chosen.items()}
+    return lists | {"org": 1, "place": 2**62, "limit": 10, "skip": 0}
+
+
+RARE = (
+    asked(sources=("RARE",)),
+    asked(programs=program_bit(2), mask=entry_bit("credit", "regular"), exact=True, credits=(3,)),
+)
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+@pytest.mark.parametrize("values", RARE, ids=["of a channel", "of a program"])
+@pytest.mark.parametrize("name", ["newest_first", "count", "last_place"])
+def test_the_rarest_event_is_found_without_the_rows_of_the_others(
+    members: psycopg.Connection[Any], name: str, values: dict[str, Any], mode: str
+) -> None:
+    rows = EVENTS // MEMBERS
+    assert blocks(members, "points", name, values, mode) < rows / 15
+
+
+def test_what_counts_from_another_time_is_added_up_in_an_index(members: psycopg.Connection[Any]) -> None:
+    values = {"org": 1, "accounts": [1, 2, 3], "at": "2026-12-31 03:00Z", "place": 0, "known": 2 * EVENTS + 1}
+    assert blocks(members, "history", "dated", values, "force_generic_plan") < 3 * EVENTS / MEMBERS / 15

@@ -1,0 +1,213 @@
+"""Batches that are decided while the one before them commits: nothing is lost, doubled or seen too early."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import psycopg
+import pytest
+
+from guerdon.core import commands as c
+from guerdon.core.outcomes import Accepted, Outcome
+from guerdon.core.state import State
+from guerdon.settings import Settings
+from guerdon.store import ahead
+from guerdon.store.ahead import Sent
+from guerdon.store.commits import committed
+from guerdon.store.lookups import Lookup
+from guerdon.store.pool import make_pool
+from guerdon.store.wire import wire
+from guerdon.writer import Writer, WriterFault
+from guerdon.writer.batch import Steps
+from guerdon.writer.loop import STEPS
+from tests.conftest import Database
+from tests.writer.worlds import World, award, envelope, world
+
+AWARDS = "select count(*) from events where name = 'GoodwillAward'"
+CALLERS, EACH = 40, 8
+
+
+async def everybody_awards(w: World) -> list[Outcome]:
+    """Many callers, each with one command after the other."""
+
+    async def call(number: int) -> list[Outcome]:
+        return [await w.writer.submit(w.org_id, award(w.members[number % len(w.members)])) for _ in range(EACH)]
+
+    return [outcome for outcomes in await asyncio.gather(*map(call, range(CALLERS))) for outcome in outcomes]
+
+
+def assert_each_once(w: World, outcomes: list[Outcome]) -> None:
+    assert all(isinstance(outcome, Accepted) for outcome in outcomes)
+    numbers = [outcome.result.event_no for outcome in outcomes if isinstance(outcome, Accepted)]
+    assert sorted(numbers) == [
+        seq for (seq,) in w.rows("select seq from events where name = 'GoodwillAward' order by 1")
+    ]
+    assert len(set(numbers)) == CALLERS * EACH == w.points()
+    w.assert_whole()
+
+
+def steps(**replaced: Any) -> Steps:
+    """The real steps, with some of `store.ahead` replaced."""
+    kept = {"send": ahead.send, "take_over": ahead.take_over, "overtaken": ahead.overtaken}
+    return STEPS._replace(ahead=SimpleNamespace(**{**kept, **replaced}))
+
+
+def sending(at: int, happens: Callable[[Sent, Any], Awaitable[None]]) -> Callable[..., Awaitable[Any]]:
+    """`ahead.send`, whose `at`-th batch with another behind it meets with something."""
+    flown = 0
+
+    async def send(conn: Any, org_id: int, state: State) -> Any:
+        sent = await ahead.send(conn, org_id, state)
+        commit = sent.commit
+
+        async def observed(*given: Any) -> None:
+            nonlocal flown
+            flown += 1
+            await commit(*given)
+            if flown == at:
+                await happens(sent, conn)
+
+        sent.commit = observed  # type: ignore[assignment, method-assign]
+        return sent
+
+    return send
+
+
+async def test_batches_overlap_while_many_wait(database: Database) -> None:
+    async with world(database.app_dsn, database.superuser_dsn) as w:
+        outcomes = await everybody_awards(w)
+        assert w.writer.stats.overlapped > EACH
+        assert w.writer.stats.overtaken == 0
+        assert_each_once(w, outcomes)
+
+
+async def test_one_caller_at_a_time_overlaps_with_nobody(database: Database) -> None:
+    async with world(database.app_dsn, database.superuser_dsn) as w:
+        for _ in range(5):
+            await w.writer.submit(w.org_id, award(w.members[0]))
+        assert w.writer.stats.overlapped == 0
+        assert w.points() == 5
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["after the commit", "around the commit"])
+async def test_a_backend_killed_while_a_batch_flies_does_nothing_twice(database: Database, seen: bool) -> None:
+    async def die(sent: Sent, conn: Any) -> None:
+        if seen:
+            while not w.rows(f"select from transfers where seq = {sent._state.head[1]}"):  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        with psycopg.connect(database.superuser_dsn, autocommit=True) as killer:
+            killer.execute("select pg_terminate_backend(%s, 5000)", (conn.info.backend_pid,))
+
+    async with world(database.app_dsn, database.superuser_dsn, steps=steps(send=sending(3, die))) as w:
+        outcomes = await everybody_awards(w)
+        assert w.writer.stats.retries > 0
+        assert w.writer.stats.doubts > 0
+        assert_each_once(w, outcomes)
+
+
+async def test_another_server_in_between_is_noticed_and_the_batch_decided_again(database: Database) -> None:
+    """A second writer gets the lock between the commit of a batch and the beginning of the one decided behind it."""
+    times = 0
+
+    def overtake(conn: Any, org_id: int, state: State) -> None:
+        nonlocal times
+        times += 1
+        if times == 2:
+            with psycopg.connect(database.app_dsn) as other:
+                other.execute("select set_config('guerdon.org', %s, true)", (str(org_id),))
+                other.execute("update heads set config_version = config_version where org_id = %s", (org_id,))
+        ahead.take_over(conn, org_id, state)
+
+    async with world(database.app_dsn, database.superuser_dsn, steps=steps(take_over=overtake)) as w:
+        outcomes = await everybody_awards(w)
+        assert times >= 2
+        assert w.writer.stats.overtaken == 1
+        assert w.writer.stats.retries == 0
+        assert_each_once(w, outcomes)
+
+
+@asynccontextmanager
+async def another_server(w: World, steps: Steps = STEPS) -> AsyncIterator[World]:
+    async with make_pool(w.dsn, name="other", size_max=2) as pool:
+        writer = Writer(pool, Settings(), steps)
+        await writer.start()
+        yield World(w.dsn, w.superuser_dsn, pool, writer, w.org_id, w.members)
+        await writer.stop()
+
+
+async def test_without_the_check_another_servers_write_would_be_lost(database: Database) -> None:
+    """The negative control: what the check is there for does happen without it."""
+
+    def blind(conn: Any, org_id: int, state: State) -> None:
+        lookup = Lookup(wire(conn), org_id, state.last_recorded_at)
+        lookup.run("enter")
+        lookup.run("lock_head")
+
+    careless = steps(take_over=blind)
+    async with world(database.app_dsn, database.superuser_dsn, steps=careless) as w, another_server(w, careless) as o:
+        results = await asyncio.gather(everybody_awards(w), everybody_awards(o), return_exceptions=True)
+        fine = [r for r in results if not isinstance(r, BaseException) and all(isinstance(x, Accepted) for x in r)]
+        assert len(fine) < 2
+
+
+async def test_two_servers_of_one_organisation_overlap_and_stay_exact(database: Database) -> None:
+    async with world(database.app_dsn, database.superuser_dsn) as w, another_server(w) as other:
+        results = await asyncio.gather(everybody_awards(w), everybody_awards(other))
+        assert all(isinstance(outcome, Accepted) for each in results for outcome in each)
+        assert w.one(AWARDS) == w.points() == 2 * CALLERS * EACH
+        w.assert_whole()
+
+
+async def test_a_batch_without_rows_is_not_committed_behind_another(database: Database) -> None:
+    """Nothing would tell whether its commit happened, so it goes in a turn of its own."""
+    async with world(database.app_dsn, database.superuser_dsn) as w:
+        ledger = await w.writer.submit(w.org_id, c.OpenLedger(**envelope(), name="x"))
+        assert isinstance(ledger, Accepted)
+
+        def note(number: int) -> c.Annotate:
+            return c.Annotate(**envelope(), kind="ldg", object=ledger.result.id, meta=f'{{"n{number}":1}}')
+
+        async def call(number: int) -> None:
+            for turn in range(EACH):
+                one = await w.writer.submit(w.org_id, award(w.members[0]) if number % 2 else note(number * EACH + turn))
+                assert isinstance(one, Accepted)
+
+        await asyncio.gather(*map(call, range(CALLERS)))
+        outcomes = await asyncio.gather(*(w.writer.submit(w.org_id, note(1000 + n)) for n in range(CALLERS)))
+        assert all(isinstance(outcome, Accepted) for outcome in outcomes)
+        assert w.points() == CALLERS * EACH // 2
+        assert w.one("select max(version) from metadata") == CALLERS * EACH // 2 + CALLERS
+
+
+async def test_a_batch_that_the_database_refuses_takes_nobody_behind_it_along(database: Database) -> None:
+    async with world(database.app_dsn, database.superuser_dsn) as w:
+        too_long = c.RegisterSource(**envelope(), code="".join(chr(0x4E00 + n % 20000) for n in range(9000)))
+
+        async def call(number: int) -> list[Any]:
+            given = [award(w.members[number % 3]) for _ in range(EACH)]
+            found: list[Any] = []
+            for turn, command in enumerate(given):
+                wanted: c.Command = too_long if (number, turn) == (7, 3) else command
+                try:
+                    found.append(await w.writer.submit(w.org_id, wanted))
+                except WriterFault as fault:
+                    found.append(fault)
+            return found
+
+        found = [one for each in await asyncio.gather(*map(call, range(CALLERS))) for one in each]
+        assert [type(one) for one in found if not isinstance(one, Accepted)] == [WriterFault]
+        assert w.points() == CALLERS * EACH - 1
+        w.assert_whole()
+
+
+async def test_a_commit_without_a_number_is_known_by_its_row(database: Database) -> None:
+    async with world(database.app_dsn, database.superuser_dsn) as w:
+        seq, hash_ = w.rows("select seq, encode(last_hash, 'hex') from heads where seq > 0")[0]
+        async with w.pool.connection() as asking:
+            assert await committed(asking, w.org_id, f"/{seq}/{hash_}") is True
+            assert await committed(asking, w.org_id, f"/{seq}/{'ab' * 32}") is False
+            assert await committed(asking, w.org_id, f"/{seq + 1}/{hash_}") is False
