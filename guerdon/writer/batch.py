@@ -167,7 +167,12 @@ def is_transient(problem: Exception) -> bool:
         return False  # a program limit, such as a value too long for an index, will be exceeded again
     return isinstance(
         problem,
-        psycopg.OperationalError | psycopg.InterfaceError | errors.ReadOnlySqlTransaction | OSError | TimeoutError,
+        psycopg.OperationalError
+        | psycopg.InterfaceError
+        | errors.ReadOnlySqlTransaction
+        | errors.InvalidSqlStatementName
+        | OSError
+        | TimeoutError,
     )
 
 
