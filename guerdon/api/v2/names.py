@@ -12,6 +12,7 @@ EVENTS = {
     "PointsRedemption": "PointsRedemption",
     "PointsRedemptionReversal": "PointsRedemptionReversal",
     "PointsExpiry": "PointsExpiry",
+    "PointsExpiryChange": "PointsExpiryChange",
     "PointsTransfer": "PointsTransfer",
     "PromisedPointsConversion": "DelayedAccrual",
     "TriggerPointsConversion": "DelayedAccrual",
