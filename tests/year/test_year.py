@@ -196,7 +196,7 @@ class Year:
         began = time.monotonic()
         whole = self.now.astimezone(ZONE).month % QUARTER == 1
         since = 0 if whole else self._rows.seq  # in between what was recorded since the last
-        assert audit(self._database.app_dsn, since=since, tell=lambda _: None).findings == []
+        assert audit(self._database.app_dsn, organisation="grocer", since=since, tell=lambda _: None).findings == []
         audited = time.monotonic() - began
         held, owed = self.paper.outstanding(self.now)
         by_event, recorded = [self._report(time, held, owed) for time in ("event", "recorded")]
