@@ -258,15 +258,18 @@ def take(
         found.sort(key=by_expiry)
     known = [(no, state.spent_first(no)) for no in (account_no, *others)]
     partly = {no: reach for no, reach in known if reach is not None}
-    known_to = min([reach.last for reach in partly.values()], default=None)
+    if partly:
+        known_to = min([reach.last for reach in partly.values()])
+        found = [lot for lot in found if by_expiry(lot) <= known_to]
+        there = sum([lot.free for lot in found])
+        if there < amount:
+            raise NotLoaded(*[reach.more(no, there, amount) for no, reach in partly.items()])
     for lot in found:
-        if not amount or (known_to is not None and by_expiry(lot) > known_to):
+        if not amount:
             break
         part = min(amount, lot.free)
         change(state, moves, lot, kind, part)
         amount -= part
-    if amount and partly:
-        raise NotLoaded(*[reach.more(no) for no, reach in partly.items()])
     return amount
 
 

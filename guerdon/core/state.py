@@ -44,8 +44,8 @@ _MISSING: Any = object()
 
 FIRST_LOTS = 64
 """So many lots are loaded of an account that is to be spent from: those that are spent first."""
-MORE_LOTS = 4
-"""So many times as many are loaded when they were not enough."""
+MORE_LOTS, MOST_LOTS = 4, 64
+"""So many times as many are loaded when they were not enough: by what they were worth, within these bounds."""
 
 
 class Reach(NamedTuple):
@@ -57,9 +57,10 @@ class Reach(NamedTuple):
     last: tuple[bool, datetime, int]
     asked: int
 
-    def more(self, account_no: int) -> Key:
-        """The key of more lots of the account."""
-        return ("lots", account_no, self.asked * MORE_LOTS)
+    def more(self, account_no: int, there: int, wanted: int) -> Key:
+        """The key of more lots of the account, where so many points were there and so many are wanted."""
+        times = min(MOST_LOTS, max(MORE_LOTS, 2 * wanted // max(1, there)))
+        return ("lots", account_no, self.asked * times)
 
 
 class NotLoaded(Exception):

@@ -34,6 +34,7 @@ def first_lots(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
     """How many lots are loaded to begin with: so few that nearly every command asks for more."""
     monkeypatch.setattr(core_state, "FIRST_LOTS", request.param)
     monkeypatch.setattr(core_state, "MORE_LOTS", 2)
+    monkeypatch.setattr(core_state, "MOST_LOTS", 2)
     return int(request.param)
 
 
