@@ -13,6 +13,7 @@ from guerdon.core import (
     access,
     adjustments,
     awards,
+    claims,
     holds,
     ledger,
     members,
@@ -25,6 +26,7 @@ from guerdon.core import (
     referrals,
     refunds,
     returns,
+    rewards,
     setup,
     transfers,
 )
@@ -138,5 +140,11 @@ DECISIONS: dict[type[c.Command], Callable[[State, Any], Outcome]] = {
     c.MergeMembers: merges.merge,
     c.Refer: referrals.refer,
     c.ReturnReferral: referrals.take_back,
+    c.CreateRewardList: rewards.create_list,
+    c.ChangeRewardList: rewards.change_list,
+    c.CreateReward: rewards.create,
+    c.ChangeReward: rewards.change,
+    c.ClaimReward: claims.claim,
+    c.MoveClaim: claims.move,
     c.ExpireLots: points.expire,
 }
