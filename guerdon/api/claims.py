@@ -33,12 +33,14 @@ from guerdon.store.read import ClaimRow, Directory
 
 routes = Routes("Claims")
 
+Wallet = Annotated[str, Meta(max_length=100)]
+
 
 class ClaimIn(Body, frozen=True, kw_only=True):
     """`wallet` is where a wallet credit goes: an account of the member, of the reward's asset."""
 
     reward: Annotated[str, Meta(max_length=100, description="The reward's id (`rwd_…`)")]
-    wallet: Annotated[str | None, Meta(max_length=100, description="A money account (`bln_…`)")] = None
+    wallet: Annotated[Wallet | None, Meta(description="A money account (`bln_…`)")] = None
     source: Annotated[str, Meta(max_length=64, description="The channel, as registered at /v1/sources")] = ""
     store: Annotated[Selector | None, Meta(description="Id, `number:…` or code")] = None
     till: Annotated[Selector | None, Meta(description="Id, `number:…` or code")] = None

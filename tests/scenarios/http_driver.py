@@ -457,7 +457,10 @@ class HttpDriver:
             page = self._get(path if cursor is None else f"{path}&cursor={cursor}")
             found += [
                 seen(
-                    each["name"], each["affordable_count"], each["locked"], self.points(each["shortfall"] or self._zero)
+                    each["name"],
+                    each["affordable_count"],
+                    each["locked"],
+                    self.points(each["shortfall"]) if each["shortfall"] else 0,
                 )
                 for each in page["data"]
             ]
@@ -465,10 +468,6 @@ class HttpDriver:
             if cursor is None:
                 break
         assert (", ".join(found) or "nothing") == step["rewards"], f"{step.where}: {found}"
-
-    @property
-    def _zero(self) -> str:
-        return decimal_text(0, self._scales["POINTS"])
 
     def _see_stock(self, step: Step) -> None:
         reward = self._get(f"/v1/rewards/{self._ids['reward ' + step['name']]}")
