@@ -8,6 +8,7 @@ from guerdon.api import (
     claims,
     configuration,
     expiry,
+    imports,
     keys,
     member_tokens,
     members,
@@ -15,6 +16,7 @@ from guerdon.api import (
     organisations,
     points_ledger,
     programs,
+    promises,
     purchases,
     redemptions,
     referrals,
@@ -48,9 +50,11 @@ ROUTES: list[Route] = [
         referrals.routes,
         bulk_awards.routes,
         adjustments.routes,
-        expiry.routes,
         reports.routes,
         v2_routes.routes,
+        promises.routes,
+        expiry.routes,
+        imports.routes,
     )
     for route in routes.found
 ]

@@ -14,7 +14,9 @@ from guerdon.core import (
     adjustments,
     awards,
     claims,
+    expiry,
     holds,
+    imports,
     ledger,
     members,
     merges,
@@ -29,6 +31,7 @@ from guerdon.core import (
     rewards,
     setup,
     transfers,
+    unlocks,
 )
 from guerdon.core import commands as c
 from guerdon.core.assets import AMOUNT_MAX
@@ -147,4 +150,7 @@ DECISIONS: dict[type[c.Command], Callable[[State, Any], Outcome]] = {
     c.ClaimReward: claims.claim,
     c.MoveClaim: claims.move,
     c.ExpireLots: points.expire,
+    c.UnlockPoints: unlocks.unlock,
+    c.ChangeExpiry: expiry.change,
+    c.ImportPoints: imports.take,
 }

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from psycopg import AsyncConnection, OperationalError
 from psycopg.adapt import Transformer
-from psycopg.errors import error_from_result
+from psycopg.errors import InvalidSqlStatementName, error_from_result
 from psycopg.pq import ExecStatus, PipelineStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 from psycopg.waiting import Ready, Wait
@@ -53,6 +53,8 @@ class Wire:
         self._connection = connection
         self._pgconn = connection.pgconn
         self._prepared: set[bytes] = set()
+        # After a rollback psycopg has the server forget all prepared statements, ours too, if it has any of its own.
+        connection.prepare_threshold = None
         self._depth = 0
         self._sent: list[tuple[bytes, Answer | None]] = []
         self._ended = False
@@ -162,6 +164,8 @@ class Wire:
                     self._prepared.discard(name)
                 if problem is None:
                     problem = error_from_result(result, self._connection.info.encoding)
+        if isinstance(problem, InvalidSqlStatementName):
+            self._prepared.clear()  # somebody had the server forget them: the next time they are prepared anew
         return problem
 
 
