@@ -88,10 +88,13 @@ class Reward(Struct, frozen=True, kw_only=True):
 
 
 class CatalogueVersion(Struct, frozen=True, kw_only=True):
-    """A version of a list or a reward, immutable."""
+    """A version of a list or a reward, immutable. `belongs_to` is the number of the list's program, or the id of the
+    reward's list; it never changes.
+    """
 
     kind: Literal["list", "reward"]
     id: str
+    belongs_to: str
     version: int
     supply: int | None
     terms: ListTerms | RewardTerms

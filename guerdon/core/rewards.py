@@ -94,6 +94,7 @@ def _keep_list(state: State, listed: RewardList, actor: str) -> None:
     version = CatalogueVersion(
         kind="list",
         id=listed.id,
+        belongs_to=str(listed.program_no),
         version=listed.version,
         supply=None,
         terms=listed.terms,
@@ -108,6 +109,7 @@ def _keep(state: State, reward: Reward, actor: str) -> None:
     version = CatalogueVersion(
         kind="reward",
         id=reward.id,
+        belongs_to=reward.list_id,
         version=reward.version,
         supply=reward.supply,
         terms=reward.terms,

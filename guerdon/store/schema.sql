@@ -530,6 +530,7 @@ create table catalogue_versions (
     org_id bigint not null,
     kind text not null check (kind in ('list', 'reward')),
     id uuid not null,
+    belongs_to text not null,
     version integer not null,
     supply bigint,
     terms text not null,

@@ -521,7 +521,7 @@ def _beside(rows: Rows, account: Account) -> set[int]:
 def _spendable(step: Step, rows: Rows, account: Account) -> int:
     """What lies in an account now, whether or not what ended or was released has been posted."""
     beside = _beside(rows, account)
-    has = -max(0, -rows("figures")[account.no].available)
+    has: int = -max(0, -rows("figures")[account.no].available)
     for lot in rows("lots").values():
         if lot.account in beside and (lot.expires_at is None or lot.expires_at > step.at):
             released = lot.releases_at is not None and lot.releases_at <= step.at

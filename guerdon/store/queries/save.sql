@@ -269,9 +269,9 @@ where rewards.org_id = %(org)s::bigint and rewards.id = new.id
 
 -- insert_catalogue_versions --
 -- every version of lists and rewards, with its time and who made it
-insert into catalogue_versions (org_id, kind, id, version, supply, terms, recorded_at, actor)
+insert into catalogue_versions (org_id, kind, id, belongs_to, version, supply, terms, recorded_at, actor)
 select %(org)s::bigint, * from unnest(
-    %(kind)s::text[], %(id)s::uuid[], %(version)s::integer[], %(supply)s::bigint[], %(terms)s::text[],
+    %(kind)s::text[], %(id)s::uuid[], %(belongs_to)s::text[], %(version)s::integer[], %(supply)s::bigint[], %(terms)s::text[],
     %(recorded_at)s::timestamptz[], %(actor)s::text[])
 
 -- insert_claims --
