@@ -23,7 +23,18 @@ def things(shop: Shop) -> dict[str, str]:
     api = shop.api
     purchase = api.post("/v1/purchases", bill("B-1", 30000))
     redemption = api.post(f"/v1/members/{shop.member}/redemptions", {"points": 20})
+    api.post("/v1/members", {"external_id": "C-2"})
+    api.patch("/v1/programs/classic", {"referral": {"referrer": "1", "referred": "1"}})
+    members = {"referrer": "external_id:C-1", "referred": "external_id:C-2"}
+    listed = api.post("/v1/reward-lists", {"name": "Things", "price": "1"})
+    reward = api.post("/v1/rewards", {"list": listed["id"], "name": "Mug"})
+    adjustment = api.post(f"/v1/members/{shop.member}/adjustments", {"points": "1", "reason": "x"})
     return {
+        "adjustment": adjustment["id"],
+        "referral": api.post("/v1/referrals", members)["id"],
+        "reward_list": listed["id"],
+        "reward": reward["id"],
+        "claim": api.post(f"/v1/members/{shop.member}/claims", {"reward": reward["id"]})["id"],
         "member": shop.member,
         "program": api.get("/v1/programs/classic")["id"],
         "store": api.get("/v1/stores/main")["id"],
@@ -54,7 +65,7 @@ def test_anothers_ids_are_not_found_on_any_path(two: tuple[Shop, Shop]) -> None:
         if not route.parameters or route.scope == "platform" or "asset" in route.parameters:
             continue
         path = route.path.format(**ids)
-        answer = other.api.call(route.method, path, BODIES.get(route.handler.__name__))
+        answer = other.api.call(route.method, path, BODIES.get(route.handler.__name__, route.example))
         assert answer.status_code == 404, (route.method, path, answer.text)
         assert answer.json()["code"] == f"{route.parameters[0]}_not_found"
         tried += 1
@@ -69,6 +80,11 @@ def test_anothers_ids_are_not_found_in_any_body(two: tuple[Shop, Shop]) -> None:
     for field in ("member", "store", "till", "program"):
         body = bill("B-9", 100, **{field: ids[field]})
         other.api.refused("POST", "/v1/purchases", body, 404, f"{field}_not_found", field)
+    reward = {"list": ids["reward_list"], "name": "Mug"}
+    other.api.refused("POST", "/v1/rewards", reward, 404, "reward_list_not_found", "list")
+    claim = {"reward": ids["reward"]}
+    other.api.refused("POST", f"/v1/members/{other.member}/claims", claim, 404, "reward_not_found", "reward")
+    other.api.refused("POST", "/v1/member-tokens", {"member": mine.member}, 404, "member_not_found", "member")
     account = mine.api.get(f"/v1/members/{mine.member}/balances")["programs"][0]["regular"]["account"]
     body = bill("B-9", 100, wallet=account)
     other.api.refused("POST", "/v1/purchases", body, 404, "account_not_found", "wallet")
@@ -98,5 +114,7 @@ def test_lists_hold_ones_own_things_only(two: tuple[Shop, Shop]) -> None:
     things(mine)
     assert [one["id"] for one in other.api.get("/v1/members")["data"]] == [other.member]
     assert other.api.get("/v1/keys")["data"] == []
+    for noun in ("reward-lists", "rewards", "claims", "adjustments"):
+        assert other.api.get(f"/v1/{noun}")["data"] == [], noun
     assert other.api.get(f"/v1/members/{other.member}/purchases")["data"] == []
     assert other.api.get(f"/v1/members/{other.member}/redemptions")["data"] == []
