@@ -29,7 +29,9 @@ def things(shop: Shop) -> dict[str, str]:
     listed = api.post("/v1/reward-lists", {"name": "Things", "price": "1"})
     reward = api.post("/v1/rewards", {"list": listed["id"], "name": "Mug"})
     adjustment = api.post(f"/v1/members/{shop.member}/adjustments", {"points": "1", "reason": "x"})
+    rows = [{"external_id": "C-3"}]
     return {
+        "import_id": api.post("/v1/imports", {"kind": "members", "rows": rows}, 202)["id"],
         "adjustment": adjustment["id"],
         "referral": api.post("/v1/referrals", members)["id"],
         "reward_list": listed["id"],
