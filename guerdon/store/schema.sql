@@ -528,7 +528,7 @@ create index rewards_of_list on rewards (org_id, list_id, id);
 
 create table catalogue_versions (
     org_id bigint not null,
-    kind text not null check (kind in ('list', 'reward')),
+    kind text not null,
     id uuid not null,
     belongs_to text not null,
     version integer not null,
