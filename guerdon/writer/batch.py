@@ -274,10 +274,10 @@ class Batches:
     async def _work(self, conn: Any, org_id: int, attempt: Attempt, more: Callable[[], list[Waiting]]) -> None:
         """Batch by batch, until there is no more, or one that cannot be decided behind another."""
         steps = self._steps
-        attempt.state = await steps.load(
-            conn, org_id, _keys(attempt.part), now=_now(attempt.part), memory=attempt.memory
-        )
         async with steps.streaming(conn):
+            attempt.state = await steps.load(
+                conn, org_id, _keys(attempt.part), now=_now(attempt.part), memory=attempt.memory
+            )
             for number in count(1):
                 await self._decide(conn, org_id, attempt)
                 if attempt.flight is not None and not await self._begin(conn, org_id, attempt):
