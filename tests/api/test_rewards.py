@@ -120,7 +120,8 @@ def test_rewards_and_claims_are_paged_without_gaps(shop: Shop) -> None:
     made = [a_reward(shop, listed, name=f"R-{n}") for listed in (second, first) for n in range(3)]
     a_reward(shop, first, price="1000")  # hidden
     give(shop, 100)
-    seen, cursor = [], {}
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
     while True:
         page = shop.api.get(f"{AMY}/rewards", limit=2, **cursor)
         seen += [each["id"] for each in page["data"]]
