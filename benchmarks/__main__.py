@@ -19,6 +19,7 @@ from benchmarks import (
     posting,
     promoting,
     returning,
+    rewarding,
     sharing,
     starting,
 )
@@ -34,6 +35,8 @@ FIGURES = (
     Figure("ledger-page", "points ledger and closing balance at 10 million entries", points_page.page),
     Figure("expiring", "1,000,000 lots that end while posting goes on", expiring.expiring),
     Figure("partial-return", "returns of a hundred-line purchase, line by line", returning.parts),
+    Figure("claims", "claims of one hot reward, through the writer", rewarding.claims),
+    Figure("claims-http", "claims of one hot reward and a page of 500 rewards, over HTTP", rewarding.over_http),
     Figure("evaluate", "a cart of 20 lines against 1,000 and 10,000 live promotions", promoting.evaluations),
     Figure("codes", "a million codes", promoting.codes),
     Figure("many-lots", "a member with 100,000 lots", many_lots.many_lots),

@@ -81,6 +81,9 @@ class Load:
         number = next(self._numbers)
         if self._asked["kind"] == "award":
             path, body = f"/v1/members/{self._items[number % len(self._items)]}/awards", AWARD
+        elif self._asked["kind"] == "claim":
+            path = f"/v1/members/{self._items[number % len(self._items)]}/claims?rewards=0"
+            body = f'{{"reward":"{self._asked["reward"]}"}}'
         elif self._asked["kind"] == "post":
             path, body = "/blnk/transactions", self._post(number)
         else:

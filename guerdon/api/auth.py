@@ -18,7 +18,9 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from guerdon.api import tokens
 from guerdon.api.problem import Problem
+from guerdon.api.values import public
 from guerdon.store.read import Reader
 
 PREFIX = "gd_live_"
@@ -30,7 +32,8 @@ _PLATFORM = "platform"
 class Principal(Struct, frozen=True):
     """Who asks: the organisation (0 = none named), the credential that outcomes are stored under, and its scopes.
 
-    `platform` is the operator's own key, which may do everything in any organisation.
+    `platform` is the operator's own key, which may do everything in any organisation. `member` is whose token it is, by
+    id: such a principal has no scopes at all, only the routes that are open to members.
     """
 
     org_id: int
@@ -39,6 +42,7 @@ class Principal(Struct, frozen=True):
     platform: bool = False
     key_id: str = ""
     owner: str = ""
+    member: str = ""
 
     def may(self, scope: str) -> bool:
         """Whether a `resource:action` scope is covered. `*` stands for any; write does not imply read."""
@@ -126,6 +130,8 @@ class Authenticator:
     async def _look_up(self, token: str, organisation: str | None) -> Principal:
         if not token:
             return Principal(await self._named(organisation or "default"), "open", frozenset({"*"}))
+        if token.startswith(tokens.PREFIX):
+            return await self._member(token)
         digest = fingerprint(self._pepper, token)
         if hmac.compare_digest(digest, self._admin):
             org_id = 0 if organisation is None else await self._named(organisation)
@@ -138,11 +144,38 @@ class Authenticator:
             raise Problem("key_expired")
         return Principal(key.org_id, key.id, frozenset(key.scopes), key_id=key.id, owner=key.owner)
 
+    def member_token(self, org_id: int, member: str, key_id: str, ends: datetime) -> str:
+        """A token for a member (by id), made with a key ("" for the platform's)."""
+        content = tokens.MemberToken(org_id=org_id, member=member, key_id=key_id, ends=int(ends.timestamp()))
+        return tokens.write(self._pepper, content)
+
+    async def _member(self, token: str) -> Principal:
+        said = tokens.read(self._pepper, token)
+        if said is None:
+            raise Problem("key_invalid")
+        if said.ends <= self._now().timestamp():
+            raise Problem("key_expired")
+        if said.key_id:
+            key = await self._reader.key(said.key_id)
+            if key is None or key.revoked_at is not None:
+                raise Problem("key_invalid")
+            if key.expires_at is not None and key.expires_at <= self._now():
+                raise Problem("key_expired")
+        return Principal(said.org_id, f"member:{said.member}", member=said.member)
+
     async def _named(self, organisation: str) -> int:
         row = await self._reader.organisation(organisation)
         if row is None:
             raise Problem("organisation_not_found", f"There is no organisation `{organisation[:80]}`.")
         return row.org_id
+
+
+def own_member(principal: Principal, named: str) -> str:
+    """The member that a member token's request is about: its own, as `me` or by id. Others do not exist for it."""
+    own = public("mem", principal.member)
+    if named not in ("me", own):
+        raise Problem("member_not_found", f"`{named[:80]}` names no member here.", field="member")
+    return own
 
 
 def require(principal: Principal | None, scope: str) -> None:

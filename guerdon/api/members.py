@@ -258,6 +258,7 @@ class Balances(Shown, frozen=True, kw_only=True):
 @routes.get(
     "/v1/members/{member}/balances",
     scope="members:read",
+    own=True,
     summary="Balances of a member",
     errors=("member_not_found",),
 )

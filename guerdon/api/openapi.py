@@ -41,6 +41,9 @@ _PATH_PARAMETERS = {
     "import_id": ("The import's id (`imp_…`)", "imp_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
     "referral": ("Our id (`ref_…`)", "ref_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
     "adjustment": ("Our id (`adj_…`)", "adj_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
+    "reward_list": ("Our id (`rwl_…`)", "rwl_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
+    "reward": ("Our id (`rwd_…`)", "rwd_0199b1f0-2c3e-7c11-9a52-5b7d3c000001"),
+    "claim": ("Our id (`clm_…`)", "clm_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
     "organisation": ("The organisation's code", "default"),
     "asset": ("The asset's code", "POINTS"),
     "key": ("The key's id (`key_…`)", "key_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
@@ -95,7 +98,9 @@ def _operation(route: Route) -> dict[str, Any]:
         "operationId": route.handler.__name__,
         "tags": [route.tag],
         "summary": route.summary,
-        "description": route.description + (f"\n\nScope: `{route.scope}`." if route.scope else ""),
+        "description": route.description
+        + (f"\n\nScope: `{route.scope}`." if route.scope else "")
+        + (" A member token may ask it of its own member, who is then `me`." if route.own else ""),
         "parameters": [*_path(route), *_query(route), *_headers(route)],
         "responses": {str(route.status): _success(route), **_failures(route)},
     }

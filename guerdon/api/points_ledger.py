@@ -215,6 +215,7 @@ ERRORS = (
 @routes.get(
     "/v1/members/{member}/points-ledger",
     scope="points:read",
+    own=True,
     summary="Points ledger of a member",
     answer={
         "events": [
@@ -259,6 +260,7 @@ async def get_points_ledger(call: Call, member: str, query: LedgerQuery) -> Ledg
 @routes.get(
     "/v1/members/{member}/points-ledger/closing-balance",
     scope="points:read",
+    own=True,
     summary="Closing balance of a points ledger",
     answer={
         "member": "mem_0199b1f0-2c3e-7c11-9a52-5b7d3c000000",

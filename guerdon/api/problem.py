@@ -96,6 +96,9 @@ KINDS: dict[str, Kind] = {
     _R.LOT_NOT_FOUND: Kind(404, "No such points", "See `expand=lots` of the points ledger for what is there."),
     _R.REFERRAL_NOT_FOUND: Kind(404, "No such referral"),
     _R.ADJUSTMENT_NOT_FOUND: Kind(404, "No such adjustment"),
+    _R.REWARD_LIST_NOT_FOUND: Kind(404, "No such list of rewards", "Make it with POST /v1/reward-lists."),
+    _R.REWARD_NOT_FOUND: Kind(404, "No such reward", "Make it with POST /v1/rewards."),
+    _R.CLAIM_NOT_FOUND: Kind(404, "No such claim"),
     _R.KEY_NOT_FOUND: Kind(404, "No such key"),
     _R.OBJECT_NOT_FOUND: Kind(404, "No such object"),
     _R.MEMBER_BLOCKED: Kind(409, "The member is blocked", "Set the member's status to active."),
@@ -121,6 +124,11 @@ KINDS: dict[str, Kind] = {
     _R.SAME_PERSON: Kind(403, "A second person must decide this", "Use a key of another owner."),
     _R.REFERRAL_POINTS_MISSING: Kind(
         409, "The program gives nothing for referrals", "Give it `referral` with PATCH /v1/programs/{program}."
+    ),
+    _R.LIST_NOT_ACTIVE: Kind(409, "The list of the reward is not open", "See its `active`, `starts_at` and `ends_at`."),
+    _R.REWARD_NOT_ACTIVE: Kind(409, "The reward is not open", "See its `active`, `starts_at` and `ends_at`."),
+    _R.FULFILMENT_NOT_FORWARD: Kind(
+        409, "A fulfilment moves forward only", "From pending to processing, then completed, denied or cancelled."
     ),
     _R.ASSET_IN_USE: Kind(409, "The asset is in use"),
     _R.EVENT_TIME_OUT_OF_RANGE: Kind(
@@ -159,6 +167,8 @@ KINDS: dict[str, Kind] = {
     _R.TRANSFER_LIMIT_EXCEEDED: Kind(
         422, "More than the member may send for now", "Send at most `limit` less `used`, or wait until `window_end`."
     ),
+    _R.OUT_OF_STOCK: Kind(422, "No piece is left"),
+    _R.LIMIT_REACHED: Kind(422, "The member has claimed as many as one may"),
     _R.INSUFFICIENT_POINTS: Kind(422, "Not enough points", "Spend at most what is `spendable`."),
 }
 

@@ -36,7 +36,7 @@ from guerdon.api.asgi import (
     read_body,
     stream,
 )
-from guerdon.api.auth import Principal, require
+from guerdon.api.auth import Principal, own_member, require
 from guerdon.api.call import Call
 from guerdon.api.problem import MEDIA_TYPE, Problem
 from guerdon.api.services import Services
@@ -51,7 +51,8 @@ class Route(Struct, frozen=True, kw_only=True):
     """One method on one path. `scope` is `resource:action`, "" for no key at all, `platform` for the platform key.
 
     `failure` is the shape of what is answered instead of a problem document, for routes made for clients of another
-    system; these may also send their key as Basic credentials.
+    system; these may also send their key as Basic credentials. `own` routes are open to member tokens, for the member
+    the token is of.
     """
 
     method: str
@@ -69,6 +70,7 @@ class Route(Struct, frozen=True, kw_only=True):
     answer: Any = None
     errors: tuple[str, ...] = ()
     failure: Any = None
+    own: bool = False
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -94,6 +96,7 @@ class Routes:
         answer: Any = None,
         errors: tuple[str, ...] = (),
         failure: Any = None,
+        own: bool = False,
     ) -> Callable[[Handler], Handler]:
         def register(handler: Handler) -> Handler:
             hints = get_type_hints(handler)
@@ -115,6 +118,7 @@ class Routes:
                     answer=answer,
                     errors=errors,
                     failure=failure,
+                    own=own,
                 )
             )
             return handler
@@ -183,6 +187,8 @@ class Endpoint:
             principal = await self._principal(route, headers)
             call = Call(self.services, principal, headers, f"{method} {scope['path']}", request_id)
             given: dict[str, Any] = dict(zip(served.names, values, strict=True))
+            if principal is not None and principal.member:
+                given["member"] = own_member(principal, given["member"])
             if route.query is not None:
                 given["query"] = strict.query(scope["query_string"], route.query)
             elif scope["query_string"]:
@@ -240,7 +246,8 @@ class Endpoint:
         organisation = headers.get(b"guerdon-organisation")
         named = None if organisation is None else organisation.decode("latin-1")
         principal = await self.services.auth.principal(token, named)
-        require(principal, route.scope)
+        if principal is None or not principal.member or not route.own:
+            require(principal, route.scope)
         return principal
 
 

@@ -148,6 +148,8 @@ CHECKS = (
     Check("merges", "each merged member ended with the event that says so"),
     Check("adjustments", "each adjustment was booked as asked, by two persons where it took two"),
     Check("referrals", "each referral is what its events say"),
+    Check("claims", "each claim is what its event says, and stands where its last move left it"),
+    Check("catalogue", "each reward is its last version, with as many pieces out as were claimed"),
     Check("accounts", "each account that is named exists, opened as an event says"),
     Check("members", "each member that is named exists"),
     Check("configuration", "each program has all its versions and accounts"),

@@ -32,6 +32,9 @@ class Name(StrEnum):
     GOODWILL_AWARD = "GoodwillAward"
     BULK_ALLOCATE_POINTS = "BulkAllocatePoints"
     MANUAL_ADJUSTMENT = "ManualAdjustment"
+    REWARD_CLAIM = "RewardClaim"
+    REWARD_CLAIM_REVERSAL = "RewardClaimReversal"
+    REWARD_FULFILMENT = "RewardFulfilment"
     LEDGER_TRANSACTION = "LedgerTransaction"
 
 

@@ -25,6 +25,11 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("adjustment", id)                                             with its decision and the member, ready to spend
     ("referral_of", by, value)  ("referral_of", member number)     that of the member who was referred
     ("referral", id)                                               with its events, and both members, ready to spend
+    ("reward_list", id)  ("reward", id)                            the reward with its list
+    ("claim", id)                                                  with its reward, its event and the member, ready to
+                                                                   spend
+    ("claimed", by, value)  ("claimed", member number)             how often a member claimed from each list and of each
+                                                                   reward
     ("metadata", kind, id)  ("key", id)
 """
 
@@ -186,6 +191,17 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
         ("programs",),
     ],
     c.ReturnReferral: lambda x: [("referral", x.referral), ("programs",)],
+    c.ChangeRewardList: lambda x: [("reward_list", x.list)],
+    c.CreateReward: lambda x: [("reward_list", x.list)],
+    c.ChangeReward: lambda x: [("reward", x.reward)],
+    c.ClaimReward: lambda x: [
+        ("spend", *x.member),
+        ("claimed", *x.member),
+        ("reward", x.reward),
+        ("programs",),
+        *([("account", x.wallet)] if x.wallet else []),
+    ],
+    c.MoveClaim: lambda x: [("claim", x.claim), ("programs",)],
 }
 
 _WEIGHTS: dict[type[c.Command], int] = {
@@ -201,4 +217,6 @@ _WEIGHTS: dict[type[c.Command], int] = {
     c.MergeMembers: 12,
     c.Refer: 6,
     c.ReturnReferral: 6,
+    c.ClaimReward: 6,
+    c.MoveClaim: 6,
 }

@@ -46,6 +46,9 @@ class Rejection(StrEnum):
     LOT_NOT_FOUND = "lot_not_found"
     REFERRAL_NOT_FOUND = "referral_not_found"
     ADJUSTMENT_NOT_FOUND = "adjustment_not_found"
+    REWARD_LIST_NOT_FOUND = "reward_list_not_found"
+    REWARD_NOT_FOUND = "reward_not_found"
+    CLAIM_NOT_FOUND = "claim_not_found"
     KEY_NOT_FOUND = "key_not_found"
     OBJECT_NOT_FOUND = "object_not_found"
     # the state those are in
@@ -71,6 +74,9 @@ class Rejection(StrEnum):
     ADJUSTMENT_EXPIRED = "adjustment_expired"
     SAME_PERSON = "same_person"
     REFERRAL_POINTS_MISSING = "referral_points_missing"
+    LIST_NOT_ACTIVE = "list_not_active"
+    REWARD_NOT_ACTIVE = "reward_not_active"
+    FULFILMENT_NOT_FORWARD = "fulfilment_not_forward"
     ASSET_IN_USE = "asset_in_use"
     # time
     EVENT_TIME_OUT_OF_RANGE = "event_time_out_of_range"
@@ -97,6 +103,8 @@ class Rejection(StrEnum):
     LIFETIME_POINTS_TOO_LOW = "lifetime_points_too_low"
     TRANSFER_BELOW_MINIMUM = "transfer_below_minimum"
     TRANSFER_LIMIT_EXCEEDED = "transfer_limit_exceeded"
+    OUT_OF_STOCK = "out_of_stock"
+    LIMIT_REACHED = "limit_reached"
     INSUFFICIENT_POINTS = "insufficient_points"
 
 

@@ -213,6 +213,11 @@ def restore(state: State, booking: Booking, member_no: int, taken: list[LotMove]
     return lost
 
 
+def homes(state: State, member_no: int, taken: list[LotMove]) -> list[int]:
+    """The member's accounts that get back what was taken, each once."""
+    return list(dict.fromkeys(_home(state, member_no, _lot(state, move.lot)) for move in taken))
+
+
 def _home(state: State, member_no: int, lot: lots.Lot) -> int:
     """The member's account for what came from a lot: the lot's own, or that of the survivor of its owner."""
     account = state.accounts[lot.account]
@@ -463,8 +468,7 @@ def reverse(state: State, command: ReverseRedemption) -> Outcome:
         return place
     program = state.config.programs[redemption.program_no]
     owner = members.family(state, redemption.member_no)[-1]
-    touched = [_home(state, owner, _lot(state, move.lot)) for move in taken_by(state, redemption.event_seq)]
-    accounts = list(dict.fromkeys(touched))
+    accounts = homes(state, owner, taken_by(state, redemption.event_seq))
     for account_no in accounts:
         expire_overdue(state, account_no, state.now)
     booking = Booking(state, Name.POINTS_REDEMPTION_REVERSAL, owner, place)

@@ -10,6 +10,7 @@ from typing import Literal
 from msgspec import Struct
 
 from guerdon.core.accounts import Figures, Transfer
+from guerdon.core.catalogue import Status
 from guerdon.core.outcomes import Rejected
 
 
@@ -235,6 +236,35 @@ class ReferralReturned(Result, frozen=True, kw_only=True):
     events: tuple[int, ...]
 
 
+class RewardClaimed(Result, frozen=True, kw_only=True):
+    """`balance` are the member's regular points after it."""
+
+    id: str
+    event_no: int
+    reward_id: str
+    list_id: str
+    program_no: int
+    status: Status
+    points: int
+    balance: int
+    claimed_at: datetime
+
+
+class ClaimMoved(Result, frozen=True, kw_only=True):
+    """`points` were given back; of them `expired` had ended meanwhile and expired at once, and `written_off` went to
+    the program. `balance` are the member's regular points after it.
+    """
+
+    id: str
+    event_no: int
+    status: Status
+    program_no: int
+    points: int
+    expired: int
+    written_off: int
+    balance: int
+
+
 class Expired(Result, frozen=True, kw_only=True):
     """Lots and points that were posted as expired."""
 
@@ -298,6 +328,8 @@ AnyResult = (
     | Adjusted
     | Referred
     | ReferralReturned
+    | RewardClaimed
+    | ClaimMoved
     | Expired
     | Unlocked
     | Redated

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Transfer
     from guerdon.core.adjustments import Adjustment, Decision
     from guerdon.core.assets import Asset
+    from guerdon.core.catalogue import CatalogueVersion, Reward, RewardList
+    from guerdon.core.claims import Claim
     from guerdon.core.events import Event
     from guerdon.core.imports import ImportedRow
     from guerdon.core.lots import Lot
@@ -127,6 +129,11 @@ class State:
         self.adjustments: Table[str, Adjustment] = Table("adjustments")
         self.decisions: Table[str, Decision] = Table("decisions")
         self.referrals: Table[str, Referral] = Table("referrals")
+        self.reward_lists: Table[str, RewardList] = Table("reward_lists")
+        self.rewards: Table[str, Reward] = Table("rewards")
+        self.catalogue: Table[tuple[str, int], CatalogueVersion] = Table("catalogue")
+        self.claims: Table[str, Claim] = Table("claims")
+        self.claimed: Table[tuple[int, str], int] = Table("claimed", kept=False)
         self.lifetimes: Table[int, int] = Table("lifetimes", kept=False)
         self.programs: Table[int, Program] = Table("programs")
         self.stores: Table[int, Store] = Table("stores")

@@ -253,6 +253,56 @@ def _adjustments(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
+def _reward_lists(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("reward_lists", ids=_uuids(keys))
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            state.found[("reward_list", row[0])] = rows.take_reward_list(state, row).id
+
+    return take
+
+
+def _rewards(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("rewards", ids=_uuids(keys))
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            state.found[("reward", row[0])] = rows.take_reward(state, row[:7]).id
+            rows.take_reward_list(state, row[7:])
+
+    return take
+
+
+def _claims(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("claims", ids=_uuids(keys))
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            claim = rows.take_claim(state, row[:13])
+            rows.take_reward(state, row[13:])
+            lookup.members.add(claim.member_no)
+            lookup.whole_events.add(claim.event_seq)
+            state.found[("claim", claim.id)] = claim.id
+
+    return take
+
+
+def _claimed(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("claimed", **_selectors(keys))
+
+    def take(state: State) -> None:
+        counts: dict[tuple[int, str], int] = defaultdict(int)
+        for member_no, list_id, reward_id, count in cursor.rows:
+            state.found[("claimed", member_no)] = True
+            if count is not None:
+                counts[member_no, list_id] += count
+                counts[member_no, reward_id] = count
+        state.claimed.update(counts)
+
+    return take
+
+
 def _heirs(lookup: Lookup, keys: _Keys) -> Take:
     cursor = lookup.run("heirs", nos=array([key[1] for key in keys]))
 
@@ -446,6 +496,10 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "adjustment": _adjustments,
     "referral": _referrals,
     "referral_of": _referrals_of,
+    "reward_list": _reward_lists,
+    "reward": _rewards,
+    "claim": _claims,
+    "claimed": _claimed,
     "transfer": _transfers,
     "reference": _references,
     "outcome": _outcomes,

@@ -16,6 +16,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from guerdon.core.catalogue import Reward, RewardList, Status
 from guerdon.core.programs import Policies
 from guerdon.store import history, reports
 from guerdon.store.statements import statements
@@ -221,6 +222,25 @@ class ReferralRow(Struct, frozen=True, kw_only=True):
     referrer_event: int
     referred_event: int
     taken_back: bool
+
+
+class ClaimRow(Struct, frozen=True, kw_only=True):
+    """A claim; `member` and `wallet` are ids, `reward_name` that of the version that was claimed."""
+
+    id: str
+    member: str
+    program_no: int
+    list_id: str
+    reward_id: str
+    reward_name: str
+    version: int
+    event_seq: int
+    points: int
+    wallet: str | None
+    claimed_at: datetime
+    status: Status
+    moved_at: datetime
+    reason: str
 
 
 class EventRow(Struct, frozen=True, kw_only=True):
@@ -469,6 +489,49 @@ class Reader:
     async def referral(self, org_id: int, referral_id: str) -> ReferralRow | None:
         return await self._one(org_id, "staff", "find_referral", {"id": referral_id}, ReferralRow)
 
+    # -- rewards
+
+    async def reward_lists(self, org_id: int) -> list[RewardList]:
+        return await self._rows(org_id, "rewards", "every_list", {}, RewardList)
+
+    async def reward(self, org_id: int, reward_id: str) -> Reward | None:
+        return await self._one(org_id, "rewards", "find_reward", {"id": reward_id}, Reward)
+
+    async def program_of_reward(self, org_id: int, reward_id: str) -> int | None:
+        """The number of the program whose points a reward costs, which never changes."""
+        found = await self._one(org_id, "rewards", "program_of_reward", {"id": reward_id}, _Number)
+        return None if found is None else found.no
+
+    async def rewards(self, org_id: int, list_id: str | None, before: str | None, limit: int) -> list[Reward]:
+        """Newest first, of one list or all."""
+        values = {"list": list_id, "before": before, "limit": limit}
+        return await self._rows(org_id, "rewards", "list_rewards", values, Reward)
+
+    async def rewards_of_lists(self, org_id: int, lists: list[str], after: str | None, limit: int) -> list[Reward]:
+        """List by list, from after a reward in the first of them."""
+        values = {"lists": lists, "after": after, "limit": limit}
+        return await self._rows(org_id, "rewards", "rewards_of_lists", values, Reward)
+
+    async def claimed(self, org_id: int, member: int) -> dict[str, int]:
+        """How often a member claimed of each reward and from each list, by their ids."""
+        counts: dict[str, int] = {}
+        for row in await self._rows(org_id, "rewards", "claimed", {"member": member}, _ClaimedOf):
+            counts[row.reward_id] = row.count
+            counts[row.list_id] = counts.get(row.list_id, 0) + row.count
+        return counts
+
+    async def claim(self, org_id: int, claim_id: str) -> ClaimRow | None:
+        return await self._one(org_id, "rewards", "find_claim", {"id": claim_id}, ClaimRow)
+
+    async def claims(
+        self, org_id: int, member: int | None, status: str | None, before: str | None, limit: int
+    ) -> list[ClaimRow]:
+        """Newest first, of one member or all."""
+        values = {"status": status, "before": before, "limit": limit}
+        if member is None:
+            return await self._rows(org_id, "rewards", "list_claims", values, ClaimRow)
+        return await self._rows(org_id, "rewards", "claims_of_member", values | {"member": member}, ClaimRow)
+
     # -- the points ledger
 
     async def events(
@@ -576,6 +639,16 @@ class Reader:
 
 class _Version(Struct):
     config_version: int
+
+
+class _Number(Struct):
+    no: int
+
+
+class _ClaimedOf(Struct):
+    list_id: str
+    reward_id: str
+    count: int
 
 
 class _Total(Struct):

@@ -11,6 +11,8 @@ import msgspec
 from guerdon.core.access import ApiKey
 from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Transfer
 from guerdon.core.adjustments import Adjustment, Decision
+from guerdon.core.catalogue import ListTerms, Reward, RewardList, RewardTerms
+from guerdon.core.claims import Claim
 from guerdon.core.commands import Line, Tender
 from guerdon.core.division import Division
 from guerdon.core.events import Event
@@ -36,6 +38,8 @@ _division = msgspec.json.Decoder(Division).decode
 _returned_lines = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
 _tenders = msgspec.json.Decoder(tuple[Tender, ...]).decode
 policies = msgspec.json.Decoder(Policies).decode
+list_terms = msgspec.json.Decoder(ListTerms).decode
+reward_terms = msgspec.json.Decoder(RewardTerms).decode
 
 
 def take_accounts(state: State, rows: Iterable[Row], lots_asked: int | None = 0) -> None:
@@ -194,6 +198,26 @@ def take_adjustment(state: State, row: Row) -> Adjustment:
             **dict(zip(Decision.__struct_fields__, (adjustment.id, *row[10:]), strict=True))
         )
     return adjustment
+
+
+def take_reward_list(state: State, row: Row) -> RewardList:
+    *fields, terms = row
+    listed = RewardList(**dict(zip(RewardList.__struct_fields__, (*fields, list_terms(terms)), strict=True)))
+    state.reward_lists[listed.id] = listed
+    return listed
+
+
+def take_reward(state: State, row: Row) -> Reward:
+    *fields, terms = row
+    reward = Reward(**dict(zip(Reward.__struct_fields__, (*fields, reward_terms(terms)), strict=True)))
+    state.rewards[reward.id] = reward
+    return reward
+
+
+def take_claim(state: State, row: Row) -> Claim:
+    claim = Claim(**dict(zip(Claim.__struct_fields__, row, strict=True)))
+    state.claims[claim.id] = claim
+    return claim
 
 
 def api_key(row: Row) -> ApiKey:

@@ -19,7 +19,9 @@ from psycopg import AsyncConnection
 from guerdon.core.access import ApiKey
 from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Transfer
 from guerdon.core.adjustments import Adjustment, Decision
+from guerdon.core.catalogue import CatalogueVersion, Reward, RewardList
 from guerdon.core.chain import link
+from guerdon.core.claims import Claim
 from guerdon.core.events import Event
 from guerdon.core.imports import ImportedRow
 from guerdon.core.lots import Lot
@@ -180,6 +182,17 @@ def _save_facts(writing: _Writing, changes: dict[str, Changed]) -> None:
     new, old = _split(changes, "referrals")
     writing.insert("insert_referrals", Referral, new)
     writing.update("update_referrals", old, "id", "taken_back")
+    new, old = _split(changes, "reward_lists")
+    writing.insert("insert_reward_lists", RewardList, new)
+    writing.update("update_reward_lists", old, "id", "version", "terms")
+    new, old = _split(changes, "rewards")
+    writing.insert("insert_rewards", Reward, new)
+    writing.update("update_rewards", old, "id", "version", "supply", "claimed", "terms")
+    new, _ = _split(changes, "catalogue")
+    writing.insert("insert_catalogue_versions", CatalogueVersion, new)
+    new, old = _split(changes, "claims")
+    writing.insert("insert_claims", Claim, new)
+    writing.update("update_claims", old, "id", "status", "moved_at", "reason")
     sent = [(*key, *astuple(row)) for key, (_, row) in changes.get("sent", {}).items()]
     writing.write("write_sent", ("member_no", "program_no", "period", "points", "count"), sent)
     new, old = _split(changes, "api_keys")
@@ -275,6 +288,7 @@ _FORMS: dict[str, Callable[[Sequence[Any]], str]] = {
     "tenders": _jsons,
     "pins": _jsons,
     "policies": _jsons,
+    "terms": _jsons,
     "scopes": _arrays,
 }
 """How a column becomes an array where it is not numbers, texts, truth values or instants."""

@@ -12,6 +12,7 @@ import uuid_utils
 from psycopg.rows import tuple_row
 
 from guerdon.core import commands as c
+from guerdon.core.catalogue import ListTerms, RewardTerms
 from guerdon.core.outcomes import Accepted, Outcome, Rejected
 from guerdon.core.programs import Expiry, Policies, RedemptionRate, ReferralPoints, Rule, TransferLimits
 from guerdon.settings import Settings
@@ -152,6 +153,7 @@ async def everything(b: Books) -> None:
     await b.buy("last", ada, 990)
     await _promises(b, bea)
     await _import(b)
+    await _rewards(b, await b.member("fay"))
 
 
 async def _bills(b: Books, ada: tuple[str, str], bea: tuple[str, str]) -> None:
@@ -240,6 +242,32 @@ async def _below_zero(b: Books, cyd: tuple[str, str]) -> None:
     await b.ok(c.Award, member=cyd, points=8, reason="repays a part")
 
 
+async def _rewards(b: Books, fay: tuple[str, str]) -> None:
+    """Claims wherever a fulfilment can stand, of rewards with and without a price of their own, and a wallet credit."""
+    await b.ok(c.Award, member=fay, points=500, reason="to claim with")
+    listed = await b.ok(c.CreateRewardList, terms=ListTerms(name="Things", price=10, limit=50))
+    mug = await b.ok(c.CreateReward, list=listed.id, terms=RewardTerms(name="Mug", price=7), stock=20)
+    pen = await b.ok(c.CreateReward, list=listed.id, terms=RewardTerms(name="Pen"))
+    await b.ok(c.CreateReward, list=listed.id, terms=RewardTerms(name="Nobody's"))
+    for status in ("", "processing", "completed", "denied", "cancelled"):
+        for reward in (mug, pen):
+            claimed = await b.ok(c.ClaimReward, member=fay, reward=reward.id)
+            if status:
+                b.later(seconds=1)
+                await b.ok(c.MoveClaim, claim=claimed.id, status=status, reason="so it is")
+    await b.no(c.MoveClaim, claim=claimed.id, status="completed")
+    credit = RewardTerms(name="Five", kind="wallet_credit", asset="USD", amount=500)
+    five = await b.ok(c.CreateReward, list=listed.id, terms=credit, stock=1)
+    (member,) = await b.rows("select m.id::text from members m join member_identifiers i on i.org_id = m.org_id"
+                             " and i.member_no = m.no where i.value = %s", fay[1])  # fmt: skip
+    ledger = await b.ok(c.OpenLedger, name="Purses")
+    purse = await b.ok(c.OpenAccount, ledger=ledger.id, asset="USD", member=member[0])
+    await b.ok(c.ClaimReward, member=fay, reward=five.id, wallet=purse.id)
+    await b.no(c.ClaimReward, member=fay, reward=five.id, wallet=purse.id)
+    await b.ok(c.ChangeReward, reward=five.id, terms=credit, restock=True, stock=3)
+    await b.ok(c.ChangeRewardList, list=listed.id, terms=ListTerms(name="Things", price=12, visibility="lock"))
+
+
 async def _promises(b: Books, bea: tuple[str, str]) -> None:
     """Points brought along, released, unlocked, and made to end at another time."""
     where = c.Where(event_at=b.now - timedelta(days=10), imported=True)
@@ -273,7 +301,7 @@ async def _parts(b: Books, bea: tuple[str, str]) -> None:
     await b.ok(c.ReturnPurchase, purchase=("number", "P-1"), number="R-P-3")
 
 
-async def _moves(b: Books, ada: tuple[str, str], bea: tuple[str, str]) -> None:
+async def _moves(b: Books, fay: tuple[str, str], bea: tuple[str, str]) -> None:
     """What members and staff move, and a merge with what becomes of the victim's facts."""
     policies = Policies(
         rules=(Rule(code="base", kind="per_amount", points=1, amount=100),), redemption_rate=RedemptionRate(10, 100),
@@ -287,7 +315,7 @@ async def _moves(b: Books, ada: tuple[str, str], bea: tuple[str, str]) -> None:
     await b.ok(c.TransferPoints, member=dan, recipient=bea, points=30, program=cafe, reason="a present")
     await b.no(c.TransferPoints, member=dan, recipient=bea, points=21, program=cafe)
     referral = await b.ok(c.Refer, referrer=dan, referred=bea, program=cafe)
-    await b.ok(c.Refer, referrer=ada, referred=eli, program=cafe)
+    await b.ok(c.Refer, referrer=fay, referred=eli, program=cafe)
     await b.ok(c.AdjustPoints, member=dan, points=-4, reason="counted twice", person="eve", program=cafe)
     waits = await b.ok(c.AdjustPoints, member=dan, points=40, reason="promised", person="eve", program=cafe)
     await b.no(c.DecideAdjustment, adjustment=waits.id, approve=True, person="eve")
@@ -296,7 +324,7 @@ async def _moves(b: Books, ada: tuple[str, str], bea: tuple[str, str]) -> None:
         asked = await b.ok(c.AdjustPoints, member=bea, points=-11, reason="who knows", person="eve", program=cafe)
         if approve is not None:
             await b.ok(c.DecideAdjustment, adjustment=asked.id, approve=approve, person="sam")
-    rows = tuple(c.Allocation(member=each, points=points, reason="week") for each, points in ((ada, 3), (dan, 0)))
+    rows = tuple(c.Allocation(member=each, points=points, reason="week") for each, points in ((fay, 3), (dan, 0)))
     await b.ok(c.AwardMany, rows=rows, program=cafe)
     spent = await b.ok(c.Redeem, member=dan, points=110, program=cafe, group=True)
     await b.ok(c.ReturnPurchase, purchase=("number", "D-1"), number="R-D-1")

@@ -43,6 +43,9 @@ NAMES = {
     "adjustments": ("adjustment {id}",),
     "adjustment_decisions": ("adjustment {adjustment_id}",),
     "referrals": ("referral {id}",),
+    "claims": ("claim {id}",),
+    "rewards": ("reward {id}",),
+    "reward_lists": ("list {id}",),
     "accounts": ("account {no}", "figures of account {no}"),
     "heads": ("head", "row", "chain"),
 }

@@ -33,6 +33,7 @@ def audit(rows: Rows) -> None:
     _merges(rows)
     _adjustments(rows)
     _referrals(rows)
+    _claims(rows)
 
 
 def _sequence(rows: Rows) -> None:
@@ -359,3 +360,41 @@ def _referrals(rows: Rows) -> None:
         assert {referral.referrer_event, referral.referred_event} - {0} == awards.pop(id), referral
         assert referral.taken_back == (id in returned), referral
     assert not awards, awards
+
+
+def _claims(rows: Rows) -> None:
+    """A claim took what its event says, went where its later events say and only forward; the pieces that are out are
+    the claims that were not given back, never more than there are; and a version of everything is kept.
+    """
+    claims, rewards, catalogue = rows("claims"), rows("rewards"), rows("catalogue")
+    made = {body["claim_id"]: (event, body) for event, body in _bodies(rows, "RewardClaim")}
+    assert made.keys() == claims.keys()
+    moves: dict[str, list[tuple[Any, str]]] = defaultdict(list)
+    for name in ("RewardFulfilment", "RewardClaimReversal"):
+        for event, body in _bodies(rows, name):
+            moves[body["claim_id"]].append((event, body["status"]))
+            assert (body["status"] in ("denied", "cancelled")) is (name == "RewardClaimReversal"), event
+    out: dict[str, int] = defaultdict(int)
+    for id, claim in claims.items():
+        event, body = made[id]
+        assert (claim.event_seq, claim.member_no, claim.points) == (event.seq, event.member_no, -event.points), claim
+        assert (claim.reward_id, claim.version) == (body["reward_id"], body["version"]), claim
+        terms = catalogue[claim.reward_id, claim.version].terms
+        own = [catalogue[key].terms.price for key in catalogue if key[0] == claim.list_id]
+        assert claim.points == body["price"], claim
+        assert claim.points == terms.price if terms.price is not None else claim.points in own, claim
+        path = [status for _, status in sorted(moves.pop(id, []), key=lambda move: move[0].seq)]
+        first = "completed" if terms.kind == "wallet_credit" else "pending"
+        assert claim.status == ([body["status"], *path])[-1], claim
+        assert body["status"] == first, claim
+        assert len(path) <= (0 if first == "completed" else 1 + (path[0] == "processing") if path else 0), path
+        out[claim.reward_id] += claim.status not in ("denied", "cancelled")
+    assert not moves
+    for id, reward in rewards.items():
+        assert reward.claimed == out[id], reward
+        assert reward.supply is None or 0 <= reward.claimed <= reward.supply, reward
+        assert catalogue[id, reward.version].terms == reward.terms, reward
+        assert catalogue[id, reward.version].supply == reward.supply, reward
+    for id, row in (*rewards.items(), *rows("reward_lists").items()):
+        versions = sorted(version for of, version in catalogue if of == id)
+        assert versions == list(range(1, row.version + 1)), row

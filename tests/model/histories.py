@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from guerdon.core import commands as c
+from guerdon.core.catalogue import ListTerms, RewardTerms
 from guerdon.core.ids import sub_id
 from guerdon.core.programs import Expiry, Policies, RedemptionRate, ReferralPoints, Rule, TransferLimits
 from tests.core.world import START
@@ -64,7 +65,7 @@ class History:
         self.now = START
         self.names: dict[str, str] = {}
         self.recent: dict[str, list[str]] = {
-            kind: [] for kind in ("redemption", "transfer", "bill", "adjustment", "referral")
+            kind: [] for kind in ("redemption", "transfer", "bill", "adjustment", "referral", "list", "reward", "claim")
         }
         self._prologue()
         kinds = [kind for kind, often in self._kinds().items() for _ in range(often)]
@@ -78,6 +79,7 @@ class History:
             self._pay: 8, self._pay_many: 2, self._end_hold: 6, self._refund: 5, self._run_scheduled: 2,
             self._expire: 2, self._change_member: 2, self._change_program: 1, self._again: 4, self._annotate: 1,
             self._raw_identity: 2, self._preview: 2, self._transfer: 5, self._merge: 1, self._adjust: 4,
+            self._claim: 6, self._fulfil: 4, self._offer: 2,
             self._decide: 3, self._refer: 2, self._return_referral: 1, self._award_many: 2, self._would_redeem: 2,
             self._unlock: 3, self._redate: 2, self._import: 3,
         }  # fmt: skip
@@ -252,6 +254,35 @@ class History:
 
     def _return_referral(self) -> None:
         self._add(c.ReturnReferral, referral=self._one_of("referral"))
+
+    def _offer(self) -> None:
+        """A list or a reward, new or changed: few pieces, so that they run out."""
+        limit = self.random.choice((None, None, 1, 3))
+        listed = ListTerms(name="list", price=self.random.choice((0, 5, 20)), limit=limit)
+        terms = RewardTerms(
+            name="thing", price=self.random.choice((None, 3, 0, -1)), limit=self.random.choice((None, 1))
+        )
+        stock = self.random.choice((None, 0, 1, 2))
+        draw = self.random.random()
+        if draw < 0.3 or not self.recent["list"]:
+            self._add(c.CreateRewardList, "list", terms=listed)
+            draw = 0.8
+        if draw < 0.4:
+            self._add(c.ChangeRewardList, list=self._one_of("list"), terms=listed)
+        elif draw < 0.6:
+            self._add(c.ChangeReward, reward=self._one_of("reward"), terms=terms, restock=draw < 0.5, stock=stock)
+        else:
+            self._add(c.CreateReward, "reward", list=self._one_of("list"), terms=terms, stock=stock)
+
+    def _claim(self) -> None:
+        if not self.recent["reward"]:
+            self._offer()
+        reward = self.recent["reward"][-1] if self.recent["reward"] and self.random.random() < 0.6 else ""
+        self._add(c.ClaimReward, "claim", member=self._member(), reward=reward or self._one_of("reward"))
+
+    def _fulfil(self) -> None:
+        status = self.random.choice(("processing", "completed", "denied", "cancelled"))
+        self._add(c.MoveClaim, claim=self._one_of("claim"), status=status)
 
     def _award_many(self) -> None:
         rows = [

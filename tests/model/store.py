@@ -55,6 +55,9 @@ CHANGEABLE: dict[str, tuple[str, ...]] = {
     "members": ("status", "enrolled", "survivor_no", "identifiers", "aliases"),
     "redemptions": ("reversed",),
     "referrals": ("taken_back",),
+    "reward_lists": ("version", "terms"),
+    "rewards": ("version", "supply", "claimed", "terms"),
+    "claims": ("status", "moved_at", "reason"),
     "api_keys": ("expires_at", "revoked_at"),
 }
 """What saving writes of a row that was there before; rows of other record tables never change."""
@@ -80,7 +83,7 @@ UNIQUE: dict[str, tuple[Callable[[Any], object], ...]] = {
 
 IMMUTABLE = (
     "events", "transfers", "purchases", "returns", "imported", "adjustments", "decisions", "outcomes", "assets",
-    "stores", "tills", "sources",
+    "stores", "tills", "sources", "catalogue",
 )  # fmt: skip
 
 
@@ -218,6 +221,10 @@ def _check(name: str, row: Any) -> None:
         good = 0 < row.amount < 10**38 and row.source != row.destination
     elif name == "holds":
         good = row.remaining >= 0
+    elif name == "rewards":
+        good = row.claimed >= 0 and (row.supply is None or row.claimed <= row.supply)
+    elif name == "claims":
+        good = row.points >= 0
     elif name == "redemptions":
         good = 0 <= row.reversed <= row.points
     else:
@@ -390,6 +397,38 @@ class _Slice:
                 self.state.decisions[adjustment.id] = self.store.rows("decisions")[adjustment.id]
             self._follow(0, adjustment.member_no)
             self.state.found[key] = adjustment.id
+
+    def _reward_list(self, key: Key) -> None:
+        listed = self.store.rows("reward_lists").get(key[1])
+        if listed is not None:
+            self.state.reward_lists[listed.id] = listed
+            self.state.found["reward_list", listed.id] = listed.id
+
+    def _reward(self, key: Key) -> None:
+        reward = self.store.rows("rewards").get(key[1])
+        if reward is not None:
+            self.state.rewards[reward.id] = reward
+            self.state.reward_lists[reward.list_id] = self.store.rows("reward_lists")[reward.list_id]
+            self.state.found["reward", reward.id] = reward.id
+
+    def _claim(self, key: Key) -> None:
+        claim = self.store.rows("claims").get(key[1])
+        if claim is not None:
+            self.state.claims[claim.id] = claim
+            self.state.rewards[claim.reward_id] = self.store.rows("rewards")[claim.reward_id]
+            self._follow(claim.event_seq, claim.member_no)
+            self.state.found["claim", claim.id] = claim.id
+
+    def _claimed(self, key: Key) -> None:
+        member = self._named(key)
+        if member is not None:
+            self.state.found["claimed", member.no] = True
+            counts: dict[tuple[int, str], int] = {}
+            for claim in self.store.rows("claims").values():
+                if claim.member_no == member.no and claim.status not in ("denied", "cancelled"):
+                    for of in (claim.list_id, claim.reward_id):
+                        counts[member.no, of] = counts.get((member.no, of), 0) + 1
+            self.state.claimed.update(counts)
 
     def _heir(self, key: Key) -> None:
         member = self.store.rows("members")[key[1]]

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
+from guerdon.core import catalogue
 from guerdon.core import commands as c
-from guerdon.core.accounts import Figures
+from guerdon.core.accounts import Account, Figures
 from guerdon.core.decide import decide
 from guerdon.core.outcomes import Accepted, Outcome, Rejected
 from tests.core.world import empty_state
 from tests.model.auditor import audit
 from tests.model.store import MemoryStore, run
-from tests.scenarios.language import OBSERVATIONS, SCALES, Scenario, Step, goods, minor, moment, parts, terms
+from tests.scenarios.language import (
+    OBSERVATIONS,
+    SCALES,
+    Scenario,
+    Step,
+    goods,
+    list_terms,
+    minor,
+    moment,
+    parts,
+    reward_terms,
+    terms,
+)
+from tests.scenarios.language import seen as told
 
 
 class Rows(Protocol):
@@ -199,6 +213,36 @@ class Translator:
             redemption=self.ids[step["reference"]],
             points=self.points(step["points"]) if step["points"] else None,
         )
+
+    def _list(self, step: Step) -> c.Command:
+        terms = list_terms(step["name"], step["terms"], self.scales["POINTS"])
+        return c.CreateRewardList(**self._envelope(step.at, f"list {step['name']}"), terms=terms)
+
+    def _relist(self, step: Step) -> c.Command:
+        terms = list_terms(step["name"], step["terms"], self.scales["POINTS"])
+        return c.ChangeRewardList(**self._envelope(step.at), list=self.ids[f"list {step['name']}"], terms=terms)
+
+    def _reward(self, step: Step) -> c.Command:
+        terms, stock = reward_terms(step["name"], step["terms"], self.scales["POINTS"])
+        envelope = self._envelope(step.at, f"reward {step['name']}")
+        return c.CreateReward(**envelope, list=self.ids[f"list {step['list']}"], terms=terms, stock=stock)
+
+    def _restock(self, step: Step) -> c.Command:
+        terms, stock = reward_terms(step["name"], step["terms"], self.scales["POINTS"])
+        reward = self.ids[f"reward {step['name']}"]
+        return c.ChangeReward(**self._envelope(step.at), reward=reward, terms=terms, restock=True, stock=stock)
+
+    def _claim(self, step: Step) -> c.Command:
+        return c.ClaimReward(
+            **self._envelope(step.at, step["reference"]),
+            member=("external_id", step["member"]),
+            reward=self.ids[f"reward {step['reward']}"],
+            wallet=self.account(step["wallet"]) if step["wallet"] else "",
+        )
+
+    def _fulfil(self, step: Step) -> c.Command:
+        status: Any = step["status"]
+        return c.MoveClaim(**self._envelope(step.at), claim=self.ids[step["reference"]], status=status)
 
     def _award(self, step: Step) -> c.Command:
         member = ("external_id", step["member"])
@@ -412,25 +456,40 @@ def observe(step: Step, rows: Rows, translator: Translator) -> None:
         account = next(account for account in rows("accounts").values() if account.id == id)
         balance = rows("figures")[account.no].balance
         assert balance == minor(step["amount"], translator.scales.get(account.asset, 0)), f"{step.where}: {balance}"
+    elif step.verb == "stock":
+        (reward,) = (each for each in rows("rewards").values() if each.terms.name == step["name"])
+        assert reward.stock == int(step["count"]), f"{step.where}: {reward}"
+    elif step.verb == "sees":
+        seen = ", ".join(_seen(step, rows)) or "nothing"
+        assert seen == step["rewards"], f"{step.where}: {seen}"
     else:
         _observe_points(step, rows, translator)
 
 
+def _seen(step: Step, rows: Rows) -> Iterator[str]:
+    """What a member sees of every list, by the core's own rule."""
+    member_no = _member(rows, step)
+    mine = [each for each in rows("claims").values() if each.member_no == member_no]
+    mine = [each for each in mine if each.status not in ("denied", "cancelled")]
+    order = sorted(rows("reward_lists").values(), key=lambda each: (each.terms.priority, each.id))
+    for listed in order:
+        spendable = _spendable(step, rows, _account_of(rows, member_no, "regular"))
+        for reward in sorted(rows("rewards").values(), key=lambda each: str(each.id)):
+            if reward.list_id == listed.id:
+                done = catalogue.Claimed(
+                    sum(each.list_id == listed.id for each in mine), sum(each.reward_id == reward.id for each in mine)
+                )
+                made = catalogue.offer(listed, reward, spendable, done, step.at)
+                if catalogue.is_shown(listed, made):
+                    locked = made.refusal is not None and listed.terms.visibility == "lock"
+                    yield told(reward.terms.name, made.affordable, locked, made.shortfall)
+
+
 def _observe_points(step: Step, rows: Rows, translator: Translator) -> None:
-    member_no, category = _member(rows, step), step["category"] or "regular"
-    account = min(
-        (a for a in rows("accounts").values() if (a.member_no, a.category) == (member_no, category)),
-        key=lambda account: account.no,
-    )
+    account = _account_of(rows, _member(rows, step), step["category"] or "regular")
     figures = rows("figures")[account.no]
-    beside = {a.no for a in rows("accounts").values() if (a.member_no, a.program_no) == (member_no, account.program_no)}
-    has = -max(0, -figures.available)
-    for lot in rows("lots").values():
-        if lot.account in beside and (lot.expires_at is None or lot.expires_at > step.at):
-            released = lot.releases_at is not None and lot.releases_at <= step.at
-            lies = "regular" if released else rows("accounts")[lot.account].category
-            has += lot.free if lies == category else 0
     if step.verb == "ends":
+        beside = _beside(rows, account)
         left = [lot for lot in rows("lots").values() if lot.account in beside and lot.remaining and lot.expires_at]
         ends = min(lot.expires_at for lot in left)
         zone = ZoneInfo(next(iter(rows("programs").values())).policies.timezone)
@@ -438,12 +497,37 @@ def _observe_points(step: Step, rows: Rows, translator: Translator) -> None:
         assert day == step["day"], f"{step.where}: {day}"
         return
     found: int = {
-        "has": max(0, has),
+        "has": _spendable(step, rows, account),
         "holds": figures.inflight_debit,
         "owes": max(0, -figures.available),
         "balance": has + figures.inflight_debit,  # as if all that has come due were posted
     }[step.verb]
     assert found == translator.points(step["points"]), f"{step.where}: {found}"
+
+
+def _account_of(rows: Rows, member_no: int, category: str) -> Account:
+    """The member's account in the first program."""
+    accounts = (a for a in rows("accounts").values() if (a.member_no, a.category) == (member_no, category))
+    first: Account = min(accounts, key=lambda account: account.no)
+    return first
+
+
+def _beside(rows: Rows, account: Account) -> set[int]:
+    """The accounts of the same member in the same program."""
+    whose = (account.member_no, account.program_no)
+    return {each.no for each in rows("accounts").values() if (each.member_no, each.program_no) == whose}
+
+
+def _spendable(step: Step, rows: Rows, account: Account) -> int:
+    """What lies in an account now, whether or not what ended or was released has been posted."""
+    beside = _beside(rows, account)
+    has: int = -max(0, -rows("figures")[account.no].available)
+    for lot in rows("lots").values():
+        if lot.account in beside and (lot.expires_at is None or lot.expires_at > step.at):
+            released = lot.releases_at is not None and lot.releases_at <= step.at
+            lies = "regular" if released else rows("accounts")[lot.account].category
+            has += lot.free if lies == account.category else 0
+    return max(0, has)
 
 
 def _member(rows: Rows, step: Step) -> int:

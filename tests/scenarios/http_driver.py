@@ -15,7 +15,20 @@ from guerdon.api.blnk.errors import refusal
 from guerdon.core.assets import decimal_text
 from guerdon.core.outcomes import Rejected, Rejection
 from guerdon.core.programs import Rule
-from tests.scenarios.language import OBSERVATIONS, SCALES, Scenario, Step, goods, minor, moment, parts, terms
+from tests.scenarios.language import (
+    OBSERVATIONS,
+    SCALES,
+    Scenario,
+    Step,
+    goods,
+    list_terms,
+    minor,
+    moment,
+    parts,
+    reward_terms,
+    seen,
+    terms,
+)
 
 _numbers = itertools.count(1)
 
@@ -295,6 +308,51 @@ class HttpDriver:
         body = {"points": step["points"]} if step["points"] else {}
         return self._send("POST", f"/v1/redemptions/{self._ids[step['reference']]}/reversals", body)
 
+    def _list_body(self, step: Step) -> dict[str, Any]:
+        given = list_terms(step["name"], step["terms"], self._scales["POINTS"])
+        body = msgspec.to_builtins(given)
+        body["limit_per_member"] = body.pop("limit")
+        return {**body, "price": decimal_text(given.price, self._scales["POINTS"])}
+
+    def _list(self, step: Step) -> Answer:
+        answer = self._send("POST", "/v1/reward-lists", self._list_body(step))
+        if not answer.refused:
+            self._ids[f"list {step['name']}"] = answer.body["id"]
+        return answer
+
+    def _relist(self, step: Step) -> Answer:
+        return self._send("PATCH", f"/v1/reward-lists/{self._ids['list ' + step['name']]}", self._list_body(step))
+
+    def _reward_body(self, step: Step) -> dict[str, Any]:
+        given, stock = reward_terms(step["name"], step["terms"], self._scales["POINTS"])
+        body = msgspec.to_builtins(given)
+        body |= {"stock": stock, "limit_per_member": body.pop("limit"), "amount_minor": body.pop("amount")}
+        price = None if given.price is None else decimal_text(given.price, self._scales["POINTS"])
+        return {**body, "price": price}
+
+    def _reward(self, step: Step) -> Answer:
+        body = {**self._reward_body(step), "list": self._ids[f"list {step['list']}"]}
+        answer = self._send("POST", "/v1/rewards", body)
+        if not answer.refused:
+            self._ids[f"reward {step['name']}"] = answer.body["id"]
+        return answer
+
+    def _restock(self, step: Step) -> Answer:
+        body = {name: value for name, value in self._reward_body(step).items() if name not in ("kind", "asset")}
+        return self._send("PATCH", f"/v1/rewards/{self._ids['reward ' + step['name']]}", body)
+
+    def _claim(self, step: Step) -> Answer:
+        body = {"reward": self._ids[f"reward {step['reward']}"]}
+        if step["wallet"]:
+            body["wallet"] = self._ids[f"account {step['wallet']}"]
+        answer = self._send("POST", self._member(step, "/claims"), body)
+        if not answer.refused:
+            self._ids[step["reference"]] = answer.body["id"]
+        return answer
+
+    def _fulfil(self, step: Step) -> Answer:
+        return self._send("PATCH", f"/v1/claims/{self._ids[step['reference']]}", {"status": step["status"]})
+
     def _award(self, step: Step) -> Answer:
         body = {"points": step["points"], "reason": "goodwill"}
         more = {"program": step["program"]} if step["program"] else {}
@@ -410,6 +468,31 @@ class HttpDriver:
 
     def _see_balance(self, step: Step) -> None:
         self._see(step, self._regular(step)[0])
+
+    def _see_sees(self, step: Step) -> None:
+        """Page by page, so that the pages are seen to fit together."""
+        found: list[str] = []
+        path = self._member(step, "/rewards?limit=1")
+        cursor = None
+        while True:
+            page = self._get(path if cursor is None else f"{path}&cursor={cursor}")
+            found += [
+                seen(
+                    each["name"],
+                    each["affordable_count"],
+                    each["locked"],
+                    self.points(each["shortfall"]) if each["shortfall"] else 0,
+                )
+                for each in page["data"]
+            ]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+        assert (", ".join(found) or "nothing") == step["rewards"], f"{step.where}: {found}"
+
+    def _see_stock(self, step: Step) -> None:
+        reward = self._get(f"/v1/rewards/{self._ids['reward ' + step['name']]}")
+        assert reward["stock"] == int(step["count"]), f"{step.where}: {reward}"
 
     def _see_ledger(self, step: Step) -> None:
         events = self._get(self._member(step, "/points-ledger?order=oldest_first&limit=100"))["events"]

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from guerdon.core.assets import Rounding
+from guerdon.core.catalogue import ListTerms, RewardTerms
 from guerdon.core.programs import Expiry, Policies, RedemptionRate, ReferralPoints, Rule, TransferLimits
 
 SCALES = {"USD": 2, "EUR": 2}
@@ -50,7 +51,7 @@ class Scenario:
     tags: frozenset[str] = field(default_factory=frozenset)
 
 
-OBSERVATIONS = frozenset({"has", "ends", "holds", "owes", "balance", "figures", "account", "ledger"})
+OBSERVATIONS = frozenset({"has", "ends", "holds", "owes", "balance", "figures", "account", "ledger", "sees", "stock"})
 
 _NAME = r"[a-z][a-z_]*"
 _REF = r"[A-Z]+-?[\w-]*"
@@ -105,6 +106,17 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("decide", rf"(?P<person>{_NAME}) (?P<decision>approves|rejects) (?P<reference>{_REF})"),
     ("bulk", rf"each of (?P<members>{_NAME}(?: and {_NAME})*) is given (?P<points>{_NUMBER})"),
     ("reverse", rf"(?P<reference>{_REF}) is reversed(?: by (?P<points>{_NUMBER}))?"),
+    ("list", rf"list (?P<name>{_NAME}): (?P<terms>.+)"),
+    ("relist", rf"list (?P<name>{_NAME}) becomes: (?P<terms>.+)"),
+    ("reward", rf"reward (?P<name>{_NAME}) in (?P<list>{_NAME})(?:: (?P<terms>.+))?"),
+    ("restock", rf"reward (?P<name>{_NAME}) becomes: (?P<terms>.+)"),
+    (
+        "claim",
+        rf"(?P<member>{_NAME}) claims (?P<reward>{_NAME})(?: into (?P<wallet>{_NAME}))?(?: as (?P<reference>{_REF}))?",
+    ),
+    ("fulfil", rf"(?P<reference>{_REF}) is (?P<status>processing|completed|denied|cancelled)"),
+    ("sees", rf"(?P<member>{_NAME}) sees (?P<rewards>.+)"),
+    ("stock", rf"(?P<name>{_NAME}) has (?P<count>\d+) in stock"),
     ("award", rf"(?P<member>{_NAME}) is given (?P<points>{_NUMBER})(?: in (?P<program>{_NAME}))?"),
     ("expire", rf"what (?P<member>{_NAME}) lost is posted"),
     (
@@ -341,3 +353,53 @@ def terms(text: str) -> Terms:
         else:
             raise Misread(term)
     return Terms(Policies(rules=tuple(rules), transfers=TransferLimits(**limits), **values), scale)
+
+
+def list_terms(name: str, text: str, scale: int) -> ListTerms:
+    """`10 points, lock, 3 per member, until 2027-02-01, priority 2, closed`."""
+    values: dict[str, Any] = {"price": 0}
+    for term in text.split(", "):
+        if match := re.fullmatch(rf"({_NUMBER}) points?", term):
+            values["price"] = minor(match[1], scale)
+        elif term in ("hide", "lock", "show"):
+            values["visibility"] = term
+        elif match := re.fullmatch(r"priority (\d+)", term):
+            values["priority"] = int(match[1])
+        else:
+            values |= _offered(term)
+    return ListTerms(name=name, **values)
+
+
+def reward_terms(name: str, text: str, scale: int) -> tuple[RewardTerms, int | None]:
+    """`20 in stock, 5 points, 1 per member, worth 5.00 in USD, from 2027-02-01, closed`; and how many there are."""
+    values: dict[str, Any] = {}
+    stock: int | None = None
+    for term in text.split(", ") if text else ():
+        if match := re.fullmatch(rf"({_NUMBER}) points?", term):
+            values["price"] = minor(match[1], scale)
+        elif match := re.fullmatch(r"(-?\d+) in stock", term):
+            stock = int(match[1])
+        elif match := re.fullmatch(rf"worth ({_NUMBER}) in ([A-Z]+)", term):
+            asset = match[2]
+            values |= {"kind": "wallet_credit", "amount": minor(match[1], SCALES[asset]), "asset": asset}
+        else:
+            values |= _offered(term)
+    return RewardTerms(name=name, **values), stock
+
+
+def _offered(term: str) -> dict[str, Any]:
+    """What lists and rewards have in common."""
+    if match := re.fullmatch(r"(\d+) per member", term):
+        return {"limit": int(match[1])}
+    if match := re.fullmatch(r"(from|until) (\d{4}-\d\d-\d\d)", term):
+        return {"starts_at" if match[1] == "from" else "ends_at": moment(match[2])}
+    if term == "closed":
+        return {"active": False}
+    raise Misread(term)
+
+
+def seen(name: str, affordable: int | None, locked: bool, shortfall: int) -> str:
+    """A reward as `sees` tells it: `mug 4`, `mug any`, `bike locked 955`, `bike locked`."""
+    if locked:
+        return f"{name} locked {shortfall}" if shortfall else f"{name} locked"
+    return f"{name} {'any' if affordable is None else affordable}"

@@ -25,6 +25,7 @@ EVENTS = {
     "ManualAdjustment": "ManualPointsAdjustment",
     "RewardClaim": "ConvertPointsToReward",
     "RewardClaimReversal": "PointsRedemptionReversal",
+    "RewardFulfilment": "RewardFulfilment",
     "LedgerTransaction": "LedgerTransaction",
 }
 """Our event names to theirs. Where theirs has no documented name, ours stands."""

@@ -502,6 +502,65 @@ create table adjustment_decisions (
     primary key (org_id, adjustment_id)
 );
 
+-- Rewards in lists, as they stand; how many pieces are out follows from the claims.
+create table reward_lists (
+    org_id bigint not null,
+    id uuid not null,
+    program_no bigint not null,
+    version integer not null,
+    created_at timestamptz not null,
+    terms text not null,
+    primary key (org_id, id)
+);
+
+create table rewards (
+    org_id bigint not null,
+    id uuid not null,
+    list_id uuid not null,
+    version integer not null,
+    created_at timestamptz not null,
+    supply bigint,
+    claimed bigint not null check (claimed >= 0),
+    terms text not null,
+    primary key (org_id, id),
+    constraint rewards_in_stock check (claimed <= supply)
+) with (fillfactor = 50);
+create index rewards_of_list on rewards (org_id, list_id, id);
+
+create table catalogue_versions (
+    org_id bigint not null,
+    kind text not null,
+    id uuid not null,
+    belongs_to text not null,
+    version integer not null,
+    supply bigint,
+    terms text not null,
+    recorded_at timestamptz not null,
+    actor text not null,
+    primary key (org_id, id, version)
+);
+
+-- What was claimed never changes; where its fulfilment stands follows from the events.
+create table claims (
+    org_id bigint not null,
+    id uuid not null,
+    member_no bigint not null,
+    program_no bigint not null,
+    list_id uuid not null,
+    reward_id uuid not null,
+    version integer not null,
+    event_seq bigint not null,
+    points numeric(38, 0) not null check (points >= 0),
+    wallet bigint not null,
+    claimed_at timestamptz not null,
+    status text not null check (status in ('pending', 'processing', 'completed', 'denied', 'cancelled')),
+    moved_at timestamptz not null,
+    reason text not null,
+    primary key (org_id, id)
+) with (fillfactor = 80);
+create index claims_of_member on claims (org_id, member_no, id);
+create index claims_open on claims (org_id, id) where status in ('pending', 'processing');
+
 create table metadata (
     org_id bigint not null,
     kind text not null,
@@ -538,7 +597,8 @@ declare
     name text;
 begin
     foreach name in array array['transfers', 'events', 'purchases', 'purchase_returns', 'imported', 'adjustments',
-                                'adjustment_decisions', 'metadata', 'outcomes', 'program_versions'] loop
+                                'adjustment_decisions', 'catalogue_versions', 'metadata', 'outcomes',
+                                'program_versions'] loop
         execute format('create trigger append_only before update or delete or truncate on %I
                         for each statement execute function refuse_change()', name);
         execute format('grant select, insert on %I to guerdon_app', name);
@@ -546,7 +606,7 @@ begin
 
     foreach name in array array['heads', 'assets', 'programs', 'stores', 'tills', 'sources', 'members', 'ledgers',
                                 'accounts', 'figures', 'holds', 'scheduled', 'lots', 'sent', 'referrals',
-                                'redemptions', 'imports'] loop
+                                'redemptions', 'reward_lists', 'rewards', 'claims', 'imports'] loop
         execute format('grant select, insert, update on %I to guerdon_app', name);
     end loop;
 
@@ -563,8 +623,8 @@ begin
                                 'members', 'member_identifiers', 'member_profiles', 'ledgers', 'accounts', 'figures',
                                 'transfers', 'events', 'holds', 'scheduled', 'lots', 'sent', 'referrals', 'purchases',
                                 'purchase_returns', 'redemptions', 'adjustments', 'adjustment_decisions', 'imported',
-                                'imports', 'import_results', 'metadata',
-                                'outcomes'] loop
+                                'imports', 'import_results', 'reward_lists', 'rewards', 'catalogue_versions', 'claims',
+                                'metadata', 'outcomes'] loop
         execute format('alter table %I enable row level security', name);
         execute format('alter table %I force row level security', name);
         execute format('create policy own_rows on %I

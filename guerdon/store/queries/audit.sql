@@ -756,6 +756,101 @@ with said as (
 )
 select 'referral ' || id, problem from compared where problem <> '' order by id limit %(limit)s
 
+-- claims --
+-- each claim is what its event says, and stands where the last of its moves left it; what was given back is all it cost
+with said as (
+    select e.seq, e.member_no, e.recorded_at, -e.points as points, b.body, (b.body ->> 'claim_id')::uuid as id
+    from events e cross join lateral (select nullif(e.body, '')::jsonb as body) b
+    where e.org_id = %(org)s and e.name = 'RewardClaim'
+), moves as (
+    select distinct on (id) id, seq, recorded_at, reason, status, name, back
+    from (select e.seq, e.recorded_at, e.reason, e.name, b.body ->> 'status' as status,
+                 (b.body ->> 'claim_id')::uuid as id,
+                 (select coalesce(sum((m ->> 2)::numeric), 0) from jsonb_array_elements(nullif(e.lot_moves, '')::jsonb) m
+                  where m ->> 1 in ('refill', 'open', 'forfeit')) as back
+          from events e cross join lateral (select nullif(e.body, '')::jsonb as body) b
+          where e.org_id = %(org)s and e.name in ('RewardFulfilment', 'RewardClaimReversal')) each_move
+    order by id, seq desc
+), compared as (
+    select coalesce(c.id, s.id, m.id) as id, concat_ws('; ',
+           case when c.id is null then 'missing' end,
+           case when s.id is null then 'no event made it' end,
+           case when c.event_seq <> s.seq then 'event is ' || c.event_seq || ', should be ' || s.seq end,
+           case when c.member_no <> s.member_no then 'member is ' || c.member_no || ', should be ' || s.member_no end,
+           case when c.points <> s.points or c.points <> (s.body ->> 'price')::numeric
+                then 'points are ' || c.points || ', should be ' || s.points end,
+           case when (c.program_no, c.list_id::text, c.reward_id::text, c.version, c.wallet) is distinct from
+                     ((s.body ->> 'program_no')::bigint, s.body ->> 'list_id', s.body ->> 'reward_id',
+                      (s.body ->> 'version')::integer, (s.body ->> 'wallet')::bigint)
+                then 'its reward is another than that of event ' || s.seq end,
+           case when v.id is null then 'its reward has no version ' || c.version end,
+           case when (nullif(v.terms, '')::jsonb ->> 'price')::numeric <> c.points
+                then 'points are ' || c.points || ', its reward cost ' || (v.terms::jsonb ->> 'price') end,
+           case when c.claimed_at <> s.recorded_at
+                then 'claimed at ' || c.claimed_at || ', should be ' || s.recorded_at end,
+           case when c.status <> coalesce(m.status, s.body ->> 'status')
+                then 'status is ' || c.status || ', should be ' || coalesce(m.status, s.body ->> 'status') end,
+           case when c.moved_at <> coalesce(m.recorded_at, s.recorded_at)
+                then 'moved at ' || c.moved_at || ', should be ' || coalesce(m.recorded_at, s.recorded_at) end,
+           case when c.reason <> coalesce(m.reason, '')
+                then 'reason is ' || c.reason || ', should be ' || coalesce(m.reason, '') end,
+           case when (m.name = 'RewardClaimReversal') <> (m.status in ('denied', 'cancelled'))
+                then 'event ' || m.seq || ' is not what a move to ' || m.status || ' books' end,
+           case when m.name = 'RewardClaimReversal' and m.back <> c.points
+                then 'event ' || m.seq || ' gave ' || m.back || ' back, of ' || c.points end) as problem
+    from (select * from claims where org_id = %(org)s) c
+    full join said s on s.id = c.id
+    full join moves m on m.id = coalesce(c.id, s.id)
+    left join catalogue_versions v on v.org_id = %(org)s and v.id = c.reward_id and v.version = c.version
+)
+select 'claim ' || id, problem from compared where problem <> '' order by id limit %(limit)s
+
+-- catalogue --
+-- each list and each reward is its last version, and as many pieces are out as were claimed and not given back
+with versions as (
+    select id, kind, count(*) as count, max(version) as last, min(recorded_at) as made
+    from catalogue_versions where org_id = %(org)s group by id, kind
+), out as (
+    select (nullif(e.body, '')::jsonb ->> 'reward_id')::uuid as id, count(*) as pieces
+    from events e
+    where e.org_id = %(org)s and e.name = 'RewardClaim' and not exists (
+        select from events x
+        where x.org_id = %(org)s and x.name = 'RewardClaimReversal'
+          and nullif(x.body, '')::jsonb ->> 'claim_id' = nullif(e.body, '')::jsonb ->> 'claim_id')
+    group by 1
+), things as (
+    select 'list' as kind, id, program_no::text as belongs_to, version, created_at, null::bigint as supply, terms,
+           null::bigint as claimed
+    from reward_lists where org_id = %(org)s
+    union all
+    select 'reward', id, list_id::text, version, created_at, supply, terms, claimed
+    from rewards where org_id = %(org)s
+), compared as (
+    select coalesce(t.kind, v.kind) as kind, coalesce(t.id, v.id) as id, concat_ws('; ',
+           case when t.id is null then 'missing, but it has versions' end,
+           case when v.id is null then 'it has no versions' end,
+           case when v.count <> v.last then 'versions are missing' end,
+           case when t.version <> v.last then 'version is ' || t.version || ', should be ' || v.last end,
+           case when t.terms <> c.terms then 'its terms are not those of its last version' end,
+           case when t.supply is distinct from c.supply and c.id is not null
+                then 'supply is ' || coalesce(t.supply::text, 'without end') || ', should be '
+                    || coalesce(c.supply::text, 'without end') end,
+           case when t.belongs_to <> c.belongs_to
+                then 'it belongs to ' || t.belongs_to || ', should be ' || c.belongs_to end,
+           case when t.created_at <> v.made then 'made at ' || t.created_at || ', should be ' || v.made end,
+           case when t.kind = 'list' and p.no is null then 'its program does not exist' end,
+           case when t.kind = 'reward' and l.id is null then 'its list does not exist' end,
+           case when t.claimed <> coalesce(o.pieces, 0)
+                then t.claimed || ' pieces are out, should be ' || coalesce(o.pieces, 0) end) as problem
+    from things t
+    full join versions v on v.id = t.id
+    left join catalogue_versions c on c.org_id = %(org)s and c.id = v.id and c.version = v.last
+    left join programs p on p.org_id = %(org)s and t.kind = 'list' and p.no::text = t.belongs_to
+    left join reward_lists l on l.org_id = %(org)s and t.kind = 'reward' and l.id::text = t.belongs_to
+    left join out o on o.id = t.id
+)
+select kind || ' ' || id, problem from compared where problem <> '' order by 1 limit %(limit)s
+
 -- accounts --
 -- every account a row names exists, with figures; those of members are the ones that events opened
 with opened as (
@@ -811,6 +906,7 @@ union all
        union all select member_no, 'its identifier ' || kind from member_identifiers where org_id = %(org)s
        union all select member_no, 'its profile' from member_profiles where org_id = %(org)s
        union all select member_no, 'adjustment ' || id from adjustments where org_id = %(org)s
+       union all select member_no, 'claim ' || id from claims where org_id = %(org)s
        union all select referrer_no, 'referral ' || id from referrals where org_id = %(org)s
        union all select referred_no, 'referral ' || id from referrals where org_id = %(org)s
        union all select survivor_no, 'member ' || no from members where org_id = %(org)s and survivor_no > 0) named

@@ -376,6 +376,38 @@ where org_id = %(org)s::bigint and id = any(array(
     select id from redemptions
     where org_id = %(org)s::bigint and reference = any(%(texts)s::text[]) and reference <> ''))
 
+-- reward_lists --
+-- lists of rewards by id
+select id::text, program_no, version, created_at, terms
+from reward_lists where org_id = %(org)s::bigint and id = any(%(ids)s::uuid[])
+
+-- rewards --
+-- rewards by id, each with its list
+select r.id::text, r.list_id::text, r.version, r.created_at, r.supply, r.claimed, r.terms,
+       l.id::text, l.program_no, l.version, l.created_at, l.terms
+from rewards r
+cross join lateral (select * from reward_lists x where x.org_id = %(org)s::bigint and x.id = r.list_id offset 0) l
+where r.org_id = %(org)s::bigint and r.id = any(%(ids)s::uuid[])
+
+-- claims --
+-- claims by id, each with its reward
+select c.id::text, c.member_no, c.program_no, c.list_id::text, c.reward_id::text, c.version, c.event_seq, c.points,
+       c.wallet, c.claimed_at, c.status, c.moved_at, c.reason,
+       r.id::text, r.list_id::text, r.version, r.created_at, r.supply, r.claimed, r.terms
+from claims c
+cross join lateral (select * from rewards x where x.org_id = %(org)s::bigint and x.id = c.reward_id offset 0) r
+where c.org_id = %(org)s::bigint and c.id = any(%(ids)s::uuid[])
+
+-- claimed --
+-- how often members claimed each reward, but for what was given back
+-- include member_no_columns
+select a.no, c.list_id::text, c.reward_id::text, c.count
+from asked_for a
+left join lateral (
+    select x.list_id, x.reward_id, count(*) from claims x
+    where x.org_id = %(org)s::bigint and x.member_no = a.no and x.status not in ('denied', 'cancelled')
+    group by 1, 2) c on true
+
 -- imported --
 -- rows of imports that were taken, by kind and reference
 select x.kind, x.reference, x.event_seq, x.fingerprint, x.result

@@ -241,6 +241,55 @@ select %(org)s::bigint, * from unnest(
     %(member_no)s::bigint[], %(program_no)s::bigint[], %(period)s::text[], %(points)s::numeric[], %(count)s::bigint[])
 on conflict (org_id, member_no, program_no, period) do update set points = excluded.points, count = excluded.count
 
+-- insert_reward_lists --
+-- new lists of rewards
+insert into reward_lists (org_id, id, program_no, version, created_at, terms)
+select %(org)s::bigint, * from unnest(
+    %(id)s::uuid[], %(program_no)s::bigint[], %(version)s::integer[], %(created_at)s::timestamptz[], %(terms)s::text[])
+
+-- update_reward_lists --
+-- only the terms change
+update reward_lists set version = new.version, terms = new.terms
+from unnest(%(id)s::uuid[], %(version)s::integer[], %(terms)s::text[]) as new (id, version, terms)
+where reward_lists.org_id = %(org)s::bigint and reward_lists.id = new.id
+
+-- insert_rewards --
+-- new rewards
+insert into rewards (org_id, id, list_id, version, created_at, supply, claimed, terms)
+select %(org)s::bigint, * from unnest(
+    %(id)s::uuid[], %(list_id)s::uuid[], %(version)s::integer[], %(created_at)s::timestamptz[], %(supply)s::bigint[],
+    %(claimed)s::bigint[], %(terms)s::text[])
+
+-- update_rewards --
+-- the terms, and how many pieces are out after the whole batch
+update rewards set version = new.version, supply = new.supply, claimed = new.claimed, terms = new.terms
+from unnest(%(id)s::uuid[], %(version)s::integer[], %(supply)s::bigint[], %(claimed)s::bigint[], %(terms)s::text[])
+    as new (id, version, supply, claimed, terms)
+where rewards.org_id = %(org)s::bigint and rewards.id = new.id
+
+-- insert_catalogue_versions --
+-- every version of lists and rewards, with its time and who made it
+insert into catalogue_versions (org_id, kind, id, belongs_to, version, supply, terms, recorded_at, actor)
+select %(org)s::bigint, * from unnest(
+    %(kind)s::text[], %(id)s::uuid[], %(belongs_to)s::text[], %(version)s::integer[], %(supply)s::bigint[], %(terms)s::text[],
+    %(recorded_at)s::timestamptz[], %(actor)s::text[])
+
+-- insert_claims --
+-- what was claimed
+insert into claims (org_id, id, member_no, program_no, list_id, reward_id, version, event_seq, points, wallet,
+                    claimed_at, status, moved_at, reason)
+select %(org)s::bigint, * from unnest(
+    %(id)s::uuid[], %(member_no)s::bigint[], %(program_no)s::bigint[], %(list_id)s::uuid[], %(reward_id)s::uuid[],
+    %(version)s::integer[], %(event_seq)s::bigint[], %(points)s::numeric[], %(wallet)s::bigint[],
+    %(claimed_at)s::timestamptz[], %(status)s::text[], %(moved_at)s::timestamptz[], %(reason)s::text[])
+
+-- update_claims --
+-- only where the fulfilment stands changes
+update claims set status = new.status, moved_at = new.moved_at, reason = new.reason
+from unnest(%(id)s::uuid[], %(status)s::text[], %(moved_at)s::timestamptz[], %(reason)s::text[])
+    as new (id, status, moved_at, reason)
+where claims.org_id = %(org)s::bigint and claims.id = new.id
+
 -- insert_assets --
 -- registered assets
 insert into assets (org_id, code, scale, created_at)
