@@ -28,6 +28,7 @@ from guerdon.store import organisations
 from guerdon.store.pool import Pool, make_pool
 from guerdon.store.read import OrganisationRow, Reader
 from guerdon.store.read_blnk import BlnkReader
+from guerdon.webhooks import Relay
 from guerdon.writer import Writer
 
 App = Callable[[Message, Receive, Send], Awaitable[None]]
@@ -82,10 +83,13 @@ class Application:
             self._endpoint = Endpoint(ROUTES, services)
             self._ledger = blnk.endpoint(settings.blnk_path, services, BlnkReader(reading))
             jobs = Jobs(reading, writer, settings)
+            relay = Relay(reading, services.reader, writer, self._installation.key_pepper, settings, now=self._now)
             await jobs.start()
+            await relay.start()
             try:
                 yield
             finally:
+                await relay.stop()
                 await jobs.stop()
                 await writer.stop()
 

@@ -58,6 +58,7 @@ KINDS: dict[str, Kind] = {
     "method_not_allowed": Kind(405, "This cannot be done here", "See the `Allow` header."),
     "organisation_not_found": Kind(404, "No such organisation"),
     "event_not_found": Kind(404, "No such event"),
+    "too_many_webhooks": Kind(409, "Too many endpoints", "Remove one, or let one serve several of your systems."),
     # the server
     "busy": Kind(503, "Too much is waiting", "Try again after the seconds in `Retry-After`."),
     "database_unavailable": Kind(503, "The database does not answer", "Try again after the seconds in `Retry-After`."),
@@ -94,6 +95,7 @@ KINDS: dict[str, Kind] = {
     _R.REFERRAL_NOT_FOUND: Kind(404, "No such referral"),
     _R.ADJUSTMENT_NOT_FOUND: Kind(404, "No such adjustment"),
     _R.KEY_NOT_FOUND: Kind(404, "No such key"),
+    _R.WEBHOOK_NOT_FOUND: Kind(404, "No such endpoint"),
     _R.OBJECT_NOT_FOUND: Kind(404, "No such object"),
     _R.MEMBER_BLOCKED: Kind(409, "The member is blocked", "Set the member's status to active."),
     _R.MEMBER_MERGED: Kind(409, "The member was merged into another", "Use the surviving member."),

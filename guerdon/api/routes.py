@@ -19,6 +19,7 @@ from guerdon.api import (
     reports,
     statements,
     transfers,
+    webhooks,
 )
 from guerdon.api.routing import Route
 from guerdon.api.v2 import routes as v2_routes
@@ -44,6 +45,7 @@ ROUTES: list[Route] = [
         adjustments.routes,
         expiry.routes,
         reports.routes,
+        webhooks.routes,
         v2_routes.routes,
     )
     for route in routes.found

@@ -29,6 +29,7 @@ class Name(StrEnum):
     BULK_ALLOCATE_POINTS = "BulkAllocatePoints"
     MANUAL_ADJUSTMENT = "ManualAdjustment"
     LEDGER_TRANSACTION = "LedgerTransaction"
+    WEBHOOK_PAUSED = "WebhookPaused"
 
 
 class Event(Struct, frozen=True, kw_only=True, gc=False):

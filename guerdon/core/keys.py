@@ -23,7 +23,7 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("adjustment", id)                                             with its decision and the member, ready to spend
     ("referral_of", by, value)  ("referral_of", member number)     that of the member who was referred
     ("referral", id)                                               with its events, and both members, ready to spend
-    ("metadata", kind, id)  ("key", id)
+    ("metadata", kind, id)  ("key", id)  ("webhook", id)
 """
 
 from __future__ import annotations
@@ -134,6 +134,11 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
     c.RunScheduled: lambda x: [("transfer", x.target)],
     c.Annotate: _annotate,
     c.RevokeKey: lambda x: [("key", x.target)],
+    c.ChangeWebhook: lambda x: [("webhook", x.target)],
+    c.RotateWebhookSecret: lambda x: [("webhook", x.target)],
+    c.ReplayWebhook: lambda x: [("webhook", x.target)],
+    c.PauseWebhook: lambda x: [("webhook", x.target)],
+    c.RemoveWebhook: lambda x: [("webhook", x.target)],
     c.CreateProgram: lambda x: [
         ("programs",),
         *(("internal", internal_name(role, first, x.code), x.asset) for role in ROLES for first in (True, False)),

@@ -46,6 +46,7 @@ class Rejection(StrEnum):
     REFERRAL_NOT_FOUND = "referral_not_found"
     ADJUSTMENT_NOT_FOUND = "adjustment_not_found"
     KEY_NOT_FOUND = "key_not_found"
+    WEBHOOK_NOT_FOUND = "webhook_not_found"
     OBJECT_NOT_FOUND = "object_not_found"
     # the state those are in
     MEMBER_BLOCKED = "member_blocked"

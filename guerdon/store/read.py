@@ -19,6 +19,7 @@ from psycopg_pool import AsyncConnectionPool
 from guerdon.core.programs import Policies
 from guerdon.store import history, reports
 from guerdon.store.statements import statements
+from guerdon.store.webhook_rows import DeliveryRow, WebhookRow
 
 NO_ORGANISATION = 0
 _SET_ORG = "select set_config('guerdon.org', %s, true)"
@@ -429,6 +430,22 @@ class Reader:
 
     async def referral(self, org_id: int, referral_id: str) -> ReferralRow | None:
         return await self._one(org_id, "staff", "find_referral", {"id": referral_id}, ReferralRow)
+
+    # -- events out
+
+    async def webhook(self, org_id: int, webhook_id: str) -> WebhookRow | None:
+        return await self._one(org_id, "webhooks", "find", {"id": webhook_id}, WebhookRow)
+
+    async def webhooks(self, org_id: int, limit: int) -> list[WebhookRow]:
+        """Endpoints with how they are doing, oldest first; none that were removed."""
+        return await self._rows(org_id, "webhooks", "list", {"limit": limit}, WebhookRow)
+
+    async def deliveries(
+        self, org_id: int, webhook_id: str, message: str | None, outcome: str, before: int | None, limit: int
+    ) -> list[DeliveryRow]:
+        """Attempts at an endpoint, newest first; of all messages or one, with any outcome ("") or one."""
+        values = {"webhook": webhook_id, "message": message, "outcome": outcome, "before": before, "limit": limit}
+        return await self._rows(org_id, "webhooks", "deliveries", values, DeliveryRow)
 
     # -- the points ledger
 

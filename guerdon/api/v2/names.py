@@ -25,6 +25,7 @@ EVENTS = {
     "RewardClaim": "ConvertPointsToReward",
     "RewardClaimReversal": "PointsRedemptionReversal",
     "LedgerTransaction": "LedgerTransaction",
+    "WebhookPaused": "WebhookPaused",
 }
 """Our event names to theirs. Where theirs has no documented name, ours stands."""
 
