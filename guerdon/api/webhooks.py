@@ -31,6 +31,9 @@ Filters = Annotated[
 Outcome = Literal["delivered", "failed", "given_up"]
 
 
+EventNo = Annotated[int, Meta(ge=0, lt=2**62, description="The `event_log_id` after which to begin; 0 for all")]
+
+
 class WebhookIn(Body, frozen=True, kw_only=True):
     url: Url
     events: Filters = ()
@@ -53,9 +56,7 @@ class RotateIn(Body, frozen=True, kw_only=True):
 class ReplayIn(Body, frozen=True, kw_only=True):
     """One of both."""
 
-    after: Annotated[
-        int | None, Meta(ge=0, lt=2**62, description="The `event_log_id` after which to begin; 0 for everything")
-    ] = None
+    after: EventNo | None = None
     since: Annotated[datetime | None, Meta(description="Begin with what was recorded at this moment")] = None
 
 
@@ -113,7 +114,7 @@ class DeliveryOut(Shown, frozen=True, kw_only=True):
 class DeliveryQuery(PageQuery, frozen=True, kw_only=True):
     limit: Limit = 20
     cursor: Cursor = None
-    message: Annotated[str | None, Meta(max_length=64, description="One message, by its `evt_…`")] = None
+    message: Annotated[str | None, Meta(description="One message, by its `evt_…`")] = None
     outcome: Outcome | None = None
 
 

@@ -36,8 +36,8 @@ _NEVER = tuple(
     for network in ("64:ff9b:1::/48", "2001::/23", "fec0::/10", "5f00::/16", "3fff::/20", "100::/64")
 )
 """NAT64 of one's own, protocol assignments with Teredo, site-local, segment routing, documentation, discard."""
-_NEVER_4 = ("192.88.99.",)
-"""Relays into 6to4."""
+_NEVER_4 = ("192.0.0.", "192.88.99.")
+"""Protocol assignments, among them a metadata service; relays into 6to4."""
 
 
 def refusal(url: str, *, private: bool = False) -> str:

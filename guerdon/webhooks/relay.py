@@ -315,7 +315,7 @@ class Sending:
         self._places = asyncio.Semaphore(AT_ONCE)
         self._now: dict[int, Behind] = {}
         self._first_failures = 0
-        self._failed = False
+        self._failed_at: datetime | None = None
         self._gone = False
         self._success_at: datetime | None = None
         self.log: list[Attempt] = []
@@ -355,7 +355,7 @@ class Sending:
             self._success_at = now
             outcome, after = "delivered", done
         else:
-            self._failed = True
+            self._failed_at = min(self._failed_at or now, now)
             self._gone = self._gone or answer.gone
             self._first_failures += here.attempts == 0
             outcome, after = self._failure(here, done, answer, now)
@@ -398,7 +398,7 @@ class Sending:
             failures, since = 0, None
         else:
             failures = before.failures + self._first_failures
-            since = before.failing_since or (now if self._failed else None)
+            since = before.failing_since or self._failed_at
         next_at = None
         if failures >= PROBING_FROM and since is not None:
             wait_s = min(max((now - since).total_seconds() / 4, PROBE_MIN_S), PROBE_MAX_S)
@@ -423,7 +423,7 @@ class Sending:
         if self._gone:
             return "it answered 410 Gone"
         since = standing.failing_since
-        if self._failed and since is not None and self._relay.now() - since >= self._relay.pause_after:
+        if self._failed_at is not None and since is not None and self._relay.now() - since >= self._relay.pause_after:
             return "nothing got through for too long"
         return ""
 

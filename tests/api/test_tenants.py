@@ -31,6 +31,7 @@ def things(shop: Shop) -> dict[str, str]:
         "purchase": purchase["id"],
         "redemption": redemption["id"],
         "key": api.post("/v1/keys", {"name": "k", "scopes": ["assets:read"]})["id"],
+        "webhook": api.post("/v1/webhooks", {"url": "https://example.com/hook"})["id"],
     }
 
 
@@ -42,6 +43,9 @@ BODIES: dict[str, Any] = {
     "reverse_redemption": {},
     "return_purchase": {"number": "R-1"},
     "expire_points": {},
+    "change_webhook": {"status": "paused"},
+    "rotate_webhook_secret": {},
+    "replay_webhook": {"after": 0},
 }
 
 
@@ -98,5 +102,6 @@ def test_lists_hold_ones_own_things_only(two: tuple[Shop, Shop]) -> None:
     things(mine)
     assert [one["id"] for one in other.api.get("/v1/members")["data"]] == [other.member]
     assert other.api.get("/v1/keys")["data"] == []
+    assert other.api.get("/v1/webhooks")["data"] == []
     assert other.api.get(f"/v1/members/{other.member}/purchases")["data"] == []
     assert other.api.get(f"/v1/members/{other.member}/redemptions")["data"] == []

@@ -60,7 +60,9 @@ class Site:
         """One event for each name, in order."""
         await asyncio.gather(
             *[
-                self.books.ok(c.Award, member=("external_id", name), program=("code", "club"), points=points, reason="x")
+                self.books.ok(
+                    c.Award, member=("external_id", name), program=("code", "club"), points=points, reason="x"
+                )
                 for name in names
             ]
         )

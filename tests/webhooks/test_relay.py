@@ -60,7 +60,11 @@ async def test_a_message_is_a_cloud_event(site: Site) -> None:
         assert got.headers["content-type"] == "application/cloudevents+json; charset=utf-8"
         assert got.headers["host"] == f"127.0.0.1:{receiver.port}"
         event = got.event
-        assert (event["specversion"], event["type"], event["source"]) == ("1.0", "purchase.recorded", "/organisations/shop")
+        assert (event["specversion"], event["type"], event["source"]) == (
+            "1.0",
+            "purchase.recorded",
+            "/organisations/shop",
+        )
         assert (event["id"], event["subject"]) == (got.id, ada)
         data = event["data"]
         assert (data["event"], data["points"], data["asset"]) == ("TransactionAdd", "126", "POINTS")
@@ -243,7 +247,7 @@ async def test_an_endpoint_that_was_activated_again_has_all_its_days_anew(site: 
         site.books.now = site.now()
         await site.books.ok(c.ChangeWebhook, target=webhook, status="active")
         await site.relay().run_once()
-        assert len(receiver.got) == 3
+        assert [one.event["type"] for one in receiver.got].count("points.awarded") == 3
         assert await site.books.value("select status from webhooks") == "active"
 
 
