@@ -43,8 +43,18 @@ CHANGEABLE: dict[str, tuple[str, ...]] = {
     "redemptions": ("reversed",),
     "referrals": ("taken_back",),
     "api_keys": ("expires_at", "revoked_at"),
-    "webhooks": ("url", "description", "filters", "status", "reason", "generation", "old_until", "replays",
-                 "start_seq", "active_since"),
+    "webhooks": (
+        "url",
+        "description",
+        "filters",
+        "status",
+        "reason",
+        "generation",
+        "old_until",
+        "replays",
+        "start_seq",
+        "active_since",
+    ),
 }
 """What saving writes of a row that was there before; rows of other record tables never change."""
 
@@ -481,7 +491,6 @@ class _Slice:
         if stored is not None:
             self.state.api_keys[key[1]] = stored
             self.state.found[key] = key[1]
-
 
     def _webhook(self, key: Key) -> None:
         stored = self.store.rows("webhooks").get(key[1])
