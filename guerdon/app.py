@@ -10,6 +10,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import uvicorn
 from litestar import Litestar
@@ -22,9 +23,9 @@ from guerdon.api.routes import ROUTES
 from guerdon.api.routing import Endpoint
 from guerdon.api.services import Services
 from guerdon.installation import Installation, ready
-from guerdon.jobs import Jobs
+from guerdon.jobs import Jobs, Queue
 from guerdon.settings import Settings
-from guerdon.store import organisations
+from guerdon.store import imports, organisations
 from guerdon.store.pool import Pool, make_pool
 from guerdon.store.read import OrganisationRow, Reader
 from guerdon.store.read_blnk import BlnkReader
@@ -84,12 +85,15 @@ class Application:
             self._ledger = blnk.endpoint(settings.blnk_path, services, BlnkReader(reading))
             jobs = Jobs(reading, writer, settings)
             relay = Relay(reading, services.reader, writer, self._installation.key_pepper, settings, now=self._now)
+            queue = Queue(dsn, reading, writer, now=self._now, shutdown_s=settings.shutdown_s / 2)
             await jobs.start()
+            await queue.start()
             await relay.start()
             try:
                 yield
             finally:
                 await relay.stop()
+                await queue.stop()
                 await jobs.stop()
                 await writer.stop()
 
@@ -107,6 +111,15 @@ class _Organisations:
         return await self._reader.organisation(code)
 
 
+class _Imports:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def ask(self, org_id: int, **asked: Any) -> tuple[str, bytes]:
+        async with self._pool.connection() as connection:
+            return await imports.ask(connection, org_id, **asked)
+
+
 def _services(settings: Settings, installation: Installation, pool: Pool, writer: Writer, now: Clock) -> Services:
     reader = Reader(pool)
 
@@ -122,6 +135,7 @@ def _services(settings: Settings, installation: Installation, pool: Pool, writer
         writer=writer,
         reader=reader,
         organisations=_Organisations(reader, pool),
+        imports=_Imports(pool),
         auth=auth,
         metrics=Metrics(writer.stats),
         now=now,

@@ -7,12 +7,14 @@ from guerdon.api import (
     bulk_awards,
     configuration,
     expiry,
+    imports,
     keys,
     members,
     merges,
     organisations,
     points_ledger,
     programs,
+    promises,
     purchases,
     redemptions,
     referrals,
@@ -43,10 +45,12 @@ ROUTES: list[Route] = [
         referrals.routes,
         bulk_awards.routes,
         adjustments.routes,
-        expiry.routes,
         reports.routes,
         webhooks.routes,
         v2_routes.routes,
+        promises.routes,
+        expiry.routes,
+        imports.routes,
     )
     for route in routes.found
 ]

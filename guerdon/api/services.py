@@ -28,6 +28,25 @@ class Organisations(Protocol):
     async def create(self, code: str, name: str, timezone: str) -> OrganisationRow | None: ...
 
 
+class Imports(Protocol):
+    """How an import is written down and queued (`store.imports.ask`)."""
+
+    async def ask(
+        self,
+        org_id: int,
+        *,
+        id: str,
+        kind: str,
+        program: str,
+        actor: str,
+        key: str | None,
+        fingerprint: bytes,
+        content: str,
+        rows: int,
+        now: datetime,
+    ) -> tuple[str, bytes]: ...
+
+
 class Services:
     """The parts a request may use: the writer for every change, the reader for everything else."""
 
@@ -38,6 +57,7 @@ class Services:
         writer: Submits,
         reader: Reader,
         organisations: Organisations,
+        imports: Imports,
         auth: Authenticator,
         metrics: Metrics,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -46,6 +66,7 @@ class Services:
         self.writer = writer
         self.reader = reader
         self.organisations = organisations
+        self.imports = imports
         self.auth = auth
         self.metrics = metrics
         self.now = now

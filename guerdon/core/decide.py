@@ -13,7 +13,9 @@ from guerdon.core import (
     access,
     adjustments,
     awards,
+    expiry,
     holds,
+    imports,
     ledger,
     members,
     merges,
@@ -27,6 +29,7 @@ from guerdon.core import (
     returns,
     setup,
     transfers,
+    unlocks,
     webhooks,
 )
 from guerdon.core import commands as c
@@ -146,4 +149,7 @@ DECISIONS: dict[type[c.Command], Callable[[State, Any], Outcome]] = {
     c.Refer: referrals.refer,
     c.ReturnReferral: referrals.take_back,
     c.ExpireLots: points.expire,
+    c.UnlockPoints: unlocks.unlock,
+    c.ChangeExpiry: expiry.change,
+    c.ImportPoints: imports.take,
 }

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
 
+from guerdon.core.imports import ImportedRow
 from guerdon.core.purchases import Purchase
 from guerdon.core.redemptions import Redemption
 from guerdon.core.state import Key, State
@@ -380,6 +381,17 @@ def _redemption_references(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
+def _imported(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("imported", kinds=array([key[1] for key in keys]), texts=array([key[2] for key in keys]))
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            imported = ImportedRow(**dict(zip(ImportedRow.__struct_fields__, row, strict=True)))
+            state.found[("imported", imported.kind, imported.reference)] = imported
+
+    return take
+
+
 def _metadata(lookup: Lookup, keys: _Keys) -> Take:
     cursor = lookup.run("metadata", kinds=array([key[1] for key in keys]), texts=array([key[2] for key in keys]))
 
@@ -440,6 +452,7 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "return": _returns,
     "redemption": _redemptions,
     "redemption_reference": _redemption_references,
+    "imported": _imported,
     "metadata": _metadata,
     "key": _api_keys,
     "webhook": _webhooks,

@@ -70,8 +70,8 @@ class Site:
     async def events(self, member: str | None = None) -> list[int]:
         """Event numbers so far, of all or one member."""
         rows = await self.books.rows(
-            "select e.seq, 'mem_' || m.id from events e left join members m on m.org_id = e.org_id and m.no = e.member_no"
-            " order by e.seq"
+            "select e.seq, 'mem_' || m.id from events e"
+            " left join members m on m.org_id = e.org_id and m.no = e.member_no order by e.seq"
         )
         return [seq for seq, whose in rows if member in (None, whose)]
 

@@ -1,4 +1,4 @@
-"""R26: messages arrive at least once, in order for each member, under one id, whatever the receiver or we go through."""
+"""R26: messages arrive at least once, in order for each member, under one id, whatever happens to either side."""
 
 from __future__ import annotations
 

@@ -135,16 +135,27 @@ async def test_no_failure_is_raised_and_none_tells_the_url(monkeypatch: pytest.M
     assert (await post("http://no-such-name.invalid/", private=True)).status == 0
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
-async def test_tls_is_checked_against_the_name_and_not_against_the_address(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    return tmp_path / "key.pem"
+
+
+@pytest.fixture
+def certificate(tmp_path: Path, key: Path) -> Path:
+    """A certificate of hooks.example.com, made for this test."""
+    certificate = tmp_path / "cert.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
          "-keyout", key, "-out", certificate, "-subj", "/CN=x", "-addext", "subjectAltName=DNS:hooks.example.com"],
         check=True, capture_output=True,
     )  # fmt: skip
+    return certificate
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+async def test_tls_is_checked_against_the_name_and_not_against_the_address(
+    monkeypatch: pytest.MonkeyPatch, certificate: Path, key: Path
+) -> None:
     theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     theirs.load_cert_chain(certificate, key)
     ours = ssl.create_default_context(cafile=str(certificate))
