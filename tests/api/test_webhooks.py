@@ -221,3 +221,21 @@ def test_events_of_one_organisation_never_reach_an_endpoint_of_another(private_a
 def test_the_types_that_can_be_asked_for_are_in_the_openapi_document(api: Api) -> None:
     text = api.call("GET", "/openapi.json").text
     assert [type_ for type_ in TYPES.values() if type_ not in text] == []
+
+
+def test_anothers_endpoint_is_not_found_on_any_path(api: Api) -> None:
+    api.post("/v1/organisations", {"code": "other", "name": "Other"})
+    other = api.of("other")
+    path = f"/v1/webhooks/{api.post('/v1/webhooks', {'url': URL})['id']}"
+    before = api.get(path)
+    for method, end, body in (
+        ("GET", "", None),
+        ("PATCH", "", {"status": "paused"}),
+        ("DELETE", "", None),
+        ("POST", "/secret", {}),
+        ("POST", "/replay", {"after": 0}),
+        ("GET", "/deliveries", None),
+    ):
+        other.refused(method, path + end, body, 404, "webhook_not_found", "webhook")
+    assert other.get("/v1/webhooks") == {"data": []}
+    assert api.get(path) == before

@@ -58,6 +58,13 @@ async def test_nothing_is_sent_to_this_machine_however_it_is_called(host: str) -
         assert receiver.connections == 0
 
 
+async def test_without_the_look_at_the_address_it_would_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "is_public", lambda address: True)
+    async with receiving() as receiver:
+        assert (await post(f"http://localhost:{receiver.port}/")).accepted
+        assert receiver.connections == 1
+
+
 async def test_a_name_that_changes_its_mind_is_refused_when_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
     async with receiving() as receiver:
         leads_to(monkeypatch, ["93.184.216.34"], ["127.0.0.1"], ["93.184.216.34", "127.0.0.1"])
