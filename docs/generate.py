@@ -210,8 +210,8 @@ def messages() -> str:
     lines = [
         "# Messages",
         "",
-        "What a webhook endpoint is sent about an event: [how to receive them](../how-to/receive-webhooks.md). The body",
-        "is a CloudEvent (1.0, structured, `application/cloudevents+json`); `webhook-id`, `webhook-timestamp` and",
+        "What a webhook endpoint is sent about an event: [how to receive them](../how-to/receive-webhooks.md). The",
+        "body is a CloudEvent (1.0, structured, `application/cloudevents+json`); `webhook-id`, `webhook-timestamp` and",
         "`webhook-signature` are those of Standard Webhooks 1.0.",
         "",
         "## Names",

@@ -108,10 +108,13 @@ class Relay:
         self._tls: ssl.SSLContext | None = None
         self._lines: dict[str, Line] = {}
         self._desks = asyncio.Semaphore(DESKS)
-        self._attempts = asyncio.Semaphore(ATTEMPTS_AT_ONCE)
+        self.attempts = asyncio.Semaphore(ATTEMPTS_AT_ONCE)
+        """What is under way at all endpoints together."""
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._next: dict[int, datetime] = {}
         """When an organisation with endpoints is looked at next, unless something wakes us before."""
+        self._bare: dict[int, datetime] = {}
+        """Organisations without endpoints that commit: they are not looked at again before then."""
         self._touched: set[int] = set()
         self._wake = asyncio.Event()
         self._stopping = False
@@ -152,8 +155,10 @@ class Relay:
         sweep_at = purge_at = loop.time()
         while True:
             now = self._now()
-            ready = self._touched | {org_id for org_id, at in self._next.items() if at <= now}
+            for org_id in self._touched:
+                self._next[org_id] = self._bare.get(org_id, now)
             self._touched = set()
+            ready = {org_id for org_id, at in self._next.items() if at <= now}
             try:
                 if loop.time() >= sweep_at:
                     sweep_at = loop.time() + self._settings.job_interval_s
@@ -190,7 +195,9 @@ class Relay:
         now = self._now()
         if not found:
             self._next.pop(org_id, None)
+            self._bare[org_id] = now + timedelta(seconds=POLL_EVERY_S)
             return
+        self._bare.pop(org_id, None)
         self._next[org_id] = now + timedelta(seconds=POLL_EVERY_S)
         for one in found:
             if one.at is not None and one.at <= now and not one.held and one.id not in self._busy:
@@ -285,9 +292,8 @@ class Relay:
 
     async def post(self, line: Line, secrets: list[bytes], id: str, body: bytes) -> Answer:
         """One attempt, signed for now."""
-        async with self._attempts:
-            headers = signatures.headers(secrets, id, int(self._now().timestamp()), body)
-            return await line.post({**headers, "content-type": rendering.MEDIA_TYPE}, body)
+        headers = signatures.headers(secrets, id, int(self._now().timestamp()), body)
+        return await line.post({**headers, "content-type": rendering.MEDIA_TYPE}, body)
 
     @property
     def pause_after(self) -> timedelta:
@@ -328,10 +334,11 @@ class Sending:
         here = self._turn.behind.get(no) or Behind(member_no=no, seq=messages[0].seq - 1)
         async with self._places:
             for message in messages:
-                if not self._may_begin():
-                    here = _at(here, self._relay.now())
-                    break
-                here = await self._attempt(here, message)
+                async with self._relay.attempts:
+                    if self._may_begin():
+                        here = await self._attempt(here, message)
+                    else:
+                        here = _at(here, self._relay.now())
                 if here.next_at is not None:
                     break
             else:
