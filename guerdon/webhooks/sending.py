@@ -59,6 +59,7 @@ class Line:
         self._timeouts = httpx2.Timeout(timeout_s).as_dict()
         self._private = private
         self._addresses: list[str] = []
+        self._pinned: dict[str, httpx2.URL] = {}
         self._resolved_at = -ADDRESSES_KEPT_S
         self._resolving = asyncio.Lock()
         self._turn = 0
@@ -89,7 +90,7 @@ class Line:
         address = await self._address()
         request = httpx2.Request(
             "POST",
-            self._url.copy_with(host=address),
+            self._pinned[address],
             headers={
                 **headers,
                 "host": self._url.netloc.decode("ascii"),
@@ -116,6 +117,7 @@ class Line:
         async with self._resolving:
             if monotonic() - self._resolved_at >= ADDRESSES_KEPT_S:
                 self._addresses = await self._resolve()
+                self._pinned = {address: self._url.copy_with(host=address) for address in self._addresses}
                 self._resolved_at = monotonic()
         return self._addresses[self._turn % len(self._addresses)]
 

@@ -103,7 +103,9 @@ async def survives(database: Database, folder: Path, *, events: int, kills: int,
         async with receiving(behave) as receiver:
             await process.start()
             await process.post("/v1/assets", {"code": "POINTS", "scale": 0})
-            await process.post("/v1/programs", {"code": "club", "name": "Club", "asset": "POINTS"})
+            await process.post("/v1/assets", {"code": "USD", "scale": 2})
+            club = {"code": "club", "name": "Club", "asset": "POINTS", "currency": "USD"}
+            await process.post("/v1/programs", club)
             for number in range(MEMBERS):
                 await process.post("/v1/members", {"external_id": f"m{number}"})
             await process.post("/v1/webhooks", {"url": receiver.url, "events": ["points.allocated"]})
