@@ -60,6 +60,7 @@ KINDS: dict[str, Kind] = {
     "import_not_found": Kind(404, "No such import"),
     "event_not_found": Kind(404, "No such event"),
     "too_many_webhooks": Kind(409, "Too many endpoints", "Remove one, or let one serve several of your systems."),
+    "reversal_is_final": Kind(409, "A reversal cannot be reversed", "Redeem the points again."),
     # the server
     "busy": Kind(503, "Too much is waiting", "Try again after the seconds in `Retry-After`."),
     "database_unavailable": Kind(503, "The database does not answer", "Try again after the seconds in `Retry-After`."),
