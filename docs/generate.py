@@ -23,18 +23,21 @@ from guerdon.api.blnk import routing as blnk_routing
 from guerdon.api.points_ledger import EntryOut, EventOut, LotMoveOut
 from guerdon.api.problem import KINDS
 from guerdon.api.routes import ROUTES
+from guerdon.api.v2.names import theirs
 from guerdon.cli import app
 from guerdon.core.events import Name
 from guerdon.core.lots import EFFECTS
+from guerdon.core.messages import TYPES
 from guerdon.core.outcomes import Rejection
 from guerdon.settings import Settings
+from guerdon.webhooks.rendering import Data, Envelope
 
 DOCS = Path(__file__).parent
 REFERENCE = DOCS / "reference"
 MONEY_MAP = DOCS / "explanation" / "money-map.md"
 WRITTEN = "<!-- Written by docs/generate.py from the code. Change the code, then run `make docs`. -->\n\n"
 WIDTH = 100
-_SHAPES = {"Ref": "`{id, number, code, name}`"}
+_SHAPES = {"Ref": "`{id, number, code, name}`", "Thing": "`{id, code}`"}
 
 
 def pages() -> dict[str, str]:
@@ -45,6 +48,7 @@ def pages() -> dict[str, str]:
         "settings.md": settings(),
         "errors.md": errors(),
         "events.md": events(),
+        "messages.md": messages(),
         "routes.md": routes(),
         "blnk-routes.md": blnk_routes(),
     }
@@ -63,6 +67,7 @@ def index() -> str:
 | [Routes of `/blnk`](blnk-routes.md) | the ledger API |
 | [Error codes](errors.md) | each code with its status, and the way out |
 | [Events](events.md) | what the points ledger is made of |
+| [Messages](messages.md) | what webhooks are sent, and the names of events here and there |
 
 A running server shows the routes with their answers at `/docs`, and as an OpenAPI 3.1 document at `/openapi.json`.
 """
@@ -197,6 +202,29 @@ def events() -> str:
             for move, effect in EFFECTS.items()
         ),
     ]
+    return "\n".join(lines)
+
+
+def messages() -> str:
+    """What a webhook is sent, and the one table of names."""
+    lines = [
+        "# Messages",
+        "",
+        "What a webhook endpoint is sent about an event: [how to receive them](../how-to/receive-webhooks.md). The",
+        "body is a CloudEvent (1.0, structured, `application/cloudevents+json`); `webhook-id`, `webhook-timestamp` and",
+        "`webhook-signature` are those of Standard Webhooks 1.0.",
+        "",
+        "## Names",
+        "",
+        "| event in the points ledger | message type | at `/v2` |",
+        "|---|---|---|",
+        *(f"| `{name.value}` | `{TYPES[name.value]}` | `{theirs(name.value)}` |" for name in Name),
+        "",
+    ]
+    for title, type_ in (("The envelope", Envelope), ("`data`", Data)):
+        schema = _schema(type_)
+        told = " ".join(schema.get("description", "").split())
+        lines += [f"## {title}", "", told, "", *_fields(schema, "always"), ""]
     return "\n".join(lines)
 
 

@@ -29,6 +29,7 @@ from guerdon.store import imports, organisations
 from guerdon.store.pool import Pool, make_pool
 from guerdon.store.read import OrganisationRow, Reader
 from guerdon.store.read_blnk import BlnkReader
+from guerdon.webhooks import Relay
 from guerdon.writer import Writer
 
 App = Callable[[Message, Receive, Send], Awaitable[None]]
@@ -83,12 +84,15 @@ class Application:
             self._endpoint = Endpoint(ROUTES, services)
             self._ledger = blnk.endpoint(settings.blnk_path, services, BlnkReader(reading))
             jobs = Jobs(reading, writer, settings, now=self._now)
+            relay = Relay(reading, services.reader, writer, self._installation.key_pepper, settings, now=self._now)
             queue = Queue(dsn, reading, writer, now=self._now, shutdown_s=settings.shutdown_s / 2)
             await jobs.start()
             await queue.start()
+            await relay.start()
             try:
                 yield
             finally:
+                await relay.stop()
                 await queue.stop()
                 await jobs.stop()
                 await writer.stop()

@@ -45,6 +45,9 @@ def configure(level: str, *, as_json: bool) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.getLogger("alembic").setLevel("WARNING")
+    # They would log addresses, which may hold secrets of whoever is sent something.
+    for name in ("httpx2", "httpcore2"):
+        logging.getLogger(name).setLevel("WARNING")
 
 
 def _without_colours(

@@ -98,6 +98,17 @@ class Settings(BaseSettings):
     job_accounts_max: int = Field(default=100, ge=1)
     """Accounts whose ended lots one command posts."""
 
+    # Webhooks
+    webhook_private: bool = False
+    """Let webhooks lead to private addresses and over plain HTTP: for tests, and for networks of your own where
+    everybody who may make an endpoint may reach everything."""
+    webhook_timeout_s: float = Field(default=10.0, gt=0, le=60)
+    """How long one attempt at a message may take."""
+    webhook_pause_after_h: float = Field(default=76.0, gt=0)
+    """An endpoint at which nothing got through for so long is paused."""
+    webhook_log_days: int = Field(default=30, ge=1)
+    """How long attempts stay in the delivery log."""
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -21,6 +21,7 @@ from msgspec import Struct
 from guerdon.api import tokens
 from guerdon.api.problem import Problem
 from guerdon.api.values import public
+from guerdon.core import signatures
 from guerdon.store.read import Reader
 
 PREFIX = "gd_live_"
@@ -122,6 +123,10 @@ class Authenticator:
     def fingerprint(self, token: str) -> bytes:
         """What is stored of a key made here."""
         return fingerprint(self._pepper, token)
+
+    def webhook_secret(self, webhook_id: str, generation: int) -> bytes:
+        """What an endpoint's messages are signed with."""
+        return signatures.secret(self._pepper, webhook_id, generation)
 
     def forget(self) -> None:
         """Look every key up again; called where one was revoked in this process."""

@@ -46,6 +46,7 @@ _PATH_PARAMETERS = {
     "claim": ("Our id (`clm_…`)", "clm_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
     "organisation": ("The organisation's code", "default"),
     "asset": ("The asset's code", "POINTS"),
+    "webhook": ("The endpoint's id (`whk_…`)", "whk_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
     "key": ("The key's id (`key_…`)", "key_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
 }
 

@@ -59,6 +59,7 @@ KINDS: dict[str, Kind] = {
     "organisation_not_found": Kind(404, "No such organisation"),
     "import_not_found": Kind(404, "No such import"),
     "event_not_found": Kind(404, "No such event"),
+    "too_many_webhooks": Kind(409, "Too many endpoints", "Remove one, or let one serve several of your systems."),
     "reversal_is_final": Kind(409, "A reversal cannot be reversed", "Redeem the points again."),
     # the server
     "busy": Kind(503, "Too much is waiting", "Try again after the seconds in `Retry-After`."),
@@ -100,6 +101,7 @@ KINDS: dict[str, Kind] = {
     _R.REWARD_NOT_FOUND: Kind(404, "No such reward", "Make it with POST /v1/rewards."),
     _R.CLAIM_NOT_FOUND: Kind(404, "No such claim"),
     _R.KEY_NOT_FOUND: Kind(404, "No such key"),
+    _R.WEBHOOK_NOT_FOUND: Kind(404, "No such endpoint"),
     _R.OBJECT_NOT_FOUND: Kind(404, "No such object"),
     _R.MEMBER_BLOCKED: Kind(409, "The member is blocked", "Set the member's status to active."),
     _R.MEMBER_MERGED: Kind(409, "The member was merged into another", "Use the surviving member."),

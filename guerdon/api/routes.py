@@ -24,6 +24,7 @@ from guerdon.api import (
     rewards,
     statements,
     transfers,
+    webhooks,
 )
 from guerdon.api.routing import Route
 from guerdon.api.v2 import routes as v2_routes
@@ -51,6 +52,7 @@ ROUTES: list[Route] = [
         bulk_awards.routes,
         adjustments.routes,
         reports.routes,
+        webhooks.routes,
         v2_routes.routes,
         promises.routes,
         expiry.routes,

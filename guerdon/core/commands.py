@@ -10,7 +10,7 @@ text. A `Selector` names a thing the way the caller knows it: `("id", "0193...")
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -178,6 +178,51 @@ class IssueKey(Command, frozen=True, kw_only=True):
     scopes: tuple[str, ...]
     hash: bytes
     expires_at: datetime | None = None
+
+
+class AddWebhook(Command, frozen=True, kw_only=True):
+    """Send an organisation's events to a URL; no filters = all of them. With `private` it may lead anywhere."""
+
+    url: str
+    filters: tuple[str, ...] = ()
+    description: str = ""
+    private: bool = False
+
+
+class ChangeWebhook(Command, frozen=True, kw_only=True):
+    """Change what is not None."""
+
+    target: str
+    url: str | None = None
+    filters: tuple[str, ...] | None = None
+    description: str | None = None
+    status: Literal["active", "paused"] | None = None
+    private: bool = False
+
+
+class RotateWebhookSecret(Command, frozen=True, kw_only=True):
+    """A new secret; the one before signs as well for `overlap`."""
+
+    target: str
+    overlap: timedelta
+
+
+class ReplayWebhook(Command, frozen=True, kw_only=True):
+    """Send again all that was recorded after the event with a number."""
+
+    target: str
+    after: int
+
+
+class PauseWebhook(Command, frozen=True, kw_only=True):
+    """Stop sending to an endpoint that is dead, and say so in an event."""
+
+    target: str
+    reason: str
+
+
+class RemoveWebhook(Command, frozen=True, kw_only=True):
+    target: str
 
 
 class RevokeKey(Command, frozen=True, kw_only=True):

@@ -32,6 +32,7 @@ from guerdon.core import (
     setup,
     transfers,
     unlocks,
+    webhooks,
 )
 from guerdon.core import commands as c
 from guerdon.core.assets import AMOUNT_MAX
@@ -121,6 +122,12 @@ DECISIONS: dict[type[c.Command], Callable[[State, Any], Outcome]] = {
     c.Annotate: metadata.annotate,
     c.IssueKey: access.issue,
     c.RevokeKey: access.revoke,
+    c.AddWebhook: webhooks.add,
+    c.ChangeWebhook: webhooks.change,
+    c.RotateWebhookSecret: webhooks.rotate,
+    c.ReplayWebhook: webhooks.replay,
+    c.PauseWebhook: webhooks.pause,
+    c.RemoveWebhook: webhooks.remove,
     c.CreateAsset: setup.create_asset,
     c.CreateProgram: setup.create_program,
     c.ChangeProgram: setup.change_program,

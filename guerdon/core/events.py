@@ -36,6 +36,7 @@ class Name(StrEnum):
     REWARD_CLAIM_REVERSAL = "RewardClaimReversal"
     REWARD_FULFILMENT = "RewardFulfilment"
     LEDGER_TRANSACTION = "LedgerTransaction"
+    WEBHOOK_PAUSED = "WebhookPaused"
 
 
 class Event(Struct, frozen=True, kw_only=True, gc=False):

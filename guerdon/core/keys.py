@@ -30,7 +30,7 @@ correctness. `store/load.py` knows what each kind of key brings along:
                                                                    spend
     ("claimed", by, value)  ("claimed", member number)             how often a member claimed from each list and of each
                                                                    reward
-    ("metadata", kind, id)  ("key", id)
+    ("metadata", kind, id)  ("key", id)  ("webhook", id)
 """
 
 from __future__ import annotations
@@ -141,6 +141,11 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
     c.RunScheduled: lambda x: [("transfer", x.target)],
     c.Annotate: _annotate,
     c.RevokeKey: lambda x: [("key", x.target)],
+    c.ChangeWebhook: lambda x: [("webhook", x.target)],
+    c.RotateWebhookSecret: lambda x: [("webhook", x.target)],
+    c.ReplayWebhook: lambda x: [("webhook", x.target)],
+    c.PauseWebhook: lambda x: [("webhook", x.target)],
+    c.RemoveWebhook: lambda x: [("webhook", x.target)],
     c.CreateProgram: lambda x: [
         ("programs",),
         *(("internal", internal_name(role, first, x.code), x.asset) for role in ROLES for first in (True, False)),

@@ -50,6 +50,7 @@ class Rejection(StrEnum):
     REWARD_NOT_FOUND = "reward_not_found"
     CLAIM_NOT_FOUND = "claim_not_found"
     KEY_NOT_FOUND = "key_not_found"
+    WEBHOOK_NOT_FOUND = "webhook_not_found"
     OBJECT_NOT_FOUND = "object_not_found"
     # the state those are in
     MEMBER_BLOCKED = "member_blocked"

@@ -265,6 +265,21 @@ class ClaimMoved(Result, frozen=True, kw_only=True):
     balance: int
 
 
+class Rotated(Result, frozen=True, kw_only=True):
+    """An endpoint's newest secret by its number; the one before is good until `old_until`."""
+
+    id: str
+    generation: int
+    old_until: datetime
+
+
+class Replayed(Result, frozen=True, kw_only=True):
+    """What was recorded after an event number will be sent again."""
+
+    id: str
+    after: int
+
+
 class Expired(Result, frozen=True, kw_only=True):
     """Lots and points that were posted as expired."""
 
@@ -330,6 +345,8 @@ AnyResult = (
     | ReferralReturned
     | RewardClaimed
     | ClaimMoved
+    | Rotated
+    | Replayed
     | Expired
     | Unlocked
     | Redated

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from guerdon.core.redemptions import Redemption
     from guerdon.core.referrals import Referral
     from guerdon.core.transfers import Sent
+    from guerdon.core.webhooks import Webhook
 
 Key = tuple[Any, ...]
 Head = tuple[str, int, bytes]
@@ -142,6 +143,7 @@ class State:
         self.sources: Table[str, datetime] = Table("sources")
         self.metadata: Table[tuple[str, str], tuple[int, str]] = Table("metadata")
         self.api_keys: Table[str, ApiKey] = Table("api_keys")
+        self.webhooks: Table[str, Webhook] = Table("webhooks")
         self.outcomes: Table[tuple[str, str], tuple[bytes, str, datetime]] = Table("outcomes")
         self.found: Table[Key, Any] = Table("found", kept=False)
         self.asked: set[Key] = set()

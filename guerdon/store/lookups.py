@@ -479,6 +479,17 @@ def _api_keys(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
+def _webhooks(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("webhooks", ids=_uuids(keys))
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            state.webhooks[row[0]] = rows.webhook(row)
+            state.found[("webhook", row[0])] = row[0]
+
+    return take
+
+
 KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "account": _accounts,
     "internal": _internal,
@@ -513,6 +524,7 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "imported": _imported,
     "metadata": _metadata,
     "key": _api_keys,
+    "webhook": _webhooks,
 }
 
 

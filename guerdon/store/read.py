@@ -20,6 +20,7 @@ from guerdon.core.catalogue import Reward, RewardList, Status
 from guerdon.core.programs import Policies
 from guerdon.store import history, reports
 from guerdon.store.statements import statements
+from guerdon.store.webhook_rows import DeliveryRow, WebhookRow
 
 NO_ORGANISATION = 0
 _SET_ORG = "select set_config('guerdon.org', %s, true)"
@@ -531,6 +532,22 @@ class Reader:
         if member is None:
             return await self._rows(org_id, "rewards", "list_claims", values, ClaimRow)
         return await self._rows(org_id, "rewards", "claims_of_member", values | {"member": member}, ClaimRow)
+
+    # -- events out
+
+    async def webhook(self, org_id: int, webhook_id: str) -> WebhookRow | None:
+        return await self._one(org_id, "webhooks", "find", {"id": webhook_id}, WebhookRow)
+
+    async def webhooks(self, org_id: int, limit: int) -> list[WebhookRow]:
+        """Endpoints with how they are doing, oldest first; none that were removed."""
+        return await self._rows(org_id, "webhooks", "list", {"limit": limit}, WebhookRow)
+
+    async def deliveries(
+        self, org_id: int, webhook_id: str, message: str | None, outcome: str, before: int | None, limit: int
+    ) -> list[DeliveryRow]:
+        """Attempts at an endpoint, newest first; of all messages or one, with any outcome ("") or one."""
+        values = {"webhook": webhook_id, "message": message, "outcome": outcome, "before": before, "limit": limit}
+        return await self._rows(org_id, "webhooks", "deliveries", values, DeliveryRow)
 
     # -- the points ledger
 

@@ -23,6 +23,7 @@ from guerdon.core.purchases import Purchase, PurchaseReturn
 from guerdon.core.redemptions import Redemption
 from guerdon.core.referrals import Referral
 from guerdon.core.state import Reach, State
+from guerdon.core.webhooks import Webhook
 
 Row = tuple[Any, ...]
 LotInAccount = tuple[
@@ -225,6 +226,15 @@ def api_key(row: Row) -> ApiKey:
     return ApiKey(
         id=id_, name=name, owner=owner, scopes=tuple(scopes), hash=hash_, created_at=created_at,
         expires_at=expires_at, revoked_at=revoked_at,
+    )  # fmt: skip
+
+
+def webhook(row: Row) -> Webhook:
+    id_, url, description, filters, status, reason, generation, old_until, replays, start_seq, created_at, since = row
+    return Webhook(
+        id=id_, url=url, description=description, filters=tuple(filters), status=status, reason=reason,
+        generation=generation, old_until=old_until, replays=replays, start_seq=start_seq, created_at=created_at,
+        active_since=since,
     )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ from guerdon.core.purchases import Purchase, PurchaseReturn
 from guerdon.core.redemptions import Redemption
 from guerdon.core.referrals import Referral
 from guerdon.core.state import State
+from guerdon.core.webhooks import Webhook
 from guerdon.store.arrays import array, blobs
 from guerdon.store.load import COUNTERS
 from guerdon.store.statements import statements
@@ -198,6 +199,9 @@ def _save_facts(writing: _Writing, changes: dict[str, Changed]) -> None:
     new, old = _split(changes, "api_keys")
     writing.insert("insert_api_keys", ApiKey, new)
     writing.update("update_api_keys", old, "id", "expires_at", "revoked_at")
+    new, old = _split(changes, "webhooks")
+    writing.insert("insert_webhooks", Webhook, new)
+    writing.update("update_webhooks", old, *_WEBHOOK_CHANGES)
     outcomes = [(*key, *outcome) for key, (_, outcome) in changes.get("outcomes", {}).items()]
     writing.write("insert_outcomes", ("actor", "key", "fingerprint", "answer", "recorded_at"), outcomes)
 
@@ -278,6 +282,10 @@ def _arrays(values: Sequence[Sequence[str]]) -> str:
     return array([array(value) for value in values])
 
 
+_WEBHOOK_CHANGES = (
+    "id", "url", "description", "filters", "status", "reason", "generation", "old_until", "replays", "start_seq",
+    "active_since",
+)  # fmt: skip
 _FORMS: dict[str, Callable[[Sequence[Any]], str]] = {
     "fingerprint": blobs,
     "hash": blobs,
@@ -290,5 +298,6 @@ _FORMS: dict[str, Callable[[Sequence[Any]], str]] = {
     "policies": _jsons,
     "terms": _jsons,
     "scopes": _arrays,
+    "filters": _arrays,
 }
 """How a column becomes an array where it is not numbers, texts, truth values or instants."""

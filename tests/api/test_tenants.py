@@ -38,6 +38,7 @@ def things(shop: Shop) -> dict[str, str]:
         "purchase": purchase["id"],
         "redemption": redemption["id"],
         "key": api.post("/v1/keys", {"name": "k", "scopes": ["assets:read"]})["id"],
+        "webhook": api.post("/v1/webhooks", {"url": "https://example.com/hook"})["id"],
         "referral": api.post("/v1/referrals", {"referrer": shop.member, "referred": friend["id"]})["id"],
         "adjustment": api.post(f"/v1/members/{shop.member}/adjustments", {"points": "9", "reason": "x"})["id"],
         "import_id": api.post("/v1/imports", {"kind": "members", "rows": [{"external_id": "C-1"}]}, 202)["id"],
@@ -55,6 +56,9 @@ BODIES: dict[str, Any] = {
     "create_redemption": {"points": 1},
     "create_transfer": {"recipient": "external_id:C-1", "points": 1},
     "expire_points": {},
+    "change_webhook": {"status": "paused"},
+    "rotate_webhook_secret": {},
+    "replay_webhook": {"after": 0},
     "preview_redemption": {"points": 1},
     "reject_adjustment": {},
     "return_purchase": {"number": "R-1"},
@@ -118,5 +122,6 @@ def test_lists_hold_ones_own_things_only(two: tuple[Shop, Shop]) -> None:
     things(mine)
     assert [one["id"] for one in other.api.get("/v1/members")["data"]] == [other.member]
     assert other.api.get("/v1/keys")["data"] == []
+    assert other.api.get("/v1/webhooks")["data"] == []
     assert other.api.get(f"/v1/members/{other.member}/purchases")["data"] == []
     assert other.api.get(f"/v1/members/{other.member}/redemptions")["data"] == []

@@ -59,6 +59,18 @@ CHANGEABLE: dict[str, tuple[str, ...]] = {
     "rewards": ("version", "supply", "claimed", "terms"),
     "claims": ("status", "moved_at", "reason"),
     "api_keys": ("expires_at", "revoked_at"),
+    "webhooks": (
+        "url",
+        "description",
+        "filters",
+        "status",
+        "reason",
+        "generation",
+        "old_until",
+        "replays",
+        "start_seq",
+        "active_since",
+    ),
 }
 """What saving writes of a row that was there before; rows of other record tables never change."""
 
@@ -541,6 +553,12 @@ class _Slice:
         stored = self.store.rows("api_keys").get(key[1])
         if stored is not None:
             self.state.api_keys[key[1]] = stored
+            self.state.found[key] = key[1]
+
+    def _webhook(self, key: Key) -> None:
+        stored = self.store.rows("webhooks").get(key[1])
+        if stored is not None:
+            self.state.webhooks[key[1]] = stored
             self.state.found[key] = key[1]
 
 

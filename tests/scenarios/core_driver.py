@@ -496,8 +496,9 @@ def _observe_points(step: Step, rows: Rows, translator: Translator) -> None:
         day = (ends - timedelta(seconds=1)).astimezone(zone).date().isoformat()
         assert day == step["day"], f"{step.where}: {day}"
         return
+    has = _held(step, rows, account)
     found: int = {
-        "has": _spendable(step, rows, account),
+        "has": max(0, has),
         "holds": figures.inflight_debit,
         "owes": max(0, -figures.available),
         "balance": has + figures.inflight_debit,  # as if all that has come due were posted
@@ -519,7 +520,11 @@ def _beside(rows: Rows, account: Account) -> set[int]:
 
 
 def _spendable(step: Step, rows: Rows, account: Account) -> int:
-    """What lies in an account now, whether or not what ended or was released has been posted."""
+    return max(0, _held(step, rows, account))
+
+
+def _held(step: Step, rows: Rows, account: Account) -> int:
+    """What lies in an account now, whether or not what ended or was released has been posted; less what it owes."""
     beside = _beside(rows, account)
     has: int = -max(0, -rows("figures")[account.no].available)
     for lot in rows("lots").values():
@@ -527,7 +532,7 @@ def _spendable(step: Step, rows: Rows, account: Account) -> int:
             released = lot.releases_at is not None and lot.releases_at <= step.at
             lies = "regular" if released else rows("accounts")[lot.account].category
             has += lot.free if lies == account.category else 0
-    return max(0, has)
+    return has
 
 
 def _member(rows: Rows, step: Step) -> int:

@@ -23,6 +23,7 @@ from guerdon.core.members import Member
 from guerdon.core.programs import Program, Store, Till
 from guerdon.core.purchases import Purchase, PurchaseReturn
 from guerdon.core.redemptions import Redemption
+from guerdon.core.webhooks import Webhook
 from guerdon.store.embedded import Embedded
 from guerdon.store.load import COUNTERS
 from guerdon.store.statements import statements
@@ -140,6 +141,7 @@ def test_every_statement_prepares(batch: psycopg.Connection[Any], noun: str, nam
         ("insert_purchase_returns", PurchaseReturn, set()), ("insert_redemptions", Redemption, set()),
         ("write_programs", Program, {"created_at"}), ("write_stores", Store, {"created_at"}),
         ("write_tills", Till, {"created_at"}), ("insert_api_keys", ApiKey, set()),
+        ("insert_webhooks", Webhook, set()),
     ],
 )  # fmt: skip
 def test_no_field_of_a_record_is_left_out(statement: str, kind: type[msgspec.Struct], besides: set[str]) -> None:

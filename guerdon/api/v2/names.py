@@ -27,6 +27,7 @@ EVENTS = {
     "RewardClaimReversal": "PointsRedemptionReversal",
     "RewardFulfilment": "RewardFulfilment",
     "LedgerTransaction": "LedgerTransaction",
+    "WebhookPaused": "WebhookPaused",
 }
 """Our event names to theirs. Where theirs has no documented name, ours stands."""
 

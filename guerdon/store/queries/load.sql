@@ -439,6 +439,13 @@ select k.id::text, k.name, k.owner, k.scopes, k.hash, k.created_at, k.expires_at
 from unnest(%(ids)s::uuid[]) as asked (id)
 cross join lateral (select * from api_keys x where x.org_id = %(org)s::bigint and x.id = asked.id offset 0) k
 
+-- webhooks --
+-- endpoints, removed ones too
+select w.id::text, w.url, w.description, w.filters, w.status, w.reason, w.generation, w.old_until, w.replays,
+       w.start_seq, w.created_at, w.active_since
+from unnest(%(ids)s::uuid[]) as asked (id)
+cross join lateral (select * from webhooks x where x.org_id = %(org)s::bigint and x.id = asked.id offset 0) w
+
 -- config_assets --
 -- every asset
 select code, scale from assets where org_id = %(org)s::bigint order by code

@@ -355,6 +355,30 @@ from unnest(%(id)s::uuid[], %(expires_at)s::timestamptz[], %(revoked_at)s::times
     as new (id, expires_at, revoked_at)
 where api_keys.org_id = %(org)s::bigint and api_keys.id = new.id
 
+-- insert_webhooks --
+-- new endpoints; filters are the texts of arrays, since unnest would flatten arrays of arrays
+insert into webhooks (org_id, id, url, description, filters, status, reason, generation, old_until, replays, start_seq,
+                      created_at, active_since)
+select %(org)s::bigint, new.id, new.url, new.description, new.filters::text[], new.status, new.reason, new.generation,
+       new.old_until, new.replays, new.start_seq, new.created_at, new.active_since
+from unnest(%(id)s::uuid[], %(url)s::text[], %(description)s::text[], %(filters)s::text[], %(status)s::text[],
+            %(reason)s::text[], %(generation)s::integer[], %(old_until)s::timestamptz[], %(replays)s::integer[],
+            %(start_seq)s::bigint[], %(created_at)s::timestamptz[], %(active_since)s::timestamptz[])
+    as new (id, url, description, filters, status, reason, generation, old_until, replays, start_seq, created_at,
+            active_since)
+
+-- update_webhooks --
+-- all of an endpoint but when it was made
+update webhooks
+set url = new.url, description = new.description, filters = new.filters::text[], status = new.status,
+    reason = new.reason, generation = new.generation, old_until = new.old_until, replays = new.replays,
+    start_seq = new.start_seq, active_since = new.active_since
+from unnest(%(id)s::uuid[], %(url)s::text[], %(description)s::text[], %(filters)s::text[], %(status)s::text[],
+            %(reason)s::text[], %(generation)s::integer[], %(old_until)s::timestamptz[], %(replays)s::integer[],
+            %(start_seq)s::bigint[], %(active_since)s::timestamptz[])
+    as new (id, url, description, filters, status, reason, generation, old_until, replays, start_seq, active_since)
+where webhooks.org_id = %(org)s::bigint and webhooks.id = new.id
+
 -- insert_outcomes --
 -- what was asked and answered under an idempotency key
 insert into outcomes (org_id, actor, key, fingerprint, answer, recorded_at)

@@ -1,0 +1,108 @@
+"""Bodies of messages: CloudEvents 1.0 in their structured form.
+
+A body tells what happened and to whom by id, with no personal data in it; whoever wants to know more asks for it. The
+same event gives the same body however often it is sent.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+from msgspec import Struct
+
+from guerdon.core.assets import decimal_text
+from guerdon.core.messages import TYPES
+from guerdon.store.read import Directory
+from guerdon.store.webhook_rows import Message
+
+MEDIA_TYPE = "application/cloudevents+json; charset=utf-8"
+
+
+class Thing(Struct, frozen=True, kw_only=True):
+    id: str
+    code: str
+
+
+class Data(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What happened. `points` is credits less debits of the member's points, with the decimals of `asset`; what an
+    event does not have is left out."""
+
+    event_log_id: int
+    event: str
+    event_at: datetime
+    recorded_at: datetime
+    points: str | None = None
+    asset: str | None = None
+    member: str | None = None
+    purchase: str | None = None
+    purchase_number: str | None = None
+    program: Thing | None = None
+    store: Thing | None = None
+    till: Thing | None = None
+    source: str = ""
+    reference: str = ""
+    reason: str = ""
+
+
+class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`id` is the event's, and that of the header `webhook-id`; `sequence` grows from message to message; `subject` is
+    the member."""
+
+    specversion: str
+    id: str
+    source: str
+    type: str
+    time: datetime
+    datacontenttype: str
+    sequence: str
+    data: Data
+    subject: str | None = None
+
+
+def message_id(message: Message) -> str:
+    return f"evt_{message.id}"
+
+
+def body(message: Message, directory: Directory, organisation: str) -> bytes:
+    """The bytes that are signed and sent."""
+    member = None if message.member is None else f"mem_{message.member}"
+    scale = 0 if message.asset is None else directory.scale_or_zero(message.asset)
+    program, store, till = [
+        None if found is None else Thing(id=f"{prefix}_{found.id}", code=found.code)
+        for prefix, found in (
+            ("prg", directory.programs.get(message.program_no)),
+            ("sto", directory.stores.get(message.store_no)),
+            ("til", directory.tills.get(message.till_no)),
+        )
+    ]
+    data = Data(
+        event_log_id=message.seq,
+        event=message.name,
+        event_at=message.event_at,
+        recorded_at=message.recorded_at,
+        points=None if message.asset is None else decimal_text(message.points, scale),
+        asset=message.asset,
+        member=member,
+        purchase=None if message.purchase is None else f"pur_{message.purchase}",
+        purchase_number=message.purchase_number,
+        program=program,
+        store=store,
+        till=till,
+        source=message.source,
+        reference=message.reference,
+        reason=message.reason,
+    )
+    return msgspec.json.encode(
+        Envelope(
+            specversion="1.0",
+            id=message_id(message),
+            source=f"/organisations/{organisation}",
+            type=TYPES[message.name],
+            time=message.event_at,
+            datacontenttype="application/json",
+            sequence=f"{message.seq:019d}",
+            data=data,
+            subject=member,
+        )
+    )
