@@ -113,6 +113,28 @@ create table sources (
     primary key (org_id, code)
 );
 
+-- Promotions as they now are, and every version that ever was. `terms` is the whole record as JSON text.
+create table promotions (
+    org_id bigint not null,
+    id uuid not null,
+    version integer not null,
+    status text not null,
+    name text not null,
+    terms text not null,
+    created_at timestamptz not null,
+    primary key (org_id, id)
+);
+
+create table promotion_versions (
+    org_id bigint not null,
+    promotion uuid not null,
+    version integer not null,
+    terms text not null,
+    recorded_at timestamptz not null,
+    actor text not null,
+    primary key (org_id, promotion, version)
+);
+
 -- members -------------------------------------------------------------------------------------------------------------
 
 create table members (
@@ -353,7 +375,74 @@ create table referrals (
     unique (org_id, referred_no)
 );
 
+-- How far each limit of each promotion is used up: the sum of what the uses say, and what is held for a time.
+create table promotion_counters (
+    org_id bigint not null,
+    owner text not null,
+    limit_code text not null,
+    subject text not null,
+    period text not null,
+    used numeric(38, 0) not null check (used >= 0),
+    last_at timestamptz,
+    parts text not null,
+    primary key (org_id, owner, limit_code, subject, period)
+) with (fillfactor = 50);
+
+-- Uses that are kept free for a cart until it is bought, cancelled, evaluated again or too late.
+create table reservations (
+    org_id bigint not null,
+    id uuid not null,
+    cart text not null,
+    member_no bigint not null,
+    status text not null check (status in ('open', 'used', 'cancelled', 'replaced')),
+    expires_at timestamptz not null,
+    digest bytea not null,
+    raises text not null,
+    primary key (org_id, id)
+) with (fillfactor = 80);
+create unique index reservations_of_cart on reservations (org_id, cart) where status = 'open' and cart <> '';
+
 -- facts ---------------------------------------------------------------------------------------------------------------
+
+-- What promotions gave: by event, and the place in it. A row with `of_seq` gives back the use of that event and place.
+-- `raises` says which counters it raised by how much.
+create table promotion_uses (
+    org_id bigint not null,
+    event_seq bigint not null,
+    position integer not null,
+    promotion uuid not null,
+    version integer not null,
+    code text not null,
+    member_no bigint not null,
+    purchase_no bigint not null,
+    reference text not null,
+    used_at timestamptz not null,
+    times numeric(38, 0) not null,
+    discount numeric(38, 0) not null,
+    voucher numeric(38, 0) not null,
+    points numeric(38, 0) not null,
+    currency text not null,
+    raises text not null,
+    of_seq bigint not null,
+    primary key (org_id, event_seq, position)
+);
+create index uses_of_promotion on promotion_uses (org_id, promotion, event_seq, position);
+create index uses_of_code on promotion_uses (org_id, code, event_seq, position) where code <> '';
+create index uses_of_purchase on promotion_uses (org_id, purchase_no) where purchase_no > 0;
+
+-- Carts of shops that keep their own sales, by the number of the sale.
+create table promotion_commits (
+    org_id bigint not null,
+    id uuid not null,
+    number text not null,
+    event_seq bigint not null,
+    member_no bigint not null,
+    fingerprint bytea not null,
+    result text not null,
+    primary key (org_id, id),
+    unique (org_id, number)
+);
+
 
 create table purchases (
     org_id bigint not null,
@@ -493,7 +582,8 @@ declare
     name text;
 begin
     foreach name in array array['transfers', 'events', 'purchases', 'purchase_returns', 'adjustments',
-                                'adjustment_decisions', 'metadata', 'outcomes', 'program_versions'] loop
+                                'adjustment_decisions', 'metadata', 'outcomes', 'program_versions',
+                                'promotion_versions', 'promotion_uses', 'promotion_commits'] loop
         execute format('create trigger append_only before update or delete or truncate on %I
                         for each statement execute function refuse_change()', name);
         execute format('grant select, insert on %I to guerdon_app', name);
@@ -501,7 +591,7 @@ begin
 
     foreach name in array array['heads', 'assets', 'programs', 'stores', 'tills', 'sources', 'members', 'ledgers',
                                 'accounts', 'figures', 'holds', 'scheduled', 'lots', 'sent', 'referrals',
-                                'redemptions'] loop
+                                'redemptions', 'promotions', 'promotion_counters', 'reservations'] loop
         execute format('grant select, insert, update on %I to guerdon_app', name);
     end loop;
 
@@ -517,7 +607,8 @@ begin
                                 'members', 'member_identifiers', 'member_profiles', 'ledgers', 'accounts', 'figures',
                                 'transfers', 'events', 'holds', 'scheduled', 'lots', 'sent', 'referrals', 'purchases',
                                 'purchase_returns', 'redemptions', 'adjustments', 'adjustment_decisions', 'metadata',
-                                'outcomes'] loop
+                                'outcomes', 'promotions', 'promotion_versions', 'promotion_counters',
+                                'reservations', 'promotion_uses', 'promotion_commits'] loop
         execute format('alter table %I enable row level security', name);
         execute format('alter table %I force row level security', name);
         execute format('create policy own_rows on %I
