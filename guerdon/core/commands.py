@@ -11,11 +11,17 @@ text. A `Selector` names a thing the way the caller knows it: `("id", "0193...")
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
 from guerdon.core.programs import Policies
+
+if TYPE_CHECKING:
+    from guerdon.core.promotions.terms import Promotion
+
+if TYPE_CHECKING:
+    from guerdon.core.promotions.codes import Form
 
 Selector = tuple[str, str]
 Lane = Literal["interactive", "bulk"]
@@ -468,3 +474,54 @@ class ExpireLots(Command, frozen=True, kw_only=True):
 
     accounts: tuple[int, ...]
     ended_by: datetime | None = None
+
+
+# -- promo codes ----------------------------------------------------------------------------------------------------
+
+
+class CreateCodeBatch(Command, frozen=True, kw_only=True):
+    """Begin a batch of codes for a promotion (by id): `count` generated ones of a form, from at least 32 random bytes,
+    or, without a form, one to bring codes into. The codes themselves follow with `AddCodes`.
+    """
+
+    promotion: str
+    name: str = ""
+    partner: str = ""
+    channel: str = ""
+    form: Form | None = None
+    seed: bytes = b""
+    count: int = 0
+
+
+class MoreCodes(Command, frozen=True, kw_only=True):
+    """Ask for more codes of a generated batch."""
+
+    batch: str
+    count: int
+
+
+class AddCodes(Command, frozen=True, kw_only=True):
+    """Store codes of a batch, as they are compared. Generated ones are those from `start` on (`codes.next_codes`);
+    None for those that were brought in.
+    """
+
+    batch: str
+    codes: tuple[str, ...]
+    start: int | None = None
+
+
+class SwitchCodes(Command, frozen=True, kw_only=True):
+    """Take a batch out of force, or one `code`, whose batch need not be named; or put it back."""
+
+    active: bool
+    batch: str = ""
+    code: str = ""
+    reason: str = ""
+
+
+class LinkCode(Command, frozen=True, kw_only=True):
+    """Make a code one member's."""
+
+    member: Selector
+    code: str
+    mode: Literal["DISCOUNT", "PAYMENT_VOUCHER"]

@@ -13,6 +13,7 @@ from guerdon.core import (
     access,
     adjustments,
     awards,
+    codes,
     holds,
     ledger,
     members,
@@ -139,4 +140,9 @@ DECISIONS: dict[type[c.Command], Callable[[State, Any], Outcome]] = {
     c.Refer: referrals.refer,
     c.ReturnReferral: referrals.take_back,
     c.ExpireLots: points.expire,
+    c.CreateCodeBatch: codes.create_batch,
+    c.MoreCodes: codes.more,
+    c.AddCodes: codes.add,
+    c.SwitchCodes: codes.switch,
+    c.LinkCode: codes.link,
 }

@@ -23,6 +23,11 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("adjustment", id)                                             with its decision and the member, ready to spend
     ("referral_of", by, value)  ("referral_of", member number)     that of the member who was referred
     ("referral", id)                                               with its events, and both members, ready to spend
+    ("code", text)                                                 a code as it is compared, with its batch, switches,
+                                                                   link, and the member it is linked to
+    ("code_batch", id)                                             a batch of codes, with its own switch
+    ("codes_of", by, value)  ("codes_of", member number)           the codes linked to a member, each as above, with
+                                                                   those of members merged into it
     ("metadata", kind, id)  ("key", id)
 """
 
@@ -55,6 +60,8 @@ def weight(command: c.Command) -> int:
         return 4 * max(1, len(command.accounts))
     if isinstance(command, c.AwardMany):
         return 3 * max(1, len(command.rows))
+    if isinstance(command, c.AddCodes):
+        return max(1, len(command.codes))
     return _WEIGHTS.get(type(command), 2)
 
 
@@ -167,6 +174,10 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
     ],
     c.ReturnReferral: lambda x: [("referral", x.referral), ("programs",)],
     c.ExpireLots: lambda x: [("programs",), *(("account_no", no) for no in x.accounts)],
+    c.MoreCodes: lambda x: [("code_batch", x.batch)],
+    c.AddCodes: lambda x: [("code_batch", x.batch), *(("code", text) for text in x.codes)],
+    c.SwitchCodes: lambda x: [("code", x.code) if x.code else ("code_batch", x.batch)],
+    c.LinkCode: lambda x: [("code", x.code), ("member", *x.member)],
 }
 
 _WEIGHTS: dict[type[c.Command], int] = {

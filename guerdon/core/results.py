@@ -238,6 +238,41 @@ class Expired(Result, frozen=True, kw_only=True):
     points: int
 
 
+class CodeBatchMade(Result, frozen=True, kw_only=True):
+    """A batch of codes that was begun or asked for more; the codes follow."""
+
+    id: str
+    wanted: int
+    made: int
+
+
+class CodesAdded(Result, frozen=True, kw_only=True):
+    """`taken` are the places, in what was sent, of codes that there were already; `here` those in the same batch."""
+
+    id: str
+    added: int
+    taken: tuple[int, ...]
+    here: tuple[int, ...]
+    made: int
+    wanted: int
+
+
+class CodesSwitched(Result, frozen=True, kw_only=True):
+    """What is in force, or no longer."""
+
+    id: str
+    active: bool
+
+
+class CodeLinked(Result, frozen=True, kw_only=True):
+    """A code that is one member's."""
+
+    id: str
+    code: str
+    member_no: int
+    linked_at: datetime
+
+
 AnyResult = (
     Opened
     | Changed
@@ -256,4 +291,8 @@ AnyResult = (
     | Referred
     | ReferralReturned
     | Expired
+    | CodeBatchMade
+    | CodesAdded
+    | CodesSwitched
+    | CodeLinked
 )

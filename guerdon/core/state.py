@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Transfer
     from guerdon.core.adjustments import Adjustment, Decision
     from guerdon.core.assets import Asset
+    from guerdon.core.codes import Code, CodeBatch, CodeLink, Switch
     from guerdon.core.events import Event
     from guerdon.core.lots import Lot
     from guerdon.core.members import Member
@@ -99,6 +100,10 @@ class State:
         self.adjustments: Table[str, Adjustment] = Table("adjustments")
         self.decisions: Table[str, Decision] = Table("decisions")
         self.referrals: Table[str, Referral] = Table("referrals")
+        self.code_batches: Table[str, CodeBatch] = Table("code_batches")
+        self.codes: Table[str, Code] = Table("codes")
+        self.code_switches: Table[tuple[str, str], Switch] = Table("code_switches")
+        self.code_links: Table[str, CodeLink] = Table("code_links")
         self.lifetimes: Table[int, int] = Table("lifetimes", kept=False)
         self.programs: Table[int, Program] = Table("programs")
         self.stores: Table[int, Store] = Table("stores")
