@@ -229,7 +229,7 @@ def link(state: State, command: LinkCode) -> Outcome:
     if isinstance(member, Rejected):
         return member
     known = state.code_links.get(code.code)
-    if known is not None and members.family(state, known.member_no)[-1] != member.no:
+    if known is not None and _owner(state, known) != member.no:
         return Rejected(Rejection.CODE_LINKED_TO_ANOTHER, "code", {"code": code.code})
     if not in_force(state, code):
         return Rejected(Rejection.CODE_DEACTIVATED, "code", {"code": code.code})
@@ -261,9 +261,8 @@ def mode_of(terms: Promotion) -> LinkMode:
 def _remember(state: State, member: Member, code: str) -> None:
     """Let the link be found by whoever asks for the member's codes in this batch."""
     key: Key = ("codes_of", member.no)
-    linked = state.found.get(key)
-    if linked is not None:
-        state.put(state.found, key, (code, *linked))
+    if key in state.found or key in state.asked:
+        state.put(state.found, key, (code, *(state.find(key) or ())))
 
 
 # -- what is presented ------------------------------------------------------------------------------------------------
@@ -284,9 +283,7 @@ def presented(state: State, codes: Iterable[str], member: Member | None) -> tupl
     found = [_presented(state, typed) for typed in codes]
     if member is None:
         return tuple(found)
-    linked = state.found.get(("codes_of", member.no))
-    if linked is None:
-        raise NotLoaded(("codes_of", member.no))
+    linked = state.find(("codes_of", member.no)) or ()
     typed_ones = {each.code for each in found}
     return (*found, *(_presented(state, code) for code in linked[:LINKED_MAX] if code not in typed_ones))
 
@@ -303,8 +300,15 @@ def _presented(state: State, typed: str) -> Presented:
         code=text,
         promotion=state.code_batches[code.batch].promotion,
         status="live" if in_force(state, code) else "deactivated",
-        linked_to="" if owner is None else state.members[members.family(state, owner.member_no)[-1]].id,
+        linked_to="" if owner is None else state.members[_owner(state, owner)].id,
     )
+
+
+def _owner(state: State, link: CodeLink) -> int:
+    """Whose a linked code is now: a merge takes it along."""
+    if link.member_no not in state.members:
+        raise NotLoaded(("member", "number", str(link.member_no)))
+    return members.family(state, link.member_no)[-1]
 
 
 # -- finding ----------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
 
+from guerdon.core.codes import LINKED_MAX
 from guerdon.core.purchases import Purchase
 from guerdon.core.redemptions import Redemption
 from guerdon.core.state import Key, State
@@ -45,10 +46,11 @@ class Lookup:
         self.whole_events: set[int] = set()
         self.members: set[int] = set()
         self.purchases: set[int] = set()
+        self.codes: set[str] = set()
 
     def follows(self) -> bool:
         """Whether anything must be read next."""
-        return bool(self.transfers or self.whole_events or self.members or self.purchases)
+        return bool(self.transfers or self.whole_events or self.members or self.purchases or self.codes)
 
     def run(self, statement: str, /, **arrays: str) -> Answer:
         """Send a statement; its rows are there after the next sync."""
@@ -380,6 +382,42 @@ def _redemption_references(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
+def _code_batches(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("code_batches", ids=_uuids(keys))
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            rows.take_code_batch(state, row)
+
+    return take
+
+
+def _codes(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("codes", texts=array([key[1] for key in keys]))
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            member_no = rows.take_code(state, row)
+            if member_no:
+                lookup.members.add(member_no)
+
+    return take
+
+
+def _codes_of(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("codes_of", **_selectors(keys), linked=str(LINKED_MAX))
+
+    def take(state: State) -> None:
+        linked: dict[int, list[str]] = defaultdict(list)
+        for member_no, code in cursor.rows:
+            linked[member_no] += [] if code is None else [code]
+        for member_no, codes in linked.items():
+            state.found[("codes_of", member_no)] = tuple(codes)
+            lookup.codes.update(codes)
+
+    return take
+
+
 def _metadata(lookup: Lookup, keys: _Keys) -> Take:
     cursor = lookup.run("metadata", kinds=array([key[1] for key in keys]), texts=array([key[2] for key in keys]))
 
@@ -429,6 +467,9 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "return": _returns,
     "redemption": _redemptions,
     "redemption_reference": _redemption_references,
+    "code": _codes,
+    "code_batch": _code_batches,
+    "codes_of": _codes_of,
     "metadata": _metadata,
     "key": _api_keys,
 }
@@ -464,6 +505,8 @@ def ask_more(lookup: Lookup) -> list[Take]:
         takers.append(_ask_members(lookup, keys, all_lots=True))
     if lookup.purchases:
         takers.append(_ask_returns(lookup))
+    if lookup.codes:
+        takers.append(_codes(lookup, [("code", code) for code in lookup.codes]))
     return takers
 
 

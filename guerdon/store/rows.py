@@ -11,6 +11,7 @@ import msgspec
 from guerdon.core.access import ApiKey
 from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Transfer
 from guerdon.core.adjustments import Adjustment, Decision
+from guerdon.core.codes import Code, CodeBatch, CodeLink, Switch
 from guerdon.core.commands import Line, Tender
 from guerdon.core.division import Division
 from guerdon.core.events import Event
@@ -166,6 +167,36 @@ def take_adjustment(state: State, row: Row) -> Adjustment:
             **dict(zip(Decision.__struct_fields__, (adjustment.id, *row[10:]), strict=True))
         )
     return adjustment
+
+
+_BATCH = len(CodeBatch.__struct_fields__)
+
+
+def take_code_batch(state: State, row: Row) -> CodeBatch:
+    """A batch of codes and its own switch."""
+    batch = CodeBatch(**dict(zip(CodeBatch.__struct_fields__, row[:_BATCH], strict=True)))
+    state.code_batches[batch.id] = batch
+    state.found[("code_batch", batch.id)] = batch.id
+    version, active, reason = row[_BATCH : _BATCH + 3]
+    if version is not None:
+        state.code_switches[batch.id, ""] = Switch(version, active, reason)
+    return batch
+
+
+def take_code(state: State, row: Row) -> int:
+    """A code, its batch, their switches and its link. Returns the number of the member it is linked to, 0 for none."""
+    batch = take_code_batch(state, row)
+    text, no, version, active, reason, link_id, member_no, mode, linked_at, actor = row[_BATCH + 3 :]
+    state.codes[text] = Code(text, batch.id, no)
+    state.found[("code", text)] = text
+    if version is not None:
+        state.code_switches[batch.id, text] = Switch(version, active, reason)
+    if link_id is None:
+        return 0
+    state.code_links[text] = CodeLink(
+        code=text, id=link_id, member_no=member_no, mode=mode, linked_at=linked_at, actor=actor
+    )
+    return int(member_no)
 
 
 def api_key(row: Row) -> ApiKey:

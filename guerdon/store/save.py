@@ -20,6 +20,7 @@ from guerdon.core.access import ApiKey
 from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Transfer
 from guerdon.core.adjustments import Adjustment, Decision
 from guerdon.core.chain import link
+from guerdon.core.codes import Code, CodeBatch, CodeLink
 from guerdon.core.events import Event
 from guerdon.core.lots import Lot
 from guerdon.core.programs import Program, Store, Till
@@ -90,7 +91,7 @@ def hand_over(sending: Wire, org_id: int, state: State) -> Answer:
     changes = state.changes()
     _save_ledger(writing, changes)
     _save_members(writing, changes)
-    _save_facts(writing, changes)
+    _save_facts(writing, state, changes)
     _save_configuration(writing, state, changes)
     ended = writing.run(
         "update_head",
@@ -159,7 +160,7 @@ def _save_members(writing: _Writing, changes: dict[str, Changed]) -> None:
             writing.run(statement, no=array(list(removed)))
 
 
-def _save_facts(writing: _Writing, changes: dict[str, Changed]) -> None:
+def _save_facts(writing: _Writing, state: State, changes: dict[str, Changed]) -> None:
     new, _ = _split(changes, "purchases")
     writing.insert("insert_purchases", Purchase, new)
     new, _ = _split(changes, "returns")
@@ -176,11 +177,26 @@ def _save_facts(writing: _Writing, changes: dict[str, Changed]) -> None:
     writing.update("update_referrals", old, "id", "taken_back")
     sent = [(*key, *astuple(row)) for key, (_, row) in changes.get("sent", {}).items()]
     writing.write("write_sent", ("member_no", "program_no", "period", "points", "count"), sent)
+    _save_codes(writing, state, changes)
     new, old = _split(changes, "api_keys")
     writing.insert("insert_api_keys", ApiKey, new)
     writing.update("update_api_keys", old, "id", "expires_at", "revoked_at")
     outcomes = [(*key, *outcome) for key, (_, outcome) in changes.get("outcomes", {}).items()]
     writing.write("insert_outcomes", ("actor", "key", "fingerprint", "answer", "recorded_at"), outcomes)
+
+
+def _save_codes(writing: _Writing, state: State, changes: dict[str, Changed]) -> None:
+    new, old = _split(changes, "code_batches")
+    writing.insert("insert_code_batches", CodeBatch, new)
+    writing.update("update_code_batches", old, "id", "wanted", "made", "next_index")
+    new, _ = _split(changes, "codes")
+    writing.insert("insert_codes", Code, new)
+    new, _ = _split(changes, "code_links")
+    writing.insert("insert_code_links", CodeLink, new)
+    if "code_switches" in changes:
+        switches = [(*key, *astuple(switch), at, actor) for key, switch, at, actor in state.history("code_switches")]
+        fields = ("batch", "code", "version", "active", "reason", "recorded_at", "actor")
+        writing.write("insert_code_switches", fields, switches)
 
 
 def _save_configuration(writing: _Writing, state: State, changes: dict[str, Changed]) -> None:
@@ -262,6 +278,7 @@ def _arrays(values: Sequence[Sequence[str]]) -> str:
 _FORMS: dict[str, Callable[[Sequence[Any]], str]] = {
     "fingerprint": blobs,
     "hash": blobs,
+    "seed": blobs,
     "lines": _jsons,
     "shares": _jsons,
     "division": _jsons,

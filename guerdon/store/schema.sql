@@ -148,6 +148,7 @@ create table members (
     primary key (org_id, no),
     unique (org_id, id)
 );
+create index members_merged on members (org_id, survivor_no) where survivor_no > 0;
 
 create table member_identifiers (
     org_id bigint not null,
@@ -402,7 +403,74 @@ create table reservations (
 ) with (fillfactor = 80);
 create unique index reservations_of_cart on reservations (org_id, cart) where status = 'open' and cart <> '';
 
+-- Codes of a promotion that were made together: with what they are made from, and how far that went.
+create table code_batches (
+    org_id bigint not null,
+    id uuid not null,
+    promotion uuid not null,
+    kind text not null check (kind in ('generated', 'uploaded')),
+    name text not null,
+    partner text not null,
+    channel text not null,
+    form text not null,
+    seed bytea not null,
+    created_at timestamptz not null,
+    actor text not null,
+    wanted bigint not null,
+    made bigint not null check (made between 0 and wanted),
+    next_index bigint not null check (next_index >= 0),
+    primary key (org_id, id)
+);
+create index batches_of_promotion on code_batches (org_id, promotion, id);
+create index batches_to_make on code_batches (org_id) where made < wanted and kind = 'generated';
+
+-- Tries of callers who may not know whether a code exists. No business data: it may be emptied at any time.
+create table code_guesses (
+    org_id bigint not null,
+    caller text not null,
+    tries bigint not null,
+    since timestamptz not null,
+    primary key (org_id, caller)
+) with (fillfactor = 50);
+create index guesses_since on code_guesses (org_id, since);
+
 -- facts ---------------------------------------------------------------------------------------------------------------
+
+-- Every code, as it is compared: number `no` of its batch.
+create table codes (
+    org_id bigint not null,
+    batch uuid not null,
+    no bigint not null,
+    code text collate "C" not null,
+    primary key (org_id, batch, no),
+    unique (org_id, code)
+);
+
+-- Whether a batch (code '') or one code of it is in force: the highest version counts, none is in force.
+create table code_switches (
+    org_id bigint not null,
+    batch uuid not null,
+    code text collate "C" not null,
+    version integer not null,
+    active boolean not null,
+    reason text not null,
+    recorded_at timestamptz not null,
+    actor text not null,
+    primary key (org_id, batch, code, version)
+);
+
+-- Codes that are one member's, for good.
+create table code_links (
+    org_id bigint not null,
+    code text collate "C" not null,
+    id uuid not null,
+    member_no bigint not null,
+    mode text not null,
+    linked_at timestamptz not null,
+    actor text not null,
+    primary key (org_id, code)
+);
+create index links_of_member on code_links (org_id, member_no, linked_at);
 
 -- What promotions gave: by event, and the place in it. A row with `of_seq` gives back the use of that event and place.
 -- `raises` says which counters it raised by how much.
@@ -583,7 +651,8 @@ declare
 begin
     foreach name in array array['transfers', 'events', 'purchases', 'purchase_returns', 'adjustments',
                                 'adjustment_decisions', 'metadata', 'outcomes', 'program_versions',
-                                'promotion_versions', 'promotion_uses', 'promotion_commits'] loop
+                                'promotion_versions', 'promotion_uses', 'promotion_commits', 'codes',
+                                'code_switches', 'code_links'] loop
         execute format('create trigger append_only before update or delete or truncate on %I
                         for each statement execute function refuse_change()', name);
         execute format('grant select, insert on %I to guerdon_app', name);
@@ -591,11 +660,12 @@ begin
 
     foreach name in array array['heads', 'assets', 'programs', 'stores', 'tills', 'sources', 'members', 'ledgers',
                                 'accounts', 'figures', 'holds', 'scheduled', 'lots', 'sent', 'referrals',
-                                'redemptions', 'promotions', 'promotion_counters', 'reservations'] loop
+                                'redemptions', 'promotions', 'promotion_counters', 'reservations',
+                                'code_batches'] loop
         execute format('grant select, insert, update on %I to guerdon_app', name);
     end loop;
 
-    foreach name in array array['member_identifiers', 'member_profiles'] loop
+    foreach name in array array['member_identifiers', 'member_profiles', 'code_guesses'] loop
         execute format('grant select, insert, update, delete on %I to guerdon_app', name);
     end loop;
     grant delete on members to guerdon_app;
@@ -608,7 +678,8 @@ begin
                                 'transfers', 'events', 'holds', 'scheduled', 'lots', 'sent', 'referrals', 'purchases',
                                 'purchase_returns', 'redemptions', 'adjustments', 'adjustment_decisions', 'metadata',
                                 'outcomes', 'promotions', 'promotion_versions', 'promotion_counters',
-                                'reservations', 'promotion_uses', 'promotion_commits'] loop
+                                'reservations', 'promotion_uses', 'promotion_commits', 'code_batches', 'codes',
+                                'code_switches', 'code_links', 'code_guesses'] loop
         execute format('alter table %I enable row level security', name);
         execute format('alter table %I force row level security', name);
         execute format('create policy own_rows on %I

@@ -342,6 +342,63 @@ where org_id = %(org)s::bigint and id = any(array(
     select id from redemptions
     where org_id = %(org)s::bigint and reference = any(%(texts)s::text[]) and reference <> ''))
 
+-- code_batch_columns --
+-- a batch of codes, for those that include this
+select b.id::text, b.promotion::text, b.kind, b.name, b.partner, b.channel, b.form, b.seed, b.created_at, b.actor, b.wanted,
+       b.made, b.next_index,
+
+-- code_batches --
+-- batches by id, each with its own switch
+-- include code_batch_columns
+       s.version, s.active, s.reason
+from code_batches b
+left join lateral (
+    select * from code_switches x where x.org_id = %(org)s::bigint and x.batch = b.id and x.code = ''
+    order by x.version desc limit 1) s on true
+where b.org_id = %(org)s::bigint and b.id = any(%(ids)s::uuid[])
+
+-- code_joins --
+-- what belongs to a code, for those that include this: its batch, both switches, and its link
+cross join lateral (select * from code_batches x where x.org_id = %(org)s::bigint and x.id = k.batch offset 0) b
+left join lateral (
+    select * from code_switches x where x.org_id = %(org)s::bigint and x.batch = k.batch and x.code = ''
+    order by x.version desc limit 1) s on true
+left join lateral (
+    select * from code_switches x where x.org_id = %(org)s::bigint and x.batch = k.batch and x.code = k.code
+    order by x.version desc limit 1) t on true
+left join lateral (
+    select * from code_links x where x.org_id = %(org)s::bigint and x.code = k.code offset 0) l on true
+
+-- codes --
+-- codes as they are compared
+-- include code_batch_columns
+       s.version, s.active, s.reason, k.code, k.no, t.version, t.active, t.reason,
+       l.id::text, l.member_no, l.mode, l.linked_at, l.actor
+from codes k
+-- include code_joins
+where k.org_id = %(org)s::bigint and k.code = any(%(texts)s::text[])
+
+-- codes_of --
+-- the codes linked to members or to whom they took over, those linked last first; a row without a code where there is
+-- none
+-- include member_no_columns
+select a.no, k.*
+from asked_for a
+left join lateral (
+    with recursive family as (
+        select a.no as no
+        union
+        select m.no from family f
+        cross join lateral (
+            select x.no from members x where x.org_id = %(org)s::bigint and x.survivor_no = f.no and x.survivor_no > 0
+            offset 0) m
+    )
+    select c.code from family f
+    cross join lateral (
+        select x.code, x.linked_at from code_links x where x.org_id = %(org)s::bigint and x.member_no = f.no
+        order by x.linked_at desc limit %(linked)s::bigint) c
+    order by c.linked_at desc, c.code limit %(linked)s::bigint) k on true
+
 -- outcomes --
 -- what was answered under an idempotency key
 select asked.actor, asked.key, o.fingerprint, o.answer

@@ -281,6 +281,41 @@ select %(org)s::bigint, * from unnest(
     %(kind)s::text[], %(object)s::text[], %(version)s::integer[], %(meta)s::text[], %(recorded_at)s::timestamptz[],
     %(actor)s::text[])
 
+-- insert_code_batches --
+-- new batches of codes
+insert into code_batches (org_id, id, promotion, kind, name, partner, channel, form, seed, created_at, actor, wanted, made,
+                          next_index)
+select %(org)s::bigint, * from unnest(
+    %(id)s::uuid[], %(promotion)s::uuid[], %(kind)s::text[], %(name)s::text[], %(partner)s::text[], %(channel)s::text[],
+    %(form)s::text[], %(seed)s::bytea[], %(created_at)s::timestamptz[], %(actor)s::text[], %(wanted)s::bigint[],
+    %(made)s::bigint[], %(next_index)s::bigint[])
+
+-- update_code_batches --
+-- how far they went
+update code_batches set wanted = new.wanted, made = new.made, next_index = new.next_index
+from unnest(%(id)s::uuid[], %(wanted)s::bigint[], %(made)s::bigint[], %(next_index)s::bigint[])
+    as new (id, wanted, made, next_index)
+where code_batches.org_id = %(org)s::bigint and code_batches.id = new.id
+
+-- insert_codes --
+-- new codes
+insert into codes (org_id, code, batch, no)
+select %(org)s::bigint, * from unnest(%(code)s::text[], %(batch)s::uuid[], %(no)s::bigint[])
+
+-- insert_code_switches --
+-- batches and codes that were put out of force or back
+insert into code_switches (org_id, batch, code, version, active, reason, recorded_at, actor)
+select %(org)s::bigint, * from unnest(
+    %(batch)s::uuid[], %(code)s::text[], %(version)s::integer[], %(active)s::boolean[], %(reason)s::text[],
+    %(recorded_at)s::timestamptz[], %(actor)s::text[])
+
+-- insert_code_links --
+-- codes that became a member's
+insert into code_links (org_id, code, id, member_no, mode, linked_at, actor)
+select %(org)s::bigint, * from unnest(
+    %(code)s::text[], %(id)s::uuid[], %(member_no)s::bigint[], %(mode)s::text[], %(linked_at)s::timestamptz[],
+    %(actor)s::text[])
+
 -- insert_api_keys --
 -- new keys; scopes are the texts of arrays, since unnest would flatten arrays of arrays
 insert into api_keys (org_id, id, name, owner, scopes, hash, created_at, expires_at, revoked_at)
