@@ -18,10 +18,8 @@ from msgspec import Struct
 from guerdon.core.programs import Policies
 
 if TYPE_CHECKING:
-    from guerdon.core.promotions.terms import Promotion
-
-if TYPE_CHECKING:
     from guerdon.core.promotions.codes import Form
+    from guerdon.core.promotions.terms import Promotion
 
 Selector = tuple[str, str]
 Lane = Literal["interactive", "bulk"]
@@ -232,6 +230,38 @@ class RegisterSource(Command, frozen=True, kw_only=True):
     code: str
 
 
+# -- promotions -----------------------------------------------------------------------------------------------------
+
+
+class CreatePromotion(Command, frozen=True, kw_only=True):
+    """A promotion as `promotions.authoring` read it; its id is the command's."""
+
+    terms: Promotion
+
+
+class ChangePromotion(Command, frozen=True, kw_only=True):
+    """Give a promotion (by id) its next version. Kind and status stay."""
+
+    promotion: str
+    terms: Promotion
+
+
+class RunPromotion(Command, frozen=True, kw_only=True):
+    """Activate, pause or end a promotion. None leaves a date as it is."""
+
+    promotion: str
+    status: Literal["active", "paused", "ended"]
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+
+
+class CopyPromotion(Command, frozen=True, kw_only=True):
+    """Make a draft of another promotion's terms."""
+
+    promotion: str
+    name: str = ""
+
+
 # -- members --------------------------------------------------------------------------------------------------------
 
 
@@ -306,6 +336,8 @@ class RecordPurchase(Command, frozen=True, kw_only=True):
 
     `amount`, where given, must equal the sum of the lines. `wallet` is a money account from which what is left to pay
     moves to `@Revenue<asset>`. The number is a natural reference: same content again replays, other content is refused.
+
+    With `promotions`, `codes` or a `reservation` (id), promotions take off what they give before points do.
     """
 
     number: str
@@ -320,6 +352,53 @@ class RecordPurchase(Command, frozen=True, kw_only=True):
     where: Where = Where()
     meta: str = ""
     register: bool = False
+    promotions: bool = False
+    codes: tuple[str, ...] = ()
+    reservation: str = ""
+
+    @property
+    def promoted(self) -> bool:
+        """Whether promotions are to be applied. A bill that says nothing of them is taken as the till has it."""
+        return self.promotions or bool(self.codes or self.reservation)
+
+
+class EvaluateCart(Command, frozen=True, kw_only=True):
+    """Say what promotions make of a cart. With `reserve_seconds` its uses are kept free for so long; an open
+    reservation of the same `cart` ("" = none) is let go first. With `everything`, every promotion gets a verdict.
+    """
+
+    currency: str
+    lines: tuple[Line, ...]
+    member: Selector | None = None
+    codes: tuple[str, ...] = ()
+    program: Selector | None = None
+    tenders: tuple[Tender, ...] = ()
+    shipping: int = 0
+    where: Where = Where()
+    cart: str = ""
+    reserve_seconds: int = 0
+    everything: bool = False
+
+
+class CommitCart(Command, frozen=True, kw_only=True):
+    """Use what promotions give a cart whose sale is kept elsewhere. `number` is the sale's, natural like a bill's."""
+
+    number: str
+    currency: str
+    lines: tuple[Line, ...]
+    member: Selector | None = None
+    codes: tuple[str, ...] = ()
+    reservation: str = ""
+    program: Selector | None = None
+    tenders: tuple[Tender, ...] = ()
+    shipping: int = 0
+    where: Where = Where()
+
+
+class CancelReservation(Command, frozen=True, kw_only=True):
+    """Let go what a reservation holds."""
+
+    reservation: str
 
 
 class ReturnLine(Struct, frozen=True, kw_only=True):

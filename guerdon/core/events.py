@@ -28,6 +28,7 @@ class Name(StrEnum):
     GOODWILL_AWARD = "GoodwillAward"
     BULK_ALLOCATE_POINTS = "BulkAllocatePoints"
     MANUAL_ADJUSTMENT = "ManualAdjustment"
+    PROMOTION_USE = "PromotionUse"
     LEDGER_TRANSACTION = "LedgerTransaction"
 
 

@@ -28,6 +28,9 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("code_batch", id)                                             a batch of codes, with its own switch
     ("codes_of", by, value)  ("codes_of", member number)           the codes linked to a member, each as above, with
                                                                    those of members merged into it
+    ("counter", owner, limit, subject, period)                     how far a promotion's limit is used up
+    ("reservation", id)  ("reservation_cart", cart)                a reservation; the open one of a cart
+    ("cart_commit", number)  ("uses_of", purchase number)
     ("metadata", kind, id)  ("key", id)
 """
 
@@ -37,6 +40,7 @@ from collections.abc import Callable
 from typing import Any
 
 from guerdon.core import commands as c
+from guerdon.core.codes import presented_keys
 from guerdon.core.programs import ROLES, internal_name
 from guerdon.core.state import Key
 
@@ -105,8 +109,22 @@ def _purchase(command: c.RecordPurchase) -> list[Key]:
     found: list[Key] = [("purchase_number", command.number), ("programs",)]
     if command.member:
         found.append(("spend" if command.spend else "member", *command.member))
+    if command.promoted:
+        found += _carts(command)
     if command.wallet:
         found += [("account", command.wallet), ("internal", f"@Revenue{command.currency}", command.currency)]
+    return found
+
+
+def _carts(command: c.RecordPurchase | c.CommitCart | c.EvaluateCart) -> list[Key]:
+    """What promotions need to know of a cart. Which counters is known when its promotions are."""
+    found: list[Key] = [("programs",), *presented_keys(command.codes, command.member)]
+    if command.member:
+        found.append(("member", *command.member))
+    if isinstance(command, c.EvaluateCart):
+        return [*found, ("reservation_cart", command.cart)] if command.cart else found
+    if command.reservation:
+        found.append(("reservation", command.reservation))
     return found
 
 
@@ -150,6 +168,9 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
     c.RemoveMember: lambda x: [("member", *x.member)],
     c.RecordPurchase: _purchase,
     c.ReturnPurchase: lambda x: [("purchase", *x.purchase), ("return", x.number), ("programs",)],
+    c.EvaluateCart: _carts,
+    c.CommitCart: lambda x: [("cart_commit", x.number), *_carts(x)],
+    c.CancelReservation: lambda x: [("reservation", x.reservation)],
     c.Redeem: lambda x: (
         [("spend", *x.member), ("programs",)] + ([("redemption_reference", x.reference)] if x.reference else [])
     ),

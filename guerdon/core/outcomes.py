@@ -45,6 +45,7 @@ class Rejection(StrEnum):
     REDEMPTION_NOT_FOUND = "redemption_not_found"
     REFERRAL_NOT_FOUND = "referral_not_found"
     PROMOTION_NOT_FOUND = "promotion_not_found"
+    RESERVATION_NOT_FOUND = "reservation_not_found"
     CODE_BATCH_NOT_FOUND = "code_batch_not_found"
     CODE_NOT_FOUND = "code_not_found"
     ADJUSTMENT_NOT_FOUND = "adjustment_not_found"
@@ -78,6 +79,10 @@ class Rejection(StrEnum):
     CODE_DEACTIVATED = "code_deactivated"
     CODE_EXPIRED = "code_expired"
     CODE_OF_ANOTHER_MODE = "code_of_another_mode"
+    PROMOTION_ENDED = "promotion_ended"
+    PROMOTION_NOT_ACTIVE = "promotion_not_active"
+    CODE_NOT_APPLIED = "code_not_applied"
+    EVALUATION_STALE = "evaluation_stale"
     ASSET_IN_USE = "asset_in_use"
     # time
     EVENT_TIME_OUT_OF_RANGE = "event_time_out_of_range"

@@ -11,6 +11,8 @@ from msgspec import Struct
 
 from guerdon.core.accounts import Figures, Transfer
 from guerdon.core.outcomes import Rejected
+from guerdon.core.promotions.terms import Promotion
+from guerdon.core.promotions.verdicts import Evaluation, Verdict
 
 
 class Result(Struct, frozen=True, kw_only=True, tag=True):
@@ -91,7 +93,10 @@ class Earned(Result, frozen=True, kw_only=True):
 
 
 class Purchased(Result, frozen=True, kw_only=True):
-    """`paid` = amount less what points bought. `balances` are the regular points after, per program number."""
+    """`paid` = amount less what promotions took off or paid, and less what points bought. `balances` are the regular
+    points after, per program number. `discounts` are per line; `verdicts` tell what was applied, and of each code what
+    became of it.
+    """
 
     id: str
     number: str
@@ -108,6 +113,38 @@ class Purchased(Result, frozen=True, kw_only=True):
     redemption_id: str
     earned: tuple[Earned, ...]
     balances: tuple[tuple[int, int], ...]
+    discounts: tuple[int, ...] = ()
+    vouchers: int = 0
+    verdicts: tuple[Verdict, ...] = ()
+
+
+class PromotionMade(Result, frozen=True, kw_only=True):
+    """A promotion as it now is."""
+
+    terms: Promotion
+
+
+class Evaluated(Result, frozen=True, kw_only=True):
+    """What promotions make of a cart; with a reservation, until when its uses are kept."""
+
+    evaluation: Evaluation
+    reservation: str = ""
+    expires_at: datetime | None = None
+
+
+class CartCommitted(Result, frozen=True, kw_only=True):
+    """What was used. `earned` are points of promotions."""
+
+    id: str
+    number: str
+    event_no: int
+    evaluation: Evaluation
+    earned: tuple[Earned, ...] = ()
+    balances: tuple[tuple[int, int], ...] = ()
+
+
+class ReservationCancelled(Result, frozen=True, kw_only=True):
+    id: str
 
 
 class Returned(Result, frozen=True, kw_only=True):
@@ -291,6 +328,10 @@ AnyResult = (
     | Referred
     | ReferralReturned
     | Expired
+    | PromotionMade
+    | Evaluated
+    | CartCommitted
+    | ReservationCancelled
     | CodeBatchMade
     | CodesAdded
     | CodesSwitched

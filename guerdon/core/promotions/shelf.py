@@ -1,0 +1,30 @@
+"""All promotions of an organisation, as its configuration keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from guerdon.core.promotions.offers import Catalogue
+from guerdon.core.promotions.terms import Promotion
+
+
+class Shelf:
+    """Promotions by id; never changed, only replaced. The index is made when it is first asked for, so that a thousand
+    changes in a row cost one.
+    """
+
+    __slots__ = ("_catalogue", "by_id")
+
+    def __init__(self, by_id: Mapping[str, Promotion] | None = None) -> None:
+        self.by_id: Mapping[str, Promotion] = {} if by_id is None else by_id
+        self._catalogue: Catalogue | None = None
+
+    def put(self, promotion: Promotion) -> Shelf:
+        """A shelf with one more, or with the next version of one."""
+        return Shelf({**self.by_id, promotion.id: promotion})
+
+    @property
+    def catalogue(self) -> Catalogue:
+        if self._catalogue is None:
+            self._catalogue = Catalogue(self.by_id.values())
+        return self._catalogue
