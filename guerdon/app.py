@@ -26,6 +26,7 @@ from guerdon.jobs import Jobs
 from guerdon.settings import Settings
 from guerdon.store import organisations
 from guerdon.store.pool import Pool, make_pool
+from guerdon.store.codes import Codes
 from guerdon.store.read import OrganisationRow, Reader
 from guerdon.store.read_blnk import BlnkReader
 from guerdon.writer import Writer
@@ -117,6 +118,7 @@ def _services(settings: Settings, installation: Installation, pool: Pool, writer
         settings=settings,
         writer=writer,
         reader=reader,
+        codes=Codes(pool),
         organisations=_Organisations(reader, pool),
         auth=auth,
         metrics=Metrics(writer.stats),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from guerdon.api import (
     adjustments,
     bulk_awards,
+    code_links,
+    codes,
     configuration,
     expiry,
     keys,
@@ -42,6 +44,8 @@ ROUTES: list[Route] = [
         referrals.routes,
         bulk_awards.routes,
         adjustments.routes,
+        codes.routes,
+        code_links.routes,
         expiry.routes,
         reports.routes,
         v2_routes.routes,

@@ -181,7 +181,8 @@ class Endpoint:
             route = served.route
             label = route.path
             principal = await self._principal(route, headers)
-            call = Call(self.services, principal, headers, f"{method} {scope['path']}", request_id)
+            client = self._client(scope, headers)
+            call = Call(self.services, principal, headers, f"{method} {scope['path']}", request_id, client)
             given: dict[str, Any] = dict(zip(served.names, values, strict=True))
             if route.query is not None:
                 given["query"] = strict.query(scope["query_string"], route.query)
@@ -232,6 +233,14 @@ class Endpoint:
             )
         except Exception:
             log.exception("answer_broken_off", filename=sheet.filename)
+
+    def _client(self, scope: Message, headers: Headers) -> str:
+        """The address a request came from: the peer's, or the last one in the header of a proxy of ours."""
+        named = self.services.settings.client_header
+        told = headers.get(named.lower().encode()) if named else None
+        if told is not None:
+            return told.decode("latin-1").rpartition(",")[2].strip()
+        return str(scope["client"][0]) if scope.get("client") else ""
 
     async def _principal(self, route: Route, headers: Headers) -> Principal | None:
         if not route.scope:

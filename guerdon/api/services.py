@@ -13,6 +13,7 @@ from guerdon.api.metrics import Metrics
 from guerdon.core.commands import Command
 from guerdon.core.outcomes import Outcome
 from guerdon.settings import Settings
+from guerdon.store.codes import Codes
 from guerdon.store.read import OrganisationRow, Reader
 
 
@@ -37,6 +38,7 @@ class Services:
         settings: Settings,
         writer: Submits,
         reader: Reader,
+        codes: Codes,
         organisations: Organisations,
         auth: Authenticator,
         metrics: Metrics,
@@ -45,6 +47,7 @@ class Services:
         self.settings = settings
         self.writer = writer
         self.reader = reader
+        self.codes = codes
         self.organisations = organisations
         self.auth = auth
         self.metrics = metrics
