@@ -10,7 +10,6 @@ from guerdon.core.assets import Rounding, allocate, divide
 from guerdon.core.commands import Line
 from guerdon.core.programs import Program, Rule
 
-
 PROMOTION_RULE = "promotion:"
 """What the rule of an earning begins with where a promotion gave it; the promotion's id follows."""
 

@@ -17,6 +17,7 @@ from guerdon.core.purchases import Purchase
 from guerdon.core.redemptions import Redemption
 from guerdon.core.state import Key, State
 from guerdon.core.transfers import Sent
+from guerdon.core.uses import CartCommit
 from guerdon.store import rows
 from guerdon.store.arrays import array
 from guerdon.store.statements import statements
@@ -418,6 +419,65 @@ def _codes_of(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
+def _counters(lookup: Lookup, keys: _Keys) -> Take:
+    names = ("owners", "limits", "subjects", "periods")
+    cursor = lookup.run("counters", **{name: array([key[i] for key in keys]) for i, name in enumerate(names, 1)})
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            rows.take_counter(state, row)
+
+    return take
+
+
+def _reservations(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("reservations", ids=_uuids(keys), carts="{}")
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            reservation = rows.take_reservation(state, row)
+            state.found[("reservation", reservation.id)] = reservation.id
+
+    return take
+
+
+def _reservations_of_carts(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("reservations", ids="{}", carts=array([key[1] for key in keys]))
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            reservation = rows.take_reservation(state, row)
+            state.found[("reservation_cart", reservation.cart)] = reservation.id
+
+    return take
+
+
+def _cart_commits(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("cart_commits", texts=array([key[1] for key in keys]))
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            commit = CartCommit(**dict(zip(CartCommit.__struct_fields__, row, strict=True)))
+            state.promotion_commits[commit.id] = commit
+            state.found[("cart_commit", commit.number)] = commit.id
+
+    return take
+
+
+def _uses_of(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("uses_of_purchases", nos=array([key[1] for key in keys]))
+
+    def take(state: State) -> None:
+        found: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for row in cursor.rows:
+            use = rows.take_use(state, row)
+            found[use.purchase_no].append((use.event_seq, use.position))
+        for key in keys:
+            state.found[key] = tuple(found[key[1]])
+
+    return take
+
+
 def _metadata(lookup: Lookup, keys: _Keys) -> Take:
     cursor = lookup.run("metadata", kinds=array([key[1] for key in keys]), texts=array([key[2] for key in keys]))
 
@@ -470,6 +530,11 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "code": _codes,
     "code_batch": _code_batches,
     "codes_of": _codes_of,
+    "counter": _counters,
+    "reservation": _reservations,
+    "reservation_cart": _reservations_of_carts,
+    "cart_commit": _cart_commits,
+    "uses_of": _uses_of,
     "metadata": _metadata,
     "key": _api_keys,
 }

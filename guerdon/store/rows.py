@@ -18,10 +18,13 @@ from guerdon.core.events import Event
 from guerdon.core.lots import Lot
 from guerdon.core.members import Member
 from guerdon.core.programs import Policies, Program
+from guerdon.core.promotions.terms import Promotion
 from guerdon.core.purchases import Purchase, PurchaseReturn
 from guerdon.core.redemptions import Redemption
 from guerdon.core.referrals import Referral
 from guerdon.core.state import State
+from guerdon.core.tallies import Part, Raised, Tally
+from guerdon.core.uses import Reservation, Use
 
 Row = tuple[Any, ...]
 LotInAccount = tuple[int, int, int, int, int, int, int, int, int, datetime, datetime | None, str, int, int | None, int]
@@ -32,7 +35,10 @@ _lines = msgspec.json.Decoder(tuple[Line, ...]).decode
 _shares = msgspec.json.Decoder(tuple[int, ...]).decode
 _division = msgspec.json.Decoder(Division).decode
 _returned_lines = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
+_parts = msgspec.json.Decoder(tuple[Part, ...]).decode
+_raises = msgspec.json.Decoder(tuple[Raised, ...]).decode
 _tenders = msgspec.json.Decoder(tuple[Tender, ...]).decode
+promotion = msgspec.json.Decoder(Promotion).decode
 policies = msgspec.json.Decoder(Policies).decode
 
 
@@ -150,6 +156,28 @@ def take_redemption(state: State, row: Row) -> Redemption:
     redemption = Redemption(**dict(zip(Redemption.__struct_fields__, row, strict=True)))
     state.redemptions[redemption.id] = redemption
     return redemption
+
+
+def take_counter(state: State, row: Row) -> None:
+    owner, limit, subject, period, used, last_at, parts = row
+    state.promotion_counters["counter", owner, limit, subject, period] = Tally(
+        used=int(used), last_at=last_at, parts=_parts(parts)
+    )
+
+
+def take_use(state: State, row: Row) -> Use:
+    fields = dict(zip(Use.__struct_fields__, row, strict=True))
+    fields |= {name: int(fields[name]) for name in ("times", "discount", "voucher", "points")}
+    use = Use(**{**fields, "raises": _raises(fields["raises"])})
+    state.promotion_uses[use.event_seq, use.position] = use
+    return use
+
+
+def take_reservation(state: State, row: Row) -> Reservation:
+    fields = dict(zip(Reservation.__struct_fields__, row, strict=True))
+    reservation = Reservation(**{**fields, "raises": _raises(fields["raises"])})
+    state.reservations[reservation.id] = reservation
+    return reservation
 
 
 def take_referral(state: State, row: Row) -> Referral:

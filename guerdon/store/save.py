@@ -28,6 +28,7 @@ from guerdon.core.purchases import Purchase, PurchaseReturn
 from guerdon.core.redemptions import Redemption
 from guerdon.core.referrals import Referral
 from guerdon.core.state import State
+from guerdon.core.uses import CartCommit, Reservation, Use
 from guerdon.store.arrays import array, blobs
 from guerdon.store.load import COUNTERS
 from guerdon.store.statements import statements
@@ -42,7 +43,7 @@ Changed = dict[Any, tuple[bool, Any]]
 _SQL = {name: Prepared(text) for name, text in statements("save").items()}
 COMMIT = Prepared("commit")
 _NO_WAIT = Prepared("set local synchronous_commit = off")
-_CONFIGURATION = ("assets", "programs", "stores", "tills", "sources")
+_CONFIGURATION = ("assets", "programs", "stores", "tills", "sources", "promotions")
 
 
 async def append(connection: AsyncConnection[Any], org_id: int, state: State, at_least: int = APPEND_MIN) -> None:
@@ -178,6 +179,7 @@ def _save_facts(writing: _Writing, state: State, changes: dict[str, Changed]) ->
     sent = [(*key, *astuple(row)) for key, (_, row) in changes.get("sent", {}).items()]
     writing.write("write_sent", ("member_no", "program_no", "period", "points", "count"), sent)
     _save_codes(writing, state, changes)
+    _save_promotions(writing, changes)
     new, old = _split(changes, "api_keys")
     writing.insert("insert_api_keys", ApiKey, new)
     writing.update("update_api_keys", old, "id", "expires_at", "revoked_at")
@@ -199,6 +201,19 @@ def _save_codes(writing: _Writing, state: State, changes: dict[str, Changed]) ->
         writing.write("insert_code_switches", fields, switches)
 
 
+def _save_promotions(writing: _Writing, changes: dict[str, Changed]) -> None:
+    counters = [(*key[1:], *astuple(row)) for key, (_, row) in changes.get("promotion_counters", {}).items()]
+    fields = ("owner", "limit_code", "subject", "period", "used", "last_at", "parts")
+    writing.write("write_promotion_counters", fields, counters)
+    new, _ = _split(changes, "promotion_uses")
+    writing.insert("insert_promotion_uses", Use, new)
+    new, _ = _split(changes, "promotion_commits")
+    writing.insert("insert_promotion_commits", CartCommit, new)
+    new, old = _split(changes, "reservations")
+    writing.update("update_reservations", old, "id", "status")
+    writing.insert("insert_reservations", Reservation, new)
+
+
 def _save_configuration(writing: _Writing, state: State, changes: dict[str, Changed]) -> None:
     """What is not part of a state's tables when it is loaded, so that every change looks like a new row."""
     for name, statement, fields in (
@@ -218,6 +233,14 @@ def _save_configuration(writing: _Writing, state: State, changes: dict[str, Chan
         ]
         fields = ("program_no", "version", "policies", "recorded_at", "actor")
         writing.write("insert_program_versions", fields, versions)
+    if "promotions" in changes:
+        history = state.history("promotions")
+        first = {id_: at for id_, _, at, _ in reversed(history)}
+        latest = {id_: terms for id_, terms, _, _ in history}
+        rows = [(id_, t.version, t.status, t.name, t, first[id_]) for id_, t in latest.items()]
+        writing.write("write_promotions", ("id", "version", "status", "name", "terms", "created_at"), rows)
+        versions = [(id_, terms.version, terms, at, actor) for id_, terms, at, actor in history]
+        writing.write("insert_promotion_versions", ("promotion", "version", "terms", "recorded_at", "actor"), versions)
     if "sources" in changes:
         sources = [(code, at) for code, (_, at) in changes["sources"].items()]
         writing.write("insert_sources", ("code", "created_at"), sources)
@@ -276,6 +299,7 @@ def _arrays(values: Sequence[Sequence[str]]) -> str:
 
 
 _FORMS: dict[str, Callable[[Sequence[Any]], str]] = {
+    "digest": blobs,
     "fingerprint": blobs,
     "hash": blobs,
     "seed": blobs,
@@ -284,7 +308,10 @@ _FORMS: dict[str, Callable[[Sequence[Any]], str]] = {
     "division": _jsons,
     "earned": _jsons,
     "tenders": _jsons,
+    "parts": _jsons,
     "pins": _jsons,
+    "raises": _jsons,
+    "terms": _jsons,
     "policies": _jsons,
     "scopes": _arrays,
 }

@@ -422,6 +422,46 @@ select k.id::text, k.name, k.owner, k.scopes, k.hash, k.created_at, k.expires_at
 from unnest(%(ids)s::uuid[]) as asked (id)
 cross join lateral (select * from api_keys x where x.org_id = %(org)s::bigint and x.id = asked.id offset 0) k
 
+-- counters --
+-- how far limits of promotions are used up
+select c.owner, c.limit_code, c.subject, c.period, c.used::text, c.last_at, c.parts
+from unnest(%(owners)s::text[], %(limits)s::text[], %(subjects)s::text[], %(periods)s::text[])
+     as asked (owner, limit_code, subject, period)
+cross join lateral (
+    select * from promotion_counters x
+    where x.org_id = %(org)s::bigint and x.owner = asked.owner and x.limit_code = asked.limit_code
+          and x.subject = asked.subject and x.period = asked.period offset 0) c
+
+-- reservations --
+-- reservations by id, and the open ones of carts
+select id::text, cart, member_no, status, expires_at, digest, raises
+from reservations
+where org_id = %(org)s::bigint and id = any(array(
+    select unnest(%(ids)s::uuid[])
+    union all
+    select id from reservations
+    where org_id = %(org)s::bigint and status = 'open' and cart <> '' and cart = any(%(carts)s::text[])))
+
+-- cart_commits --
+-- carts committed without a purchase, by the number of the sale
+select id::text, number, event_seq, member_no, fingerprint, result
+from promotion_commits where org_id = %(org)s::bigint and number = any(%(texts)s::text[])
+
+-- uses_of_purchases --
+-- what promotions gave on bills
+select event_seq, position, promotion::text, version, code, member_no, purchase_no, reference, used_at, times::text,
+       discount::text, voucher::text, points::text, currency, raises, of_seq
+from promotion_uses where org_id = %(org)s::bigint and purchase_no > 0 and purchase_no = any(%(nos)s::bigint[])
+order by event_seq, position
+
+-- config_timezone --
+-- by which calendar promotions count
+select timezone from organisations where org_id = %(org)s::bigint
+
+-- config_promotions --
+-- every promotion as it now is
+select terms from promotions where org_id = %(org)s::bigint order by id
+
 -- config_assets --
 -- every asset
 select code, scale from assets where org_id = %(org)s::bigint order by code
