@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +20,7 @@ from guerdon.core.promotions.terms import Promotion
 from guerdon.store.read import fetch
 
 EXPORTED_AT_ONCE = 5_000
+_Row = TypeVar("_Row")
 
 
 class BatchRow(Struct, frozen=True, kw_only=True):
@@ -184,7 +185,7 @@ class Codes:
         """What was no guess does not count."""
         await fetch(self._pool, org_id, "codes", "try_given_back", {"caller": caller, "tries": tries}, _Tries)
 
-    async def _one(self, org_id: int, name: str, values: dict[str, Any], type_: type[Any]) -> Any:
+    async def _one(self, org_id: int, name: str, values: dict[str, Any], type_: type[_Row]) -> _Row | None:
         rows = await fetch(self._pool, org_id, "codes", name, values, type_)
         return rows[0] if rows else None
 
