@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks import (
     bringing_in,
     costs,
+    expiring,
     harness,
     many_lots,
     over_http,
@@ -31,6 +32,7 @@ FIGURES = (
     Figure("two-servers", "two servers on one organisation: does the sum hold?", over_http.two_servers),
     Figure("flooding", "100 organisations, one of them flooding", sharing.flooding),
     Figure("ledger-page", "points ledger and closing balance at 10 million entries", points_page.page),
+    Figure("expiring", "1,000,000 lots that end while posting goes on", expiring.expiring),
     Figure("partial-return", "returns of a hundred-line purchase, line by line", returning.parts),
     Figure("evaluate", "a cart of 20 lines against 1,000 and 10,000 live promotions", promoting.evaluations),
     Figure("codes", "a million codes", promoting.codes),

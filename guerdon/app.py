@@ -10,6 +10,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import uvicorn
 from litestar import Litestar
@@ -22,9 +23,9 @@ from guerdon.api.routes import ROUTES
 from guerdon.api.routing import Endpoint
 from guerdon.api.services import Services
 from guerdon.installation import Installation, ready
-from guerdon.jobs import Jobs
+from guerdon.jobs import Jobs, Queue
 from guerdon.settings import Settings
-from guerdon.store import organisations
+from guerdon.store import imports, organisations
 from guerdon.store.pool import Pool, make_pool
 from guerdon.store.codes import Codes
 from guerdon.store.read import OrganisationRow, Reader
@@ -83,10 +84,13 @@ class Application:
             self._endpoint = Endpoint(ROUTES, services)
             self._ledger = blnk.endpoint(settings.blnk_path, services, BlnkReader(reading))
             jobs = Jobs(reading, writer, settings)
+            queue = Queue(dsn, reading, writer, now=self._now, shutdown_s=settings.shutdown_s / 2)
             await jobs.start()
+            await queue.start()
             try:
                 yield
             finally:
+                await queue.stop()
                 await jobs.stop()
                 await writer.stop()
 
@@ -102,6 +106,15 @@ class _Organisations:
         async with self._pool.connection() as connection:
             await organisations.create(connection, code, name, timezone)
         return await self._reader.organisation(code)
+
+
+class _Imports:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def ask(self, org_id: int, **asked: Any) -> tuple[str, bytes]:
+        async with self._pool.connection() as connection:
+            return await imports.ask(connection, org_id, **asked)
 
 
 def _services(settings: Settings, installation: Installation, pool: Pool, writer: Writer, now: Clock) -> Services:
@@ -120,6 +133,7 @@ def _services(settings: Settings, installation: Installation, pool: Pool, writer
         reader=reader,
         codes=Codes(pool),
         organisations=_Organisations(reader, pool),
+        imports=_Imports(pool),
         auth=auth,
         metrics=Metrics(writer.stats),
         now=now,

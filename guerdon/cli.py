@@ -289,6 +289,125 @@ def import_purchases(
     raise typer.Exit(not report.finished or tally.rejected > 0)
 
 
+SheetFile = Annotated[Path, typer.Argument(help="CSV or Parquet file")]
+SheetProgram = Annotated[str, typer.Option(help="Code of the program of rows that name none; else the first")]
+Results = Annotated[Path | None, typer.Option(help="File that gets one row for each row")]
+FromStart = Annotated[
+    bool, typer.Option("--from-start", help="Do not go on where an earlier run stopped; nothing is booked twice.")
+]
+
+
+@import_app.command("members")
+def import_members(
+    file: SheetFile, organisation: Organisation = "default", results: Results = None, *, from_start: FromStart = False
+) -> None:
+    """Register members. Columns: external_id, email, mobile, card (one at least), registered_at, first_name, ...
+
+    \b
+    Examples:
+      guerdon import members members.csv
+      guerdon import members members.parquet --organisation grocer --results out.csv
+    """
+    _import_sheet("members", file, organisation, "", results, from_start)
+
+
+@import_app.command("balances")
+def import_balances(
+    file: SheetFile,
+    organisation: Organisation = "default",
+    program: SheetProgram = "",
+    results: Results = None,
+    *,
+    from_start: FromStart = False,
+) -> None:
+    """Bring along balances from elsewhere. Columns: member, points; program, category, as_of, last_day, reference.
+
+    \b
+    Examples:
+      guerdon import balances balances.csv --program gold
+    """
+    _import_sheet("balances", file, organisation, program, results, from_start)
+
+
+@import_app.command("points")
+def import_points(
+    file: SheetFile,
+    organisation: Organisation = "default",
+    program: SheetProgram = "",
+    results: Results = None,
+    *,
+    from_start: FromStart = False,
+) -> None:
+    """Bring along points with the day they were earned and their last day. Columns: member, points, earned_at; program,
+    category, last_day (or never), release_on, trigger, reference, reason.
+
+    \b
+    Examples:
+      guerdon import points lots.csv
+    """
+    _import_sheet("points", file, organisation, program, results, from_start)
+
+
+@import_app.command("redemptions")
+def import_redemptions(
+    file: SheetFile,
+    organisation: Organisation = "default",
+    program: SheetProgram = "",
+    results: Results = None,
+    *,
+    from_start: FromStart = False,
+) -> None:
+    """Book points that were spent elsewhere. Columns: member, points, redeemed_at; program, reference, reason.
+
+    \b
+    Examples:
+      guerdon import redemptions spent.csv
+    """
+    _import_sheet("redemptions", file, organisation, program, results, from_start)
+
+
+@import_app.command("expiry")
+def import_expiry(
+    file: SheetFile,
+    organisation: Organisation = "default",
+    program: SheetProgram = "",
+    results: Results = None,
+    *,
+    from_start: FromStart = False,
+) -> None:
+    """Change when points end, or book points that had ended elsewhere. Columns: member; last_day (or never) or days,
+    purchase; or points and expired_at; program, category, reference, reason.
+
+    \b
+    Examples:
+      guerdon import expiry extended.csv
+    """
+    _import_sheet("expiry", file, organisation, program, results, from_start)
+
+
+def _import_sheet(
+    kind: Any, file: Path, organisation: str, program: str, results: Path | None, from_start: bool
+) -> None:
+    from guerdon.importing.progress import ProgressBar
+    from guerdon.importing.sheets import SheetOrder, import_sheet
+    from guerdon.installation import ready
+
+    settings = _settings()
+    order = SheetOrder(
+        kind=kind, file=file, organisation=organisation, program=program, results=results, from_start=from_start
+    )
+    with ready(settings) as installation, ProgressBar() as watch:
+        report = import_sheet(order, settings, installation.app_dsn, watch)
+    tally = report.tally
+    typer.echo(
+        f"{tally.rows} rows: {tally.accepted} taken, {tally.replayed} already there, {tally.rejected} refused; "
+        f"see {report.results}"
+    )
+    if not report.finished:
+        typer.echo("stopped before the end: the same command goes on from here", err=True)
+    raise typer.Exit(not report.finished or tally.rejected > 0)
+
+
 @key_app.command("create")
 def key_create(
     name: Annotated[str, typer.Argument(help="What the key is for")],

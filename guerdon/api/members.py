@@ -222,10 +222,11 @@ class RegularPoints(Shown, frozen=True, kw_only=True):
 
 
 class WaitingPoints(Shown, frozen=True, kw_only=True):
-    """Points that cannot be spent yet."""
+    """Points that cannot be spent yet. `next_at` is when the first of them can, where that is a matter of time."""
 
     account: str
     balance: str
+    next_at: datetime | None
 
 
 class ProgramBalances(Shown, frozen=True, kw_only=True):
@@ -408,7 +409,9 @@ def _program_balances(
 
 
 def _waiting(row: BalanceRow, scale: int) -> WaitingPoints:
-    return WaitingPoints(account=public("bln", row.id), balance=points(row.balance, scale))
+    return WaitingPoints(
+        account=public("bln", row.id), balance=points(row.balance - row.overdue, scale), next_at=row.first_release
+    )
 
 
 def _other(row: BalanceRow) -> OtherBalance:

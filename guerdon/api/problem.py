@@ -57,6 +57,7 @@ KINDS: dict[str, Kind] = {
     "not_found": Kind(404, "There is no such page", "See /openapi.json for what there is."),
     "method_not_allowed": Kind(405, "This cannot be done here", "See the `Allow` header."),
     "organisation_not_found": Kind(404, "No such organisation"),
+    "import_not_found": Kind(404, "No such import"),
     "event_not_found": Kind(404, "No such event"),
     # codes that somebody presents
     "code_not_valid": Kind(422, "This code is not valid", "Check its spelling."),
@@ -94,6 +95,7 @@ KINDS: dict[str, Kind] = {
     _R.PURCHASE_NOT_FOUND: Kind(404, "No such purchase"),
     _R.LINE_NOT_FOUND: Kind(404, "The purchase has no such line", "Look at `lines` of the purchase."),
     _R.REDEMPTION_NOT_FOUND: Kind(404, "No such redemption"),
+    _R.LOT_NOT_FOUND: Kind(404, "No such points", "See `expand=lots` of the points ledger for what is there."),
     _R.REFERRAL_NOT_FOUND: Kind(404, "No such referral"),
     _R.CODE_BATCH_NOT_FOUND: Kind(404, "No such batch of codes"),
     _R.CODE_NOT_FOUND: Kind(404, "No such code"),
@@ -116,6 +118,8 @@ KINDS: dict[str, Kind] = {
     _R.NOT_REFUNDABLE: Kind(409, "The transfer cannot be refunded"),
     _R.ALREADY_RETURNED: Kind(409, "This has been taken back", "See `returns` of the purchase."),
     _R.ALREADY_REVERSED: Kind(409, "The redemption has been reversed in full"),
+    _R.ALREADY_UNLOCKED: Kind(409, "These points have been unlocked"),
+    _R.NOTHING_PROMISED: Kind(409, "Nothing is promised here"),
     _R.ALREADY_REFERRED: Kind(409, "The member has been referred before", "See `referral_id`."),
     _R.REFERRAL_ALREADY_RETURNED: Kind(409, "The referral has been taken back"),
     _R.ALREADY_DECIDED: Kind(409, "The adjustment needs no decision any more"),
@@ -139,6 +143,7 @@ KINDS: dict[str, Kind] = {
     _R.EVENT_TIME_OUT_OF_RANGE: Kind(
         400, "The time is out of range", "Send a time between 1970 and now, or leave it out."
     ),
+    _R.EXPIRY_IN_THE_PAST: Kind(400, "Points cannot end in the past", "Send a later day."),
     _R.ASSET_MISMATCH: Kind(400, "The account holds another asset"),
     _R.PRECISION_MISMATCH: Kind(400, "The precision is not the asset's", "Send 10 to the power of its scale."),
     _R.SAME_ACCOUNT: Kind(400, "Source and destination are the same"),

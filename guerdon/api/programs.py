@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -70,7 +70,21 @@ class ReferralIn(Body, frozen=True, kw_only=True):
     referred: Points = Decimal(0)
 
 
-class FixedRule(Body, frozen=True, kw_only=True, tag="fixed", tag_field="kind"):
+class Release(Body, frozen=True, kw_only=True):
+    """When points that are not regular become so: `release_days` after the day they were earned or on `release_on`
+    (promised points), or by the `trigger` of that name (trigger-based ones); without any of these, when somebody
+    unlocks them. `expires_from` says what their expiry counts from.
+    """
+
+    release_days: Annotated[int, Meta(ge=0, le=36_500, description="N: at the start of that day + N + 1")] | None = None
+    release_on: Annotated[date | None, Meta(description="From the start of this day, in the program's time zone")] = (
+        None
+    )
+    trigger: Annotated[str, Meta(max_length=64)] = ""
+    expires_from: Literal["earning", "release"] = "earning"
+
+
+class FixedRule(Release, frozen=True, kw_only=True, tag="fixed", tag_field="kind"):
     """`points` per purchase, or per purchase with a matching line."""
 
     code: Code
@@ -82,7 +96,7 @@ class FixedRule(Body, frozen=True, kw_only=True, tag="fixed", tag_field="kind"):
     brands: Words = ()
 
 
-class PerAmountRule(Body, frozen=True, kw_only=True, tag="per_amount", tag_field="kind"):
+class PerAmountRule(Release, frozen=True, kw_only=True, tag="per_amount", tag_field="kind"):
     """`points` for every `amount_minor` of what was paid, in whole steps or in proportion."""
 
     code: Code
@@ -97,7 +111,7 @@ class PerAmountRule(Body, frozen=True, kw_only=True, tag="per_amount", tag_field
     brands: Words = ()
 
 
-class MultiplierRule(Body, frozen=True, kw_only=True, tag="multiplier", tag_field="kind"):
+class MultiplierRule(Release, frozen=True, kw_only=True, tag="multiplier", tag_field="kind"):
     """Multiplies what the other rules gave, on the matching lines."""
 
     code: Code
@@ -204,6 +218,10 @@ class RuleOut(Shown, frozen=True, kw_only=True, omit_defaults=True):
     skus: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     brands: tuple[str, ...] = ()
+    release_days: int | None = None
+    release_on: date | None = None
+    trigger: str = ""
+    expires_from: str = "earning"
 
 
 class ProgramOut(Shown, frozen=True, kw_only=True):
@@ -421,6 +439,10 @@ def _rule(given: RuleIn, scale: int, field: str) -> Rule:
         "brands": given.brands,
         "category": given.points_category,
         "minimum": given.minimum_minor,
+        "release_days": given.release_days,
+        "release_on": given.release_on,
+        "trigger": given.trigger,
+        "expires_from": given.expires_from,
     }
     if isinstance(given, FixedRule):
         return Rule(kind="fixed", points=minor(given.points, scale, f"{field}.points"), **common)
@@ -501,6 +523,10 @@ def _rule_shown(rule: Rule, scale: int) -> RuleOut:
         skus=rule.skus,
         categories=rule.categories,
         brands=rule.brands,
+        release_days=rule.release_days,
+        release_on=rule.release_on,
+        trigger=rule.trigger,
+        expires_from=rule.expires_from,
     )
 
 

@@ -92,7 +92,9 @@ class PurchaseIn(Placed, frozen=True, kw_only=True):
 
 
 class EarnedOut(Shown, frozen=True, kw_only=True):
-    """What one rule gave. `basis_minor` is the money it looked at."""
+    """What one rule gave. `basis_minor` is the money it looked at; promised points are regular from `releases_at` on,
+    or when their `trigger` is pulled.
+    """
 
     program: Ref
     rule: str
@@ -101,6 +103,8 @@ class EarnedOut(Shown, frozen=True, kw_only=True):
     points: str
     basis_minor: int
     expires_at: datetime | None
+    releases_at: datetime | None
+    trigger: str
 
 
 class SpentOut(Shown, frozen=True, kw_only=True):
@@ -412,6 +416,8 @@ def _earned(directory: Directory, earned: Earned) -> EarnedOut:
         points=points(earned.points, directory.scale(program.asset)),
         basis_minor=earned.basis,
         expires_at=last_moment(earned.expires_at, program.policies.timezone),
+        releases_at=earned.releases_at,
+        trigger=earned.trigger,
     )
 
 

@@ -29,6 +29,25 @@ class Organisations(Protocol):
     async def create(self, code: str, name: str, timezone: str) -> OrganisationRow | None: ...
 
 
+class Imports(Protocol):
+    """How an import is written down and queued (`store.imports.ask`)."""
+
+    async def ask(
+        self,
+        org_id: int,
+        *,
+        id: str,
+        kind: str,
+        program: str,
+        actor: str,
+        key: str | None,
+        fingerprint: bytes,
+        content: str,
+        rows: int,
+        now: datetime,
+    ) -> tuple[str, bytes]: ...
+
+
 class Services:
     """The parts a request may use: the writer for every change, the reader for everything else."""
 
@@ -40,6 +59,7 @@ class Services:
         reader: Reader,
         codes: Codes,
         organisations: Organisations,
+        imports: Imports,
         auth: Authenticator,
         metrics: Metrics,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -49,6 +69,7 @@ class Services:
         self.reader = reader
         self.codes = codes
         self.organisations = organisations
+        self.imports = imports
         self.auth = auth
         self.metrics = metrics
         self.now = now

@@ -143,6 +143,7 @@ CHECKS = (
     Check("redemptions", "each redemption is what its event says, less what was given back"),
     Check("purchases", "each bill adds up and is what its event says"),
     Check("returns", "each return is what its event says"),
+    Check("imported", "each row of an import is what its event says"),
     Check("sent", "what each member has sent is the sum of the transfers"),
     Check("merges", "each merged member ended with the event that says so"),
     Check("adjustments", "each adjustment was booked as asked, by two persons where it took two"),

@@ -90,7 +90,9 @@ class Booking:
         account = self._state.accounts[account_no]
         if account.tracks_lots and account.member_no == self.member_no:
             self._points += points
-            self._entries |= entry_bit(entry_type, account.category) | program_bit(account.program_no)
+            opens = self.name is Name.POINTS_LEDGER_BULK_JOB  # what it credits is the balance that it opens with
+            self._entries |= entry_bit("opening_balance" if opens else entry_type, account.category)
+            self._entries |= program_bit(account.program_no)
 
     def note(self, entry_type: str, category: str) -> None:
         """Note a line that has no transfer here: an opening balance of zero, or one on the event that is mirrored."""

@@ -10,7 +10,7 @@ text. A `Selector` names a thing the way the caller knows it: `("id", "0193...")
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
@@ -546,13 +546,77 @@ class ReturnReferral(Command, frozen=True, kw_only=True):
 
 
 class ExpireLots(Command, frozen=True, kw_only=True):
-    """Post what is overdue on these accounts (numbers). Changes when it is booked, never what can be spent.
+    """Post what has come due on these accounts (numbers): promised points that are released, points that have ended.
+    Changes when it is booked, never what can be spent.
 
-    With `ended_by`, only what had ended by then: a job leaves what a late fact may still spend (`places.LATE_MAX`).
+    With `ended_by`, only what had come due by then: a job leaves what a late fact may still spend (`places.LATE_MAX`).
+    `members` are whose accounts these are and `lots` how many lots that is about, where the caller knows: then nothing
+    has to be looked up twice, and a batch is no larger than it should be.
     """
 
     accounts: tuple[int, ...]
+    members: tuple[int, ...] = ()
+    lots: int = 0
     ended_by: datetime | None = None
+
+
+class UnlockPoints(Command, frozen=True, kw_only=True):
+    """Make waiting points regular before their time: those of a purchase (or of one of its lines, by position from 0),
+    those that wait for a `trigger`, or all of the member's, in one program or in every.
+    """
+
+    member: Selector
+    program: Selector | None = None
+    purchase: Selector | None = None
+    line: int | None = None
+    trigger: str = ""
+    where: Where = Where()
+    reason: str = ""
+    meta: str = ""
+
+
+class ChangeExpiry(Command, frozen=True, kw_only=True):
+    """Let points end later or earlier: some lots (numbers), those of a purchase, or all that the member has, promised
+    ones too, in one program or in every.
+
+    Exactly one of: `last_day` (they end with it, in the program's time zone), `days` (so much later, or earlier where
+    negative; what never ends stays so), `never`. `reference` is the caller's own, natural like a bill number.
+    """
+
+    member: Selector
+    program: Selector | None = None
+    lots: tuple[int, ...] = ()
+    purchase: Selector | None = None
+    last_day: date | None = None
+    days: int | None = None
+    never: bool = False
+    reference: str = ""
+    where: Where = Where()
+    reason: str = ""
+    meta: str = ""
+
+
+class ImportPoints(Command, frozen=True, kw_only=True):
+    """Bring along what happened elsewhere, at its own time (`where.event_at`).
+
+    `balance` is a member's balance as it stood, per program and category, and opens the accounts where they are not
+    open yet; `points` are points earned then; both end with `last_day`, or as the program's policy says where it is not
+    given (`never`: not at all). `redemption` and `expiry` are points that were spent or had ended. The reference is
+    natural: same content again replays, other content is refused.
+    """
+
+    kind: Literal["balance", "points", "redemption", "expiry"]
+    member: Selector
+    points: int
+    reference: str
+    program: Selector | None = None
+    category: Literal["regular", "promised", "trigger_based"] = "regular"
+    last_day: date | None = None
+    never: bool = False
+    release_on: date | None = None
+    trigger: str = ""
+    where: Where = Where(imported=True)
+    reason: str = ""
 
 
 # -- promo codes ----------------------------------------------------------------------------------------------------

@@ -15,7 +15,9 @@ from guerdon.core import (
     awards,
     carts,
     codes,
+    expiry,
     holds,
+    imports,
     ledger,
     members,
     merges,
@@ -30,6 +32,7 @@ from guerdon.core import (
     returns,
     setup,
     transfers,
+    unlocks,
 )
 from guerdon.core import commands as c
 from guerdon.core.assets import AMOUNT_MAX
@@ -154,4 +157,7 @@ DECISIONS: dict[type[c.Command], Callable[[State, Any], Outcome]] = {
     c.AddCodes: codes.add,
     c.SwitchCodes: codes.switch,
     c.LinkCode: codes.link,
+    c.UnlockPoints: unlocks.unlock,
+    c.ChangeExpiry: expiry.change,
+    c.ImportPoints: imports.take,
 }

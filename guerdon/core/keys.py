@@ -16,6 +16,7 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("purchase", by, value)                                        the purchase with its event's transfers, its
                                                                    returns, redemption, and the member
     ("return", number)  ("redemption", id)  ("redemption_reference", text)
+    ("imported", kind, reference)                                  a row of an import that was taken
     ("heir", member number)                                        whom a merged member was merged into, and so on: each
                                                                    with all open lots, and the events of the merges
     ("sent", by, value)  ("sent", member number)                   what a member has sent lately
@@ -61,7 +62,7 @@ def weight(command: c.Command) -> int:
     if isinstance(command, c.Preview):
         return sum(weight(each) for each in command.of)
     if isinstance(command, c.ExpireLots):
-        return 4 * max(1, len(command.accounts))
+        return 4 * max(1, len(command.accounts), command.lots)
     if isinstance(command, c.AwardMany):
         return 3 * max(1, len(command.rows))
     if isinstance(command, c.AddCodes):
@@ -177,6 +178,24 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
     c.ReverseRedemption: lambda x: [("redemption", x.redemption), ("programs",)],
     c.PreviewRedemption: lambda x: keys(x.of),
     c.Award: lambda x: [("member", *x.member), ("programs",)],
+    c.ExpireLots: lambda x: [
+        ("programs",),
+        *(("member", "number", str(no)) for no in x.members),
+        *(("account_no", no) for no in (() if x.members else x.accounts)),
+    ],
+    c.UnlockPoints: lambda x: (
+        [("spend", *x.member), ("programs",)] + ([("purchase", *x.purchase)] if x.purchase else [])
+    ),
+    c.ChangeExpiry: lambda x: (
+        [("spend", *x.member), ("programs",)]
+        + ([("purchase", *x.purchase)] if x.purchase else [])
+        + ([("imported", "expiry_change", x.reference)] if x.reference else [])
+    ),
+    c.ImportPoints: lambda x: [
+        ("member" if x.kind in ("balance", "points") else "spend", *x.member),
+        ("programs",),
+        ("imported", x.kind, x.reference),
+    ],
     c.AwardMany: lambda x: [("programs",), *(("member", *row.member) for row in x.rows)],
     c.AdjustPoints: lambda x: [("spend" if x.points < 0 else "member", *x.member), ("programs",)],
     c.DecideAdjustment: lambda x: [("adjustment", x.adjustment), ("programs",)],
@@ -194,7 +213,6 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
         ("programs",),
     ],
     c.ReturnReferral: lambda x: [("referral", x.referral), ("programs",)],
-    c.ExpireLots: lambda x: [("programs",), *(("account_no", no) for no in x.accounts)],
     c.MoreCodes: lambda x: [("code_batch", x.batch)],
     c.AddCodes: lambda x: [("code_batch", x.batch), *(("code", text) for text in x.codes)],
     c.SwitchCodes: lambda x: [("code", x.code) if x.code else ("code_batch", x.batch)],
@@ -207,6 +225,9 @@ _WEIGHTS: dict[type[c.Command], int] = {
     c.RegisterMember: 12,
     c.Redeem: 5,
     c.ReverseRedemption: 5,
+    c.UnlockPoints: 8,
+    c.ChangeExpiry: 8,
+    c.ImportPoints: 5,
     c.TransferPoints: 7,
     c.MergeMembers: 12,
     c.Refer: 6,

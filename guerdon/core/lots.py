@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MoveKind = Literal[
     "open", "take", "refill", "repay", "return", "return_redeemed", "return_expired", "expire", "hold", "unhold",
-    "write_off", "forfeit", "merge",
+    "write_off", "forfeit", "merge", "convert", "redate",
 ]  # fmt: skip
 
 EFFECTS: dict[str, tuple[int, int, int, int, int, int]] = {
@@ -37,12 +37,20 @@ EFFECTS: dict[str, tuple[int, int, int, int, int, int]] = {
     "write_off": (0, 0, 0, 0, 0, 1),  # spent, and forgiven when the earning was taken back
     "forfeit": (0, -1, 1, 0, 0, -1),  # the spending of written-off points undone: returned after all
     "merge": (-1, 0, 1, 0, 0, 0),  # gone to a lot of the surviving member
+    "convert": (0, 0, 0, 0, 0, 0),  # the lot lies in another account from now on
+    "redate": (0, 0, 0, 0, 0, 0),  # it ends at another time
 }
+
+PLACING = ("open", "convert", "redate")
+"""The moves that say where a lot lies and when it ends; the last one holds."""
 
 
 class Lot(Struct, frozen=True, kw_only=True, gc=False):
     """`amount = remaining + redeemed + returned + expired`; `held` is the pinned part of `remaining`, `written_off` the
     part of `redeemed` that a return should have taken back and forgave.
+
+    A lot of promised points becomes regular at `releases_at`, if that is known; `promise` is JSON text with the rest
+    of its terms (`promises.Promise`), "" for points that never were promised.
     """
 
     no: int
@@ -61,6 +69,8 @@ class Lot(Struct, frozen=True, kw_only=True, gc=False):
     version: int = 0
     line: int | None = None
     purchase_no: int = 0
+    releases_at: datetime | None = None
+    promise: str = ""
 
     @property
     def free(self) -> int:
@@ -73,7 +83,7 @@ class Lot(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class LotMove(Struct, frozen=True, array_like=True, gc=False):
-    """One effect on one lot; encoded as a JSON array. The fields after `amount` are set for `open` only."""
+    """One effect on one lot; encoded as a JSON array. The fields after `amount` are set for `PLACING` moves only."""
 
     lot: int
     kind: MoveKind
@@ -85,6 +95,8 @@ class LotMove(Struct, frozen=True, array_like=True, gc=False):
     version: int = 0
     line: int | None = None
     purchase_no: int = 0
+    releases_at: datetime | None = None
+    promise: str = ""
 
 
 def encode_moves(moves: list[LotMove]) -> str:
@@ -124,10 +136,40 @@ def change(state: State, moves: list[LotMove], lot: Lot, kind: MoveKind, amount:
         version=lot.version,
         line=lot.line,
         purchase_no=lot.purchase_no,
+        releases_at=lot.releases_at,
+        promise=lot.promise,
     )
     state.put(state.lots, lot.no, changed)
     moves.append(LotMove(lot.no, kind, amount))
     return changed
+
+
+def place(state: State, moves: list[LotMove], lot: Lot, kind: Literal["convert", "redate"], changed: Lot) -> Lot:
+    """Put a lot into another account, or change when it ends or is released; nothing of what it holds changes."""
+    state.put(state.lots, lot.no, changed)
+    if changed.account != lot.account:
+        left = tuple(no for no in state.account_lots.get(lot.account, ()) if no != lot.no)
+        state.put(state.account_lots, lot.account, left)
+        state.put(state.account_lots, changed.account, (*state.account_lots.get(changed.account, ()), lot.no))
+    moves.append(_placing(kind, changed, changed.remaining))
+    return changed
+
+
+def _placing(kind: MoveKind, lot: Lot, amount: int) -> LotMove:
+    return LotMove(
+        lot.no,
+        kind,
+        amount,
+        lot.account,
+        lot.earned_at,
+        lot.expires_at,
+        lot.rule,
+        lot.version,
+        lot.line,
+        lot.purchase_no,
+        lot.releases_at,
+        lot.promise,
+    )
 
 
 def open_lot(
@@ -143,6 +185,8 @@ def open_lot(
     version: int = 0,
     line: int | None = None,
     purchase_no: int = 0,
+    releases_at: datetime | None = None,
+    promise: str = "",
 ) -> Lot:
     """A new lot with all of its amount remaining."""
     lot = Lot(
@@ -157,10 +201,12 @@ def open_lot(
         version=version,
         line=line,
         purchase_no=purchase_no,
+        releases_at=releases_at,
+        promise=promise,
     )
     state.put(state.lots, lot.no, lot)
     state.put(state.account_lots, account_no, (*state.account_lots.get(account_no, ()), lot.no))
-    moves.append(LotMove(lot.no, "open", amount, account_no, earned_at, expires_at, rule, version, line, purchase_no))
+    moves.append(_placing("open", lot, amount))
     return lot
 
 
@@ -217,6 +263,8 @@ def open_like(
         version=lot.version,
         line=lot.line if billed else None,
         purchase_no=lot.purchase_no if billed else 0,
+        releases_at=lot.releases_at,
+        promise=lot.promise,
     )
 
 
@@ -270,7 +318,7 @@ def repay(state: State, moves: list[LotMove], opened: list[int], owed: int) -> N
 
 def overdue(state: State, account_no: int, as_of: datetime) -> list[Lot]:
     """The lots whose unpinned rest has ended by a moment, soonest first. Overdue lots are always loaded with their
-    account.
+    account, as are those that wait to be released.
     """
     lots = [
         lot

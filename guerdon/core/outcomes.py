@@ -43,6 +43,7 @@ class Rejection(StrEnum):
     PURCHASE_NOT_FOUND = "purchase_not_found"
     LINE_NOT_FOUND = "line_not_found"
     REDEMPTION_NOT_FOUND = "redemption_not_found"
+    LOT_NOT_FOUND = "lot_not_found"
     REFERRAL_NOT_FOUND = "referral_not_found"
     PROMOTION_NOT_FOUND = "promotion_not_found"
     RESERVATION_NOT_FOUND = "reservation_not_found"
@@ -66,6 +67,8 @@ class Rejection(StrEnum):
     NOT_REFUNDABLE = "not_refundable"
     ALREADY_RETURNED = "already_returned"
     ALREADY_REVERSED = "already_reversed"
+    ALREADY_UNLOCKED = "already_unlocked"
+    NOTHING_PROMISED = "nothing_promised"
     ALREADY_REFERRED = "already_referred"
     REFERRAL_ALREADY_RETURNED = "referral_already_returned"
     ALREADY_DECIDED = "already_decided"
@@ -86,6 +89,7 @@ class Rejection(StrEnum):
     ASSET_IN_USE = "asset_in_use"
     # time
     EVENT_TIME_OUT_OF_RANGE = "event_time_out_of_range"
+    EXPIRY_IN_THE_PAST = "expiry_in_the_past"
     # figures
     ASSET_MISMATCH = "asset_mismatch"
     PRECISION_MISMATCH = "precision_mismatch"

@@ -11,17 +11,15 @@ from collections.abc import Iterable
 from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct
 
-from guerdon.core import lots, members
+from guerdon.core import lots, members, promises
 from guerdon.core.assets import AMOUNT_MAX
 from guerdon.core.booking import Booking
 from guerdon.core.commands import Award, ExpireLots, PreviewRedemption, Redeem, ReverseRedemption, TransferPoints
 from guerdon.core.content import encode, fingerprint, replay
-from guerdon.core.dates import end_of_day_after, midnight_after_months
 from guerdon.core.events import Name
 from guerdon.core.lots import LotMove
 from guerdon.core.members import Member
@@ -39,12 +37,15 @@ if TYPE_CHECKING:
 
 
 class Portion(Struct, frozen=True, kw_only=True):
-    """Points to be credited as one lot, with the rule (and its version) and the line they come from."""
+    """Points to be credited as one lot, with the rule (and its version) and the line they come from. Without `terms`
+    they end as the program's policy says.
+    """
 
     points: int
     rule: str = ""
     version: int = 0
     line: int | None = None
+    terms: promises.Terms | None = None
 
 
 # -- what events are made of ------------------------------------------------------------------------------------------
@@ -81,17 +82,14 @@ def choose_program(state: State, selector: tuple[str, str] | None, place: Place)
 
 def expires_at(policies: Policies, earned_at: datetime) -> datetime | None:
     """The exclusive end of points earned at a moment: the local midnight after their last day, None = never."""
-    expiry = policies.expiry
-    if expiry.kind == "never":
-        return None
-    zone = ZoneInfo(policies.timezone)
-    if expiry.kind == "days":
-        return end_of_day_after(earned_at, expiry.count, zone)
-    return midnight_after_months(earned_at, expiry.count, zone)
+    return policies.expiry.end(earned_at, policies.timezone)
 
 
 def expire_overdue(state: State, account_no: int, as_of: datetime) -> tuple[int, int]:
-    """Post what has ended on an account by a moment, one `PointsExpiry` per instant. Returns (lots, points)."""
+    """Post what has come due on an account by a moment: first what is released to or from it (`promises.keep`), then
+    what has ended, one `PointsExpiry` per instant. Returns (lots, points) that ended.
+    """
+    promises.keep(state, account_no, as_of)
     due = lots.overdue(state, account_no, as_of)
     if not due:
         return 0, 0
@@ -134,24 +132,27 @@ def credit(
     if not total:
         return
     debt = owed(state, account_no)
-    ends = expires_at(policies, earned_at)
+    usual = promises.Terms(expires_at(policies, earned_at))
     booking.move(from_account, account_no, total)
-    opened = [
-        lots.open_lot(
+    opened = []
+    for portion in portions:
+        terms = portion.terms or usual
+        lot = lots.open_lot(
             state,
             booking.moves,
             account_no,
             booking.seq,
             portion.points,
             earned_at=earned_at,
-            expires_at=ends,
+            expires_at=terms.expires_at,
             rule=portion.rule,
             version=portion.version,
             line=portion.line,
             purchase_no=purchase_no,
-        ).no
-        for portion in portions
-    ]
+            releases_at=terms.releases_at,
+            promise=terms.promise,
+        )
+        opened.append(lot.no)
     lots.repay(state, booking.moves, opened, debt)
 
 
@@ -501,13 +502,12 @@ def give_back(state: State, booking: Booking, redemption: Redemption, member_no:
 
 
 def expire(state: State, command: ExpireLots) -> Outcome:
-    """Post what is overdue on these accounts. Running it late, twice or never changes no balance anybody may spend."""
+    """Post what has come due on these accounts. Running it late, twice or never changes nothing that may be spent."""
     count = points = 0
     for account_no in command.accounts:
-        no = state.find(("account_no", account_no))
-        if no is None:
+        if account_no not in state.accounts and state.find(("account_no", account_no)) is None:
             return Rejected(Rejection.ACCOUNT_NOT_FOUND, "accounts", {"account_no": account_no})
-        lots_expired, points_expired = expire_overdue(state, no, min(command.ended_by or state.now, state.now))
+        lots_expired, points_expired = expire_overdue(state, account_no, min(command.ended_by or state.now, state.now))
         count += lots_expired
         points += points_expired
     return Accepted(Expired(lots=count, points=points))

@@ -6,12 +6,14 @@ Policies are versioned: changing them makes the next version, and every lot keep
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Literal, TypeVar
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from guerdon.core.assets import Asset, Rounding
+from guerdon.core.dates import end_of_day_after, midnight_after_months
 
 if TYPE_CHECKING:
     from guerdon.core.promotions.shelf import Shelf
@@ -43,6 +45,15 @@ class Expiry(Struct, frozen=True, kw_only=True):
     kind: Literal["never", "days", "months"] = "never"
     count: int = 0
 
+    def end(self, moment: datetime, timezone: str) -> datetime | None:
+        """The exclusive end of points that count from a moment: the local midnight after their last day."""
+        if self.kind == "never":
+            return None
+        zone = ZoneInfo(timezone)
+        if self.kind == "days":
+            return end_of_day_after(moment, self.count, zone)
+        return midnight_after_months(moment, self.count, zone)
+
 
 class Rule(Struct, frozen=True, kw_only=True):
     """One earning rule.
@@ -51,6 +62,11 @@ class Rule(Struct, frozen=True, kw_only=True):
     the program's asset) for every `amount` (minor units of money) of the basis, in whole steps or in proportion;
     `multiplier` multiplies what the other rules gave (on matching lines) by `points / amount`.
     A rule with `skus`, `categories` or `brands` looks only at the lines that match one of them.
+
+    Points of the `promised` category become regular `release_days` after the day they were earned (at the start of
+    day + N + 1: 28 September + 1 = 30 September) or at the start of `release_on`; those of `trigger_based` when the
+    `trigger` of that name is pulled; without any of these, when somebody unlocks them. `expires_from` says whether
+    their expiry counts from the day they were earned or from the day they were released.
     """
 
     code: str
@@ -64,6 +80,10 @@ class Rule(Struct, frozen=True, kw_only=True):
     brands: tuple[str, ...] = ()
     category: Literal["regular", "promised", "trigger_based"] = "regular"
     minimum: int = 0
+    release_days: int | None = None
+    release_on: date | None = None
+    trigger: str = ""
+    expires_from: Literal["earning", "release"] = "earning"
 
     @property
     def narrow(self) -> bool:

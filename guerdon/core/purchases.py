@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from guerdon.core import carts, uses
+from guerdon.core import carts, promises, uses
 from guerdon.core.assets import AMOUNT_MAX, allocate
 from guerdon.core.booking import Booking
 from guerdon.core.commands import Line, RecordPurchase, Tender
@@ -33,9 +33,10 @@ from guerdon.core.points import (
     shortage,
     worth,
 )
+from guerdon.core.points import expires_at as points_end
 from guerdon.core.programs import CATEGORIES, Program
 from guerdon.core.promotions.verdicts import Evaluation, Verdict
-from guerdon.core.results import Purchased
+from guerdon.core.results import Earned, Purchased
 
 if TYPE_CHECKING:
     from guerdon.core.state import State
@@ -198,7 +199,7 @@ def record(state: State, command: RecordPurchase) -> Outcome:
         spent_points=points,
         spent_money=money,
         redemption_id=redemption_id or "",
-        earned=carts.shown(earned, program, place),
+        earned=tuple(_earned(program, earning, place.event_at) for earning in earned),
         balances=((program.no, state.figures_of(account_no).balance),),
         discounts=promoted.discounts,
         vouchers=promoted.vouchers,
@@ -391,7 +392,9 @@ def _credit(
     """One credit per category, one lot per earning."""
     for category in CATEGORIES:
         portions = [
-            Portion(points=e.points, rule=e.rule, version=e.version, line=e.line)
+            Portion(
+                points=e.points, rule=e.rule, version=e.version, line=e.line, terms=_terms(program, e, place.event_at)
+            )
             for e in earned
             if e.category == category
         ]
@@ -406,6 +409,30 @@ def _credit(
                 earned_at=place.event_at,
                 purchase_no=purchase_no,
             )
+
+
+def _terms(program: Program, earning: Earning, earned_at: datetime) -> promises.Terms:
+    """What the points of a rule are credited under."""
+    if earning.category == "regular":
+        return promises.Terms(points_end(program.policies, earned_at))
+    rule = next(rule for rule in program.policies.rules if rule.code == earning.rule)
+    return promises.terms(program.policies, rule, earned_at)
+
+
+def _earned(program: Program, earning: Earning, earned_at: datetime) -> Earned:
+    """What a rule gave, as it is answered."""
+    terms = _terms(program, earning, earned_at)
+    return Earned(
+        program_no=program.no,
+        rule=earning.rule,
+        version=earning.version,
+        category=earning.category,
+        points=earning.points,
+        basis=earning.basis,
+        expires_at=terms.expires_at,
+        releases_at=terms.releases_at,
+        trigger=terms.trigger,
+    )
 
 
 def _keep(

@@ -81,7 +81,9 @@ class Previewed(Result, frozen=True, kw_only=True):
 
 
 class Earned(Result, frozen=True, kw_only=True):
-    """Points one rule gave in one program. `basis` is the money it looked at, in minor units."""
+    """Points one rule gave in one program. `basis` is the money it looked at, in minor units; `releases_at` and
+    `trigger` say when promised points become regular, and `expires_at` is None where that decides when they end.
+    """
 
     program_no: int
     rule: str
@@ -90,6 +92,8 @@ class Earned(Result, frozen=True, kw_only=True):
     points: int
     basis: int
     expires_at: datetime | None = None
+    releases_at: datetime | None = None
+    trigger: str = ""
 
 
 class Purchased(Result, frozen=True, kw_only=True):
@@ -275,6 +279,45 @@ class Expired(Result, frozen=True, kw_only=True):
     points: int
 
 
+class Conversion(Struct, frozen=True, kw_only=True):
+    """One event by which waiting points of a program became regular."""
+
+    event_no: int
+    program_no: int
+    category: str
+    points: int
+
+
+class Unlocked(Result, frozen=True, kw_only=True):
+    """Waiting points that are regular now, one conversion per program and category."""
+
+    id: str
+    points: int
+    conversions: tuple[Conversion, ...]
+
+
+class Redated(Result, frozen=True, kw_only=True):
+    """Lots that end at another time now: (lot number, points left in it, its new exclusive end)."""
+
+    id: str
+    event_no: int
+    points: int
+    lots: tuple[tuple[int, int, datetime | None], ...]
+
+
+class Imported(Result, frozen=True, kw_only=True):
+    """Points that were brought along. `expired` is what of them had ended already, `lot` the lot they came in (0 where
+    points were taken).
+    """
+
+    id: str
+    event_no: int
+    points: int
+    expired: int
+    lot: int
+    balance: int
+
+
 class CodeBatchMade(Result, frozen=True, kw_only=True):
     """A batch of codes that was begun or asked for more; the codes follow."""
 
@@ -336,4 +379,7 @@ AnyResult = (
     | CodesAdded
     | CodesSwitched
     | CodeLinked
+    | Unlocked
+    | Redated
+    | Imported
 )

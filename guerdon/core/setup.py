@@ -23,7 +23,7 @@ from guerdon.core.commands import (
 from guerdon.core.ledger import add_account
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.places import SOURCES
-from guerdon.core.programs import ROLES, Policies, Program, ReferralPoints, Store, Till, internal_name
+from guerdon.core.programs import ROLES, Policies, Program, ReferralPoints, Rule, Store, Till, internal_name
 from guerdon.core.results import Changed, Opened
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 DAYS_MAX = 36_500
 MONTHS_MAX = 1_200
 RULES_MAX = 200
+YEAR_MAX = 9000
+"""Release dates lie before the end of that year, so that an expiry can still be counted from them."""
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -168,6 +170,29 @@ def _policies_refusal(state: State, policies: Policies) -> Rejected | None:
         seen.add(rule.code)
         if rule.points <= 0 or rule.amount <= 0:
             return Rejected(Rejection.INVALID_VALUE, f"policies.rules[{i}]", {"minimum": 1})
+        refused = _release_refusal(rule, f"policies.rules[{i}]")
+        if refused is not None:
+            return refused
+    return None
+
+
+def _release_refusal(rule: Rule, field: str) -> Rejected | None:
+    """What in the terms of promised points does not go together."""
+    if rule.release_days is not None:
+        if rule.category != "promised" or rule.release_on is not None:
+            reason = "only promised points are released by days, and by days or on a date, not both"
+            return Rejected(Rejection.INVALID_VALUE, f"{field}.release_days", {"reason": reason})
+        if not 0 <= rule.release_days <= DAYS_MAX:
+            return Rejected(Rejection.INVALID_VALUE, f"{field}.release_days", {"minimum": 0, "maximum": DAYS_MAX})
+    if rule.release_on is not None and (rule.category != "promised" or not 1970 <= rule.release_on.year <= YEAR_MAX):
+        reason = "only promised points are released on a date"
+        return Rejected(Rejection.INVALID_VALUE, f"{field}.release_on", {"reason": reason, "latest_year": YEAR_MAX})
+    if rule.trigger and rule.category != "trigger_based":
+        reason = "only trigger-based points wait for a trigger"
+        return Rejected(Rejection.INVALID_VALUE, f"{field}.trigger", {"reason": reason})
+    if rule.expires_from == "release" and rule.category == "regular":
+        reason = "regular points are never released"
+        return Rejected(Rejection.INVALID_VALUE, f"{field}.expires_from", {"reason": reason})
     return None
 
 

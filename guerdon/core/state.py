@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from guerdon.core.assets import Asset
     from guerdon.core.codes import Code, CodeBatch, CodeLink, Switch
     from guerdon.core.events import Event
+    from guerdon.core.imports import ImportedRow
     from guerdon.core.lots import Lot
     from guerdon.core.members import Member
     from guerdon.core.programs import Config, Program, Store, Till
@@ -101,6 +102,7 @@ class State:
         self.purchases: Table[int, Purchase] = Table("purchases")
         self.returns: Table[int, PurchaseReturn] = Table("returns")
         self.redemptions: Table[str, Redemption] = Table("redemptions")
+        self.imported: Table[tuple[str, str], ImportedRow] = Table("imported")
         self.sent: Table[tuple[int, int, str], Sent] = Table("sent")
         self.adjustments: Table[str, Adjustment] = Table("adjustments")
         self.decisions: Table[str, Decision] = Table("decisions")

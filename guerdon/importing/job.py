@@ -168,7 +168,7 @@ class Job:
             tally.points += points
             tally.last_number = purchase.number
         elif isinstance(outcome, Rejected):
-            code, detail = outcome.code.value, _detail(outcome)
+            code, detail = outcome.code.value, detail_of(outcome)
         elif outcome is not None:
             code, detail = "internal_error", "see the log"
         elif purchase.fault is not None:
@@ -234,6 +234,6 @@ def envelope() -> Envelope:
     return {"id": f"{str(uuid_utils.uuid7())[:30]}000000", "at": datetime.now(UTC), "actor": ACTOR}
 
 
-def _detail(refused: Rejected) -> str:
+def detail_of(refused: Rejected) -> str:
     figures = ", ".join(f"{name} {value}" for name, value in refused.detail.items())
     return ": ".join(part for part in (refused.field, figures) if part)

@@ -1,8 +1,8 @@
 """The result file of an import, and the bookmark beside it that says how far it got.
 
-One row per purchase in the order in which they were submitted. The bookmark is written after the rows it counts are
-on disk, and those after their purchases are committed; so it may be behind, never ahead. What was committed behind
-its back is submitted again and answered as `replayed`.
+One row per purchase (or row of a sheet) in the order in which they were submitted. The bookmark is written after the
+rows it counts are on disk, and those after their purchases are committed; so it may be behind, never ahead. What was
+committed behind its back is submitted again and answered as `replayed`.
 """
 
 from __future__ import annotations
@@ -61,8 +61,9 @@ class Bookmark(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class ResultFile:
     """The result file, locked and open: empty, or cut back to where the bookmark says, to be continued."""
 
-    def __init__(self, path: Path, source: str, target: str) -> None:
+    def __init__(self, path: Path, source: str, target: str, columns: tuple[str, ...] = COLUMNS) -> None:
         self.path = path
+        self._columns = columns
         self.bookmark_path = path.with_name(path.name + ".bookmark")
         self._source = source
         self._target = target
@@ -80,7 +81,7 @@ class ResultFile:
         self._text = TextIOWrapper(self._raw, "utf-8", newline="")
         self._rows = csv.writer(self._text)
         if not bookmark:
-            self._rows.writerow(COLUMNS)
+            self._rows.writerow(self._columns)
 
     def restart(self) -> None:
         """Forget what an earlier run wrote: begin with an empty file."""
@@ -88,7 +89,7 @@ class ResultFile:
         self._raw.seek(0)
         self._raw.truncate()
         self.tally = Tally()
-        self._rows.writerow(COLUMNS)
+        self._rows.writerow(self._columns)
 
     def write(self, cells: tuple[object, ...]) -> None:
         self._rows.writerow(cells)

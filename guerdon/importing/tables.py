@@ -23,6 +23,17 @@ def rows(path: Path, columns: tuple[str | None, ...], time_column: str | None, f
     return _csv_rows(path, columns, form)
 
 
+def column_names(path: Path, form: CsvForm) -> tuple[str, ...]:
+    """The names of a file's columns, in its order."""
+    if is_parquet(path):
+        return tuple(_parquet_file(path).schema_arrow.names)
+    try:
+        with path.open(encoding=form.encoding, newline="") as file:
+            return tuple(name.strip() for name in next(csv.reader(file, delimiter=form.delimiter, strict=True), []))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise FileRefused(f"{path.name}: {error}") from error
+
+
 def is_parquet(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(4) == b"PAR1"

@@ -1,5 +1,8 @@
-"""Work on a schedule: whatever comes due without anybody asking. Every change goes through the writer."""
+"""Work nobody waits for: whatever comes due by itself (`schedule.py`), and what was queued (`queue.py`). Every change
+goes through the writer.
+"""
 
+from guerdon.jobs.queue import Queue
 from guerdon.jobs.schedule import Jobs
 
-__all__ = ["Jobs"]
+__all__ = ["Jobs", "Queue"]

@@ -1,4 +1,5 @@
-"""What comes due by itself: lots that end, holds that are to be settled or let go, postings that wait for their time.
+"""What comes due by itself: lots that end, promises that are released, holds that are to be settled or let go,
+postings that wait for their time.
 
 Promises: nothing is done twice, however often or in however many processes this runs, since the core looks again under
 the lock; and nothing that anybody may spend depends on when it runs, since the core reckons with what has ended whether
@@ -36,6 +37,8 @@ LOOK_EVERY_S = 1.0
 """After commits an organisation is looked at no more often than this."""
 DUE_MAX = 2_000
 """So much is taken of each kind at a time; what is left is taken at once after it."""
+LOTS_MAX = 200
+"""So many lots one command posts, unless one account has more."""
 READERS = 2
 """So many organisations are looked at at the same time; the pool is for others too."""
 AT_ONCE = 16
@@ -176,9 +179,11 @@ class Jobs:
             yield f"run {target}", c.RunScheduled(**_envelope(now), target=target)
         for target in found.releases:
             yield f"release {target}", c.Release(**_envelope(now), target=target, due=True)
-        for accounts in _slices(found.accounts, self._settings.job_accounts_max):
-            name = f"expire {accounts}"
-            yield name, c.ExpireLots(**_envelope(now), accounts=tuple(accounts), ended_by=now - LATE_MAX)
+        for accounts, lots in _parcels(found.accounts, self._settings.job_accounts_max):
+            members = tuple(dict.fromkeys(found.accounts[no][0] for no in accounts))
+            ended_by = now - LATE_MAX
+            command = c.ExpireLots(**_envelope(now), accounts=accounts, members=members, lots=lots, ended_by=ended_by)
+            yield f"expire {accounts}", command
 
     async def _ask(self, org_id: int, command: c.Command) -> None:
         while True:
@@ -197,6 +202,20 @@ class Jobs:
 
 def _envelope(now: datetime) -> dict[str, Any]:
     return {"id": f"{str(uuid_utils.uuid7())[:30]}000000", "at": now, "actor": ACTOR}
+
+
+def _parcels(accounts: dict[int, tuple[int, int]], accounts_max: int) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Accounts to be posted together, and how many lots that is: few enough that others need not wait for long."""
+    some: list[int] = []
+    lots = 0
+    for no, (_, count) in accounts.items():
+        if some and (len(some) >= accounts_max or lots + count > LOTS_MAX):
+            yield tuple(some), lots
+            some, lots = [], 0
+        some.append(no)
+        lots += count
+    if some:
+        yield tuple(some), lots
 
 
 def _slices(things: Sequence[_T], size: int) -> Iterable[Sequence[_T]]:

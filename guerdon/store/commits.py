@@ -21,6 +21,8 @@ async def committed(conn: AsyncConnection[Any], org_id: int, transaction: str) -
     """
     number, _, end = transaction.partition("/")
     seq, _, hash_ = end.partition("/")
+    if not number and not int(seq or 0):
+        return False  # so far it had not come when it was cut off
     status, ended = "committed", True
     async with conn.transaction():
         await conn.execute(_SQL["as_organisation"], {"org": org_id})

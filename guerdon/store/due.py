@@ -13,13 +13,13 @@ _SQL = statements("jobs")
 
 
 class Due(NamedTuple):
-    """Accounts (numbers) with ended lots; ids of holds to settle, of holds to let go, of postings to decide; and when
-    something will be due next, None if nothing is known of.
+    """Accounts with lots that ended or were released, whose they are and how many lots that is; ids of holds to settle,
+    of holds to let go, of postings to decide; and when something will be due next, None if nothing is known of.
 
     A list as long as the limit may not be all there is.
     """
 
-    accounts: list[int]
+    accounts: dict[int, tuple[int, int]]
     settles: list[str]
     releases: list[str]
     postings: list[str]
@@ -35,7 +35,7 @@ async def organisations(connection: AsyncConnection[Any]) -> list[int]:
 
 
 async def due(connection: AsyncConnection[Any], org_id: int, now: datetime, grace: timedelta, limit: int) -> Due:
-    """What is due by now, and of lots what ended `grace` ago. One round trip."""
+    """What is due by now, and of lots what ended or was released `grace` ago. One round trip."""
     asked = {"org": org_id, "now": now, "ended_by": now - grace, "grace": grace, "limit": limit}
     async with connection.transaction(), connection.pipeline():
         await connection.execute(_SQL["enter"], {"org": org_id})
@@ -46,7 +46,7 @@ async def due(connection: AsyncConnection[Any], org_id: int, now: datetime, grac
         held = await holds.fetchall()
         row = await next_due.fetchone()
         return Due(
-            accounts=list(dict.fromkeys(row[0] for row in await lots.fetchall())),
+            accounts={account: (member, count) for account, member, count in await lots.fetchall()},
             settles=[id_ for id_, settles in held if settles],
             releases=[id_ for id_, settles in held if not settles],
             postings=[row[0] for row in await scheduled.fetchall()],

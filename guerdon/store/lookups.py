@@ -13,6 +13,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from guerdon.core.codes import LINKED_MAX
+from guerdon.core.imports import ImportedRow
 from guerdon.core.purchases import Purchase
 from guerdon.core.redemptions import Redemption
 from guerdon.core.state import Key, State
@@ -478,6 +479,17 @@ def _uses_of(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
+def _imported(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("imported", kinds=array([key[1] for key in keys]), texts=array([key[2] for key in keys]))
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            imported = ImportedRow(**dict(zip(ImportedRow.__struct_fields__, row, strict=True)))
+            state.found[("imported", imported.kind, imported.reference)] = imported
+
+    return take
+
+
 def _metadata(lookup: Lookup, keys: _Keys) -> Take:
     cursor = lookup.run("metadata", kinds=array([key[1] for key in keys]), texts=array([key[2] for key in keys]))
 
@@ -535,6 +547,7 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "reservation_cart": _reservations_of_carts,
     "cart_commit": _cart_commits,
     "uses_of": _uses_of,
+    "imported": _imported,
     "metadata": _metadata,
     "key": _api_keys,
 }

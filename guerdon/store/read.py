@@ -125,7 +125,10 @@ class MemberRow(Struct, frozen=True, kw_only=True):
 
 
 class BalanceRow(Struct, frozen=True, kw_only=True):
-    """An account of a member. `overdue` has ended but is not posted yet; `ending` ends before the time asked about."""
+    """An account of a member. `overdue` has ended but is not posted yet; `ending` ends before the time asked about;
+    `released` is what was promised and is regular by now without having been posted: above zero for the regular
+    account, below for the one it comes from. All of them count as if that had been posted.
+    """
 
     no: int
     id: str
@@ -136,13 +139,15 @@ class BalanceRow(Struct, frozen=True, kw_only=True):
     debit: int
     on_hold: int
     incoming: int
+    released: int
     overdue: int
     ending: int
     first_end: datetime | None
+    first_release: datetime | None
 
     @property
     def balance(self) -> int:
-        return self.credit - self.debit
+        return self.credit - self.debit + self.released
 
     @property
     def spendable(self) -> int:
@@ -291,6 +296,31 @@ class PartyRow(Struct, frozen=True, kw_only=True):
     profile: str | None
 
 
+class ImportRow(Struct, frozen=True, kw_only=True):
+    """An import asked for over the API, with the sums of what became of its rows so far."""
+
+    id: str
+    kind: str
+    program: str
+    rows: int
+    created_at: datetime
+    finished_at: datetime | None
+    accepted: int
+    replayed: int
+    rejected: int
+
+
+class ImportResultRow(Struct, frozen=True, kw_only=True):
+    """What became of a row of an import; `detail` is JSON text, "" for none."""
+
+    row: int
+    status: str
+    code: str
+    field: str
+    detail: str
+    event_seq: int
+
+
 class LedgerFilter(Struct, frozen=True, kw_only=True):
     """Which events of a member. Empty and None mean no such filter.
 
@@ -398,6 +428,15 @@ class Reader:
         return await self._rows(org_id, "members", "balances", values, BalanceRow)
 
     # -- purchases and redemptions
+
+    async def import_(self, org_id: int, import_id: str) -> ImportRow | None:
+        return await self._one(org_id, "imports", "get_import", {"id": import_id}, ImportRow)
+
+    async def import_results(
+        self, org_id: int, import_id: str, status: str, after: int, limit: int
+    ) -> list[ImportResultRow]:
+        values = {"id": import_id, "status": status, "after": after, "limit": limit}
+        return await self._rows(org_id, "imports", "list_results", values, ImportResultRow)
 
     async def purchase(self, org_id: int, selector: tuple[str, str]) -> PurchaseRow | None:
         by, value = selector

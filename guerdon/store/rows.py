@@ -27,7 +27,10 @@ from guerdon.core.tallies import Part, Raised, Tally
 from guerdon.core.uses import Reservation, Use
 
 Row = tuple[Any, ...]
-LotInAccount = tuple[int, int, int, int, int, int, int, int, int, datetime, datetime | None, str, int, int | None, int]
+LotInAccount = tuple[
+    int, int, int, int, int, int, int, int, int, datetime, datetime | None, str, int, int | None, int,
+    datetime | None, str,
+]  # fmt: skip
 
 _lots_in_account = msgspec.json.Decoder(list[LotInAccount]).decode
 _pins = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
@@ -246,10 +249,11 @@ def program(row: Row) -> Program:
 def _lot(
     no: int, account: int, event_seq: int, amount: int, remaining: int, redeemed: int, returned: int, expired: int,
     held: int, written_off: int, earned_at: datetime, expires_at: datetime | None, rule: str, version: int,
-    line: int | None, purchase_no: int,
+    line: int | None, purchase_no: int, releases_at: datetime | None, promise: str,
 ) -> Lot:  # fmt: skip
     return Lot(
         no=no, account=account, event_seq=event_seq, amount=amount, remaining=remaining, redeemed=redeemed,
         returned=returned, expired=expired, held=held, written_off=written_off, earned_at=earned_at,
         expires_at=expires_at, rule=rule, version=version, line=line, purchase_no=purchase_no,
+        releases_at=releases_at, promise=promise,
     )  # fmt: skip

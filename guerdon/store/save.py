@@ -22,6 +22,7 @@ from guerdon.core.adjustments import Adjustment, Decision
 from guerdon.core.chain import link
 from guerdon.core.codes import Code, CodeBatch, CodeLink
 from guerdon.core.events import Event
+from guerdon.core.imports import ImportedRow
 from guerdon.core.lots import Lot
 from guerdon.core.programs import Program, Store, Till
 from guerdon.core.purchases import Purchase, PurchaseReturn
@@ -132,7 +133,10 @@ def _save_ledger(writing: _Writing, changes: dict[str, Changed]) -> None:
         writing.insert(statement, Figures, [figures[no][1] for no in nos], account_no=array(nos))
     new, old = _split(changes, "lots")
     writing.insert("insert_lots", Lot, new)
-    writing.update("update_lots", old, "no", "remaining", "redeemed", "returned", "expired", "held", "written_off")
+    writing.update(
+        "update_lots", old, "no", "account", "remaining", "redeemed", "returned", "expired", "held", "written_off",
+        "expires_at", "releases_at", "promise",
+    )  # fmt: skip
     new, old = _split(changes, "holds")
     writing.insert("insert_holds", Hold, new)
     writing.update("update_holds", old, "seq", "remaining", "released", "expires_at", "commits_at", "pins")
@@ -169,6 +173,8 @@ def _save_facts(writing: _Writing, state: State, changes: dict[str, Changed]) ->
     new, old = _split(changes, "redemptions")
     writing.insert("insert_redemptions", Redemption, new)
     writing.update("update_redemptions", old, "id", "reversed")
+    new, _ = _split(changes, "imported")
+    writing.insert("insert_imported", ImportedRow, new)
     new, _ = _split(changes, "adjustments")
     writing.insert("insert_adjustments", Adjustment, new)
     new, _ = _split(changes, "decisions")

@@ -24,6 +24,7 @@ import random
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from itertools import count
 from time import monotonic
 from typing import Any, Literal, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
@@ -48,6 +49,8 @@ SLICE_S = 0.004
 """After so long in the core, others on the event loop get a turn."""
 PORTION_MIN, PORTIONS_MAX = 100, 8
 """Rows are sent while others are still decided: in so many portions at most, and never of fewer commands than that."""
+RELAY_MAX = 64
+"""So many batches in a row overlap before the connection is given back."""
 PAUSE_FIRST_S, PAUSE_MAX_S = 0.01, 1.0
 ALONE_S = 1.0
 """So long batches do not overlap after another server was seen to write for the same organisation."""
@@ -270,7 +273,7 @@ class Batches:
             conn, org_id, _keys(attempt.part), now=_now(attempt.part), memory=attempt.memory
         )
         async with steps.streaming(conn):
-            while True:
+            for number in count(1):
                 await self._decide(conn, org_id, attempt)
                 if attempt.flight is not None and not await self._begin(conn, org_id, attempt):
                     break
@@ -280,7 +283,7 @@ class Batches:
                     break
                 sent = await steps.ahead.send(conn, org_id, attempt.state)
                 await asyncio.sleep(0)  # those who were answered a moment ago may have more to ask for
-                following = more() if self.overlap(org_id) else []
+                following = more() if number < RELAY_MAX and self.overlap(org_id) else []
                 if not following:
                     await sent.end()
                     break
@@ -351,7 +354,9 @@ class Batches:
                 state.rollback(mark)
                 log.exception("command %s (%s) cannot be decided", waiting.command.id, type(waiting.command).__name__)
                 answers.append(WriterFault(waiting.command.id))
-            if not len(answers) % portion and (attempt.flight is None or await self._begin(conn, org_id, attempt)):
+            if not len(answers) % portion and state.made_rows():
+                if attempt.flight is not None:
+                    await self._begin(conn, org_id, attempt)
                 await append(conn, org_id, state)
             if monotonic() - since > SLICE_S:
                 await asyncio.sleep(0)

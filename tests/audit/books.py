@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import psycopg
+import uuid_utils
 from psycopg.rows import tuple_row
 
 from guerdon.core import commands as c
 from guerdon.core.outcomes import Accepted, Outcome, Rejected
 from guerdon.core.programs import Expiry, Policies, RedemptionRate, ReferralPoints, Rule, TransferLimits
 from guerdon.settings import Settings
-from guerdon.store import organisations
+from guerdon.store import imports, organisations
 from guerdon.store.pool import Pool, make_pool
 from guerdon.writer import Writer
 
@@ -149,6 +150,8 @@ async def everything(b: Books) -> None:
     accounts = [row[0] for row in await b.rows("select distinct account from lots where remaining > 0")]
     await b.ok(c.ExpireLots, accounts=tuple(accounts))
     await b.buy("last", ada, 990)
+    await _promises(b, bea)
+    await _import(b)
 
 
 async def _bills(b: Books, ada: tuple[str, str], bea: tuple[str, str]) -> None:
@@ -235,6 +238,31 @@ async def _below_zero(b: Books, cyd: tuple[str, str]) -> None:
     await b.ok(c.Redeem, member=cyd, points=45)
     await b.ok(c.ReturnPurchase, purchase=("number", "C-1"), number="R-C-1")
     await b.ok(c.Award, member=cyd, points=8, reason="repays a part")
+
+
+async def _promises(b: Books, bea: tuple[str, str]) -> None:
+    """Points brought along, released, unlocked, and made to end at another time."""
+    where = c.Where(event_at=b.now - timedelta(days=10), imported=True)
+    waits = {"category": "promised", "release_on": (b.now + timedelta(days=2)).date()}
+    for number, more in enumerate[dict[str, Any]](({}, waits, {"category": "trigger_based", "trigger": "review"})):
+        fields: dict[str, Any] = {"kind": "points", "points": 20, "reference": f"lot {number}", **more}
+        await b.ok(c.ImportPoints, member=bea, where=where, **fields)
+    await b.ok(c.ImportPoints, kind="redemption", member=bea, points=4, reference="spent")
+    await b.ok(c.UnlockPoints, member=bea, trigger="review")
+    await b.ok(c.ChangeExpiry, member=bea, days=3, reference="longer")
+    b.later(days=3)
+    await b.ok(c.Award, member=bea, points=1, reason="posts what was released")
+
+
+async def _import(b: Books) -> None:
+    """One asked for over the API, and what became of its row."""
+    id = str(uuid_utils.uuid7())
+    async with b.pool.connection() as connection:
+        await imports.ask(
+            connection, b.org_id, id=id, kind="members", program="", actor="tester", key="K", fingerprint=b"",
+            content="[{}]", rows=1, now=b.now,
+        )  # fmt: skip
+        await imports.write(connection, b.org_id, id, [imports.Result(1, "rejected", "invalid_value", "external_id")])
 
 
 async def _parts(b: Books, bea: tuple[str, str]) -> None:

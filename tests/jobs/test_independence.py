@@ -10,8 +10,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from guerdon.core import commands as c
+from guerdon.core.lots import decode_moves
 from guerdon.core.outcomes import Accepted, Outcome
 from guerdon.core.places import LATE_MAX
+from guerdon.core.programs import Rule
 from tests.core.world import THIRTY_DAYS, World, purchase
 
 MEMBERS = ("ada", "bea")
@@ -29,12 +31,23 @@ STEPS = st.lists(
 )
 
 
+RULES = (
+    Rule(code="base", kind="per_amount", points=1, amount=100),
+    Rule(code="soon", kind="per_amount", points=1, amount=200, category="promised", release_days=2),
+    Rule(
+        code="late", kind="fixed", points=9, category="promised", release_days=40, expires_from="release",
+    ),
+    Rule(code="lost", kind="fixed", points=3, category="promised", release_days=40),
+)  # fmt: skip
+"""Regular points, and promised ones that are released before their end, counted from it, or never."""
+
+
 class Story:
     """The same commands with or without a job that runs after each."""
 
     def __init__(self, jobs: list[bool], grace: timedelta = LATE_MAX) -> None:
         self.grace = grace
-        self.world = World().with_program(expiry=THIRTY_DAYS)
+        self.world = World().with_program(expiry=THIRTY_DAYS, rules=RULES)
         self.jobs = iter(jobs)
         self.said: list[Any] = []
         for name in MEMBERS:
@@ -105,10 +118,20 @@ class Story:
         }
         given_back = sorted((r.no, r.reversed) for r in state.redemptions.values())
         expired: dict[Any, int] = defaultdict(int)  # by member and end, in however many events
+        released: dict[Any, int] = defaultdict(int)
         for event in state.events.values():
             if event.name == "PointsExpiry":
                 expired[event.member_no, event.event_at] += event.points
-        return {"figures": figures, "lots": lots, "given back": given_back, "expired": expired}
+            if event.name == "PromisedPointsConversion":
+                for move in decode_moves(event.lot_moves):
+                    released[event.member_no, event.event_at] += move.amount if move.kind == "convert" else 0
+        return {
+            "figures": figures,
+            "lots": lots,
+            "given back": given_back,
+            "expired": expired,
+            "released": released,
+        }
 
 
 def without_numbers(outcome: Outcome | None) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from datetime import datetime
 from typing import Any, Protocol
 
 MOVES_ENTRY = {"apply", "settle"}
@@ -24,6 +25,7 @@ def audit(rows: Rows) -> None:
     _holds(rows)
     _lots(rows)
     _points_are_lots(rows)
+    _promises(rows)
     _redemptions(rows)
     _purchases(rows)
     _returns(rows)
@@ -136,15 +138,20 @@ _BUCKETS = {  # remaining, redeemed, returned, expired, held, written off
     "write_off": (0, 0, 0, 0, 0, 1),
     "forfeit": (0, -1, 1, 0, 0, -1),
     "merge": (-1, 0, 1, 0, 0, 0),
+    "convert": (0, 0, 0, 0, 0, 0),
+    "redate": (0, 0, 0, 0, 0, 0),
 }
 
 
 def _lots(rows: Rows) -> None:
     """A lot is what the moves on events made of it, and never holds less than nothing on the way."""
     built: dict[int, list[int]] = {}
+    lies: dict[int, tuple[Any, ...]] = {}
     for _, event in sorted(rows("events").items()):
-        for no, kind, amount, *_ in json.loads(event.lot_moves or "[]"):
+        for no, kind, amount, *terms in json.loads(event.lot_moves or "[]"):
             assert amount > 0, event
+            if kind in ("open", "convert", "redate"):
+                lies[no] = (terms[0], terms[2], terms[7], terms[8])
             parts = built.setdefault(no, [0, 0, 0, 0, 0, 0])
             for i, effect in enumerate(_BUCKETS[kind]):
                 parts[i] += effect * amount
@@ -154,6 +161,13 @@ def _lots(rows: Rows) -> None:
     for no, lot in rows("lots").items():
         assert [lot.remaining, lot.redeemed, lot.returned, lot.expired, lot.held, lot.written_off] == built[no], lot
         assert lot.amount == lot.remaining + lot.redeemed + lot.returned + lot.expired > 0, lot
+        account, ends, released, promise = lies[no]
+        assert (lot.account, _instant(lot.expires_at), _instant(lot.releases_at), lot.promise) == (
+            account,
+            _instant(ends),
+            _instant(released),
+            promise,
+        ), lot
     assert built.keys() == rows("lots").keys()
     pinned: dict[int, int] = defaultdict(int)
     for hold in rows("holds").values():
@@ -181,6 +195,29 @@ def _points_are_lots(rows: Rows) -> None:
     for no, account in rows("accounts").items():
         by_asset[account.asset] += rows("figures")[no].credit - rows("figures")[no].debit
     assert not any(by_asset.values()), by_asset
+
+
+def _instant(value: Any) -> datetime | None:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
+def _promises(rows: Rows) -> None:
+    """A conversion takes from one waiting account what it brings to the regular one beside it; net 0. What waits for a
+    day lies in a promised account, and what was released does not.
+    """
+    for event in rows("events").values():
+        if event.name in ("PromisedPointsConversion", "TriggerPointsConversion"):
+            (transfer,) = [rows("transfers")[event.seq + i] for i in range(1, event.transfers + 1)]
+            source, destination = rows("accounts")[transfer.source], rows("accounts")[transfer.destination]
+            waits = "promised" if event.name == "PromisedPointsConversion" else "trigger_based"
+            assert (source.category, destination.category) == (waits, "regular"), event
+            assert (source.member_no, source.program_no) == (destination.member_no, destination.program_no), event
+            assert event.points == 0, event
+            moved = [amount for _, kind, amount, *_ in json.loads(event.lot_moves) if kind == "convert"]
+            assert sum(moved) == transfer.amount, event
+    for lot in rows("lots").values():
+        if lot.releases_at is not None:
+            assert rows("accounts")[lot.account].category == "promised", lot
 
 
 def _redemptions(rows: Rows) -> None:

@@ -21,6 +21,9 @@ UNKNOWN = "01900000-0000-7000-8000-ffffff000000"
 BASE = Rule(code="base", kind="per_amount", points=1, amount=100)
 DOUBLE = Rule(code="double", kind="multiplier", points=2, minimum=4_000)
 PROMISE = Rule(code="promise", kind="fixed", points=7, category="promised")
+DAYS = Rule(code="days", kind="fixed", points=9, category="promised", release_days=3)
+SINCE = Rule(code="since", kind="fixed", points=4, category="promised", release_days=20, expires_from="release")
+REVIEW = Rule(code="review", kind="fixed", points=5, category="trigger_based", trigger="review", expires_from="release")
 RATE = RedemptionRate(10, 100)
 
 POLICIES = (
@@ -44,6 +47,10 @@ POLICIES = (
         transfers=TransferLimits(minimum=2, points_per_day=100, count_per_day=2, points_per_month=250),
     ),
     Policies(rules=(BASE,), redemption_rate=RATE, expiry=Expiry(kind="months", count=1), timezone="Europe/Berlin"),
+    Policies(
+        rules=(BASE, DAYS, SINCE, REVIEW), redemption_rate=RATE, currency="USD", expiry=Expiry(kind="days", count=10)
+    ),
+    Policies(rules=(BASE, DAYS, REVIEW), redemption_rate=RATE, on_shortfall="write_off"),
     Policies(rules=(BASE, PROMISE, DOUBLE), redemption_rate=RATE, returns="reevaluate"),
 )
 
@@ -72,6 +79,7 @@ class History:
             self._expire: 2, self._change_member: 2, self._change_program: 1, self._again: 4, self._annotate: 1,
             self._raw_identity: 2, self._preview: 2, self._transfer: 5, self._merge: 1, self._adjust: 4,
             self._decide: 3, self._refer: 2, self._return_referral: 1, self._award_many: 2, self._would_redeem: 2,
+            self._unlock: 3, self._redate: 2, self._import: 3,
         }  # fmt: skip
 
     # -- envelopes, time, names
@@ -325,6 +333,44 @@ class History:
     def _expire(self) -> None:
         ended_by = self.now - timedelta(days=3) if self.random.random() < 0.5 else None
         self._add(c.ExpireLots, accounts=tuple(self.random.sample(range(13, 29), 3)), ended_by=ended_by)
+
+    def _unlock(self) -> None:
+        purchase = ("number", self._one_of("bill")) if self.random.random() < 0.6 else None
+        self._add(
+            c.UnlockPoints,
+            member=self._member(),
+            purchase=purchase,
+            line=0 if purchase and self.random.random() < 0.2 else None,
+            trigger=self.random.choice(("", "", "review")),
+            program=self.random.choice((None, None, ("code", "bistro"))),
+        )
+
+    def _redate(self) -> None:
+        said: dict[str, Any] = self.random.choice(
+            ({"days": 5}, {"days": -5}, {"never": True}, {"last_day": (self.now + timedelta(days=6)).date()})
+        )
+        self._add(
+            c.ChangeExpiry,
+            member=self._member(),
+            purchase=("number", self._one_of("bill")) if self.random.random() < 0.5 else None,
+            reference=self.random.choice(("", "", f"E-{self.random.randrange(9)}")),
+            **said,
+        )
+
+    def _import(self) -> None:
+        kind = self.random.choice(("balance", "points", "points", "redemption", "expiry"))
+        self._add(
+            c.ImportPoints,
+            kind=kind,
+            member=self._member(),
+            points=self._points(),
+            reference=f"I-{self.random.randrange(40)}",
+            category=self.random.choice(("regular", "regular", "regular", "promised", "trigger_based")),
+            program=self.random.choice((None, ("code", "bistro"))),
+            release_on=(self.now + timedelta(days=2)).date() if self.random.random() < 0.2 else None,
+            last_day=(self.now + timedelta(days=9)).date() if self.random.random() < 0.3 else None,
+            where=c.Where(event_at=self.now - timedelta(days=self.random.choice((0, 3, 30))), imported=True),
+        )
 
     def _change_member(self) -> None:
         status = "blocked" if self.random.random() < 0.2 else "active"

@@ -36,7 +36,18 @@ CONFIGURATION = ("assets", "programs", "stores", "tills", "sources")
 CHANGEABLE: dict[str, tuple[str, ...]] = {
     "ledgers": ("name",),
     "accounts": ("member_no", "program_no", "category", "role", "tracks_lots", "options"),
-    "lots": ("remaining", "redeemed", "returned", "expired", "held", "written_off"),
+    "lots": (
+        "account",
+        "remaining",
+        "redeemed",
+        "returned",
+        "expired",
+        "held",
+        "written_off",
+        "expires_at",
+        "releases_at",
+        "promise",
+    ),
     "holds": ("remaining", "released", "expires_at", "commits_at", "pins"),
     "scheduled": ("done",),
     "members": ("status", "enrolled", "survivor_no", "identifiers", "aliases"),
@@ -66,8 +77,8 @@ UNIQUE: dict[str, tuple[Callable[[Any], object], ...]] = {
 }
 
 IMMUTABLE = (
-    "events", "transfers", "purchases", "returns", "adjustments", "decisions", "outcomes", "assets", "stores", "tills",
-    "sources",
+    "events", "transfers", "purchases", "returns", "imported", "adjustments", "decisions", "outcomes", "assets",
+    "stores", "tills", "sources",
 )  # fmt: skip
 
 
@@ -239,8 +250,9 @@ class _Slice:
         if not account.tracks_lots:
             return
         for lot in self.store.rows("lots").values():
-            overdue = lot.expires_at is not None and lot.expires_at <= self.now and lot.remaining > lot.held
-            if lot.account == account.no and lot.remaining and (all_lots or overdue):
+            times = [at for at in (lot.expires_at, lot.releases_at) if at is not None]
+            due = bool(times) and min(times) <= self.now and lot.remaining > lot.held
+            if lot.account == account.no and lot.remaining and (all_lots or due):
                 state.lots[lot.no] = lot
         if all_lots:
             state.found["lots", account.no] = True
@@ -466,6 +478,11 @@ class _Slice:
             if redemption.reference == key[1]:
                 self.state.redemptions[redemption.id] = redemption
                 self.state.found[key] = redemption.id
+
+    def _imported(self, key: Key) -> None:
+        row = self.store.rows("imported").get(key[1:])
+        if row is not None:
+            self.state.found[key] = row
 
     def _metadata(self, key: Key) -> None:
         versions = self.store.versions.get((key[1], key[2]))

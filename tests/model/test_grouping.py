@@ -68,7 +68,7 @@ def test_a_guess_in_place_of_a_look_up_would_be_found(monkeypatch: pytest.Monkey
     monkeypatch.setattr(State, "find", lambda state, key: state.found.get(key))
     monkeypatch.setattr(State, "open_lots", lambda state, no: [lot for lot in state.lots_of(no) if lot.remaining])
     found = 0
-    for seed in range(SEED, SEED + 5):
+    for seed in range(SEED, SEED + 20):
         commands = History(seed, LENGTH).commands
         try:
             alone, together = MemoryStore(), MemoryStore()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 from guerdon.core import commands as c
 from guerdon.core.accounts import Figures
@@ -208,6 +209,40 @@ class Translator:
     def _expire(self, step: Step) -> c.Command:
         raise AssertionError("expiry names accounts by number; the driver makes this command")
 
+    def _unlock(self, step: Step) -> c.Command:
+        return c.UnlockPoints(
+            **self._envelope(step.at),
+            member=("external_id", step["member"]),
+            program=("code", step["program"]) if step["program"] else None,
+            purchase=("number", step["purchase"]) if step["purchase"] else None,
+            line=int(step["line"]) if step["line"] else None,
+            trigger=step["trigger"],
+        )
+
+    def _redate(self, step: Step) -> c.Command:
+        return c.ChangeExpiry(
+            **self._envelope(step.at),
+            member=("external_id", step["member"]),
+            purchase=("number", step["purchase"]) if step["purchase"] else None,
+            last_day=date.fromisoformat(step["last_day"]) if step["last_day"] else None,
+            days=int(step["days"]) if step["days"] else None,
+            never=bool(step["never"]),
+            reference=step["reference"],
+        )
+
+    def _import(self, step: Step) -> c.Command:
+        return c.ImportPoints(
+            **self._envelope(step.at),
+            kind=step["kind"],  # type: ignore[arg-type]
+            member=("external_id", step["member"]),
+            points=self.points(step["points"]),
+            reference=step["reference"],
+            program=("code", step["program"]) if step["program"] else None,
+            category=step["category"] or "regular",  # type: ignore[arg-type]
+            last_day=date.fromisoformat(step["last_day"]) if step["last_day"] else None,
+            where=c.Where(event_at=moment(step["event_at"]) if step["event_at"] else None, imported=True),
+        )
+
     def _status(self, step: Step) -> c.Command:
         member = ("external_id", step["member"])
         return c.ChangeMember(**self._envelope(step.at), member=member, status=step["status"])  # type: ignore[arg-type]
@@ -354,6 +389,7 @@ _FIGURES: dict[str, Callable[[Any], int]] = {
     "expired": lambda result: result.expired,
     "refused": lambda result: sum(row.refused is not None for row in result.rows),
     "balance": lambda result: result.balance,
+    "unlocked": lambda result: result.points,
 }
 
 
@@ -387,13 +423,22 @@ def _observe_points(step: Step, rows: Rows, translator: Translator) -> None:
         key=lambda account: account.no,
     )
     figures = rows("figures")[account.no]
-    overdue = sum(
-        lot.remaining - lot.held
-        for lot in rows("lots").values()
-        if lot.account == account.no and lot.expires_at is not None and lot.expires_at <= step.at
-    )
+    beside = {a.no for a in rows("accounts").values() if (a.member_no, a.program_no) == (member_no, account.program_no)}
+    has = -max(0, -figures.available)
+    for lot in rows("lots").values():
+        if lot.account in beside and (lot.expires_at is None or lot.expires_at > step.at):
+            released = lot.releases_at is not None and lot.releases_at <= step.at
+            lies = "regular" if released else rows("accounts")[lot.account].category
+            has += lot.free if lies == category else 0
+    if step.verb == "ends":
+        left = [lot for lot in rows("lots").values() if lot.account in beside and lot.remaining and lot.expires_at]
+        ends = min(lot.expires_at for lot in left)
+        zone = ZoneInfo(next(iter(rows("programs").values())).policies.timezone)
+        day = (ends - timedelta(seconds=1)).astimezone(zone).date().isoformat()
+        assert day == step["day"], f"{step.where}: {day}"
+        return
     found: int = {
-        "has": max(0, figures.available - overdue),
+        "has": max(0, has),
         "holds": figures.inflight_debit,
         "owes": max(0, -figures.available),
         "balance": figures.balance,

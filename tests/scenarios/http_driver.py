@@ -60,7 +60,7 @@ class Answer:
 
 def runs_over_http(scenario: Scenario) -> bool:
     """Whether a scenario needs nothing but what the API offers: imports go another way."""
-    return not any(step["imported"] for step in scenario.steps)
+    return not any(step["imported"] or step.verb == "import" for step in scenario.steps)
 
 
 class HttpDriver:
@@ -303,6 +303,23 @@ class HttpDriver:
     def _expire(self, step: Step) -> Answer:
         return self._send("POST", self._member(step, "/expiries"), {})
 
+    def _unlock(self, step: Step) -> Answer:
+        body = {name: step[name] for name in ("program", "trigger") if step[name]}
+        if step["purchase"]:
+            body["purchase"] = f"number:{step['purchase']}"
+        line = {"line": int(step["line"])} if step["line"] else {}
+        return self._send("POST", self._member(step, "/unlocks"), {**body, **line})
+
+    def _redate(self, step: Step) -> Answer:
+        body: dict[str, Any] = {name: step[name] for name in ("last_day", "reference") if step[name]}
+        if step["purchase"]:
+            body["purchase"] = f"number:{step['purchase']}"
+        if step["days"]:
+            body["days"] = int(step["days"])
+        if step["never"]:
+            body["never"] = True
+        return self._send("POST", self._member(step, "/expiry-changes"), body)
+
     def _status(self, step: Step) -> Answer:
         return self._send("PATCH", self._member(step), {"status": step["status"]})
 
@@ -380,6 +397,10 @@ class HttpDriver:
         else:
             self._see(step, max(0, self.points(program["regular"]["spendable"])))
 
+    def _see_ends(self, step: Step) -> None:
+        program = self._get(self._member(step, "/balances"))["programs"][0]
+        assert program["regular"]["expiring_soon"]["next_at"][:10] == step["day"], step.where
+
     def _see_holds(self, step: Step) -> None:
         self._see(step, self._regular(step)[1])
 
@@ -413,6 +434,8 @@ def _rule(rule: Rule, scale: int) -> dict[str, Any]:
     if rule.kind == "multiplier":
         return {**shown, "factor": decimal_text(rule.points, 1), "minimum_minor": rule.minimum}
     shown |= {"points": decimal_text(rule.points, scale), "points_category": rule.category}
+    shown |= {"release_days": rule.release_days, "release_on": rule.release_on and rule.release_on.isoformat()}
+    shown |= {"trigger": rule.trigger, "expires_from": rule.expires_from}
     if rule.kind == "per_amount":
         shown |= {"amount_minor": rule.amount, "mode": rule.mode}
     return shown
@@ -430,4 +453,5 @@ _FIGURES: dict[str, Callable[[HttpDriver, Any], int]] = {
     "refused": lambda driver, body: int(body["refused"]),
     "expired": lambda driver, body: driver.points(body.get("expired") or body["points_expired"]),
     "balance": lambda driver, body: driver.points(body["balance"]),
+    "unlocked": lambda driver, body: sum(driver.points(each["points"]) for each in body["conversions"]),
 }

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class Scenario:
     tags: frozenset[str] = field(default_factory=frozenset)
 
 
-OBSERVATIONS = frozenset({"has", "holds", "owes", "balance", "figures", "account", "ledger"})
+OBSERVATIONS = frozenset({"has", "ends", "holds", "owes", "balance", "figures", "account", "ledger"})
 
 _NAME = r"[a-z][a-z_]*"
 _REF = r"[A-Z]+-?[\w-]*"
@@ -107,6 +107,28 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("reverse", rf"(?P<reference>{_REF}) is reversed(?: by (?P<points>{_NUMBER}))?"),
     ("award", rf"(?P<member>{_NAME}) is given (?P<points>{_NUMBER})(?: in (?P<program>{_NAME}))?"),
     ("expire", rf"what (?P<member>{_NAME}) lost is posted"),
+    (
+        "unlock",
+        (
+            rf"what (?P<member>{_NAME}) was promised(?: on (?P<purchase>{_REF})(?: line (?P<line>\d+))?)?"
+            rf"(?: in (?P<program>{_NAME}))?(?: for (?P<trigger>{_NAME}))? is unlocked"
+        ),
+    ),
+    (
+        "redate",
+        (
+            rf"points of (?P<member>{_NAME})(?: from (?P<purchase>{_REF}))?(?: end (?:on (?P<last_day>[\d-]+)|"
+            rf"(?P<days>-?\d+) days later)| (?P<never>never end))(?: as (?P<reference>{_REF}))?"
+        ),
+    ),
+    (
+        "import",
+        (
+            rf"(?P<member>{_NAME}) brings (?P<points>{_NUMBER})(?: (?P<category>promised|trigger_based))?"
+            rf" (?P<kind>balance|points|redemption|expiry) as (?P<reference>{_REF})(?: in (?P<program>{_NAME}))?"
+            rf"(?: of (?P<event_at>[\d-]+(?: [\d:]+)?))?(?: until (?P<last_day>[\d-]+))?"
+        ),
+    ),
     ("status", rf"(?P<member>{_NAME}) is (?P<status>blocked|active)"),
     (
         "pay",
@@ -126,6 +148,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("release", rf"(?P<reference>{_REF}) is released"),
     ("refund", rf"(?P<reference>{_REF}) is refunded(?P<queued> queued)?"),
     ("has", rf"(?P<member>{_NAME}) has (?P<points>{_NUMBER}) (?:(?P<category>promised|trigger_based) )?points?"),
+    ("ends", rf"points of (?P<member>{_NAME}) end next on (?P<day>[\d-]+)"),
     ("holds", rf"(?P<member>{_NAME}) has (?P<points>{_NUMBER}) on hold"),
     ("owes", rf"(?P<member>{_NAME}) owes (?P<points>{_NUMBER})"),
     ("balance", rf"the balance of (?P<member>{_NAME}) is (?P<points>{_NUMBER})"),
@@ -133,7 +156,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (
         "figures",
         (
-            rf"(?P<name>@[\w:]+|pool|returned|reversed|expired)(?: in (?P<asset>[A-Z]+))? has debit"
+            rf"(?P<name>@[\w:]+|pool|returned|reversed|expired|opening|adjusted)(?: in (?P<asset>[A-Z]+))? has debit"
             rf" (?P<debit>{_NUMBER}) credit (?P<credit>{_NUMBER})"
         ),
     ),
@@ -141,7 +164,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
 )
 _COMPILED = tuple((verb, re.compile(pattern)) for verb, pattern in _PATTERNS)
 
-_FIGURE = re.compile(rf"(paid|earned|returned|restored|written off|expired|balance|spent|refused) ({_NUMBER})")
+_FIGURE = re.compile(rf"(paid|earned|returned|restored|written off|expired|balance|spent|refused|unlocked) ({_NUMBER})")
 
 
 class Misread(Exception):
@@ -255,7 +278,9 @@ def terms(text: str) -> Terms:
         if match := re.fullmatch(r"points have (\d) decimals", term):
             scale = int(match[1])
         elif match := re.fullmatch(
-            rf"({_NUMBER})( promised)? points? (?:per ({_NUMBER})( in proportion)?|(per bill))(?: on ({_NAME}))?", term
+            rf"({_NUMBER})( promised)? points? (?:per ({_NUMBER})( in proportion)?|(per bill))(?: on ({_NAME}))?"
+            rf"(?: for (?:(\d+) days?|until ([\d-]+)|the trigger ({_NAME})))?( counted from release)?",
+            term,
         ):
             rules.append(
                 Rule(
@@ -264,8 +289,12 @@ def terms(text: str) -> Terms:
                     points=minor(match[1], scale),
                     amount=minor(match[3], 2) if match[3] else 1,
                     mode="proportional" if match[4] else "step",
-                    category="promised" if match[2] else "regular",
+                    category="trigger_based" if match[9] else "promised" if match[2] else "regular",
                     categories=(match[6],) if match[6] else (),
+                    release_days=int(match[7]) if match[7] else None,
+                    release_on=date.fromisoformat(match[8]) if match[8] else None,
+                    trigger=match[9] or "",
+                    expires_from="release" if match[10] else "earning",
                 )
             )
         elif match := re.fullmatch(rf"x({_NUMBER})(?: on ({_NAME}))?(?: from ({_NUMBER}))?", term):

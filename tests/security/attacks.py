@@ -8,7 +8,10 @@ import psycopg
 from psycopg import Connection
 from psycopg.sql import SQL, Composable, Composed, Identifier
 
-HISTORY = ("transfers", "events", "purchases", "purchase_returns", "metadata", "outcomes", "program_versions")
+HISTORY = (
+    "transfers", "events", "purchases", "purchase_returns", "imported", "adjustments", "adjustment_decisions", "metadata",
+    "outcomes", "program_versions",
+)  # fmt: skip
 """What is appended to and never changed."""
 NOT_OF_A_TENANT = {"organisations", "api_keys", "schema_version"}
 """Read before the organisation is known, or about the database itself."""

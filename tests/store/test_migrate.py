@@ -32,9 +32,11 @@ def dump(cluster: Embedded, dsn: str) -> str:
 def test_the_migrations_lead_to_the_schema_as_written(
     cluster: Embedded, database: Database, bare_database: Database
 ) -> None:
-    schema = (Path(str(resources.files("guerdon.store"))) / "schema.sql").read_text()
+    store = Path(str(resources.files("guerdon.store")))
+    schema, queue = (store / "schema.sql").read_text(), (store / "migrations" / "0002_jobs.sql").read_text()
     with psycopg.connect(bare_database.owner_dsn) as connection:
         connection.execute(schema.encode())
+        connection.execute(queue.encode())
     migrated = dump(cluster, database.superuser_dsn)
     assert "create table" in migrated.lower()
     assert migrated == dump(cluster, bare_database.superuser_dsn)

@@ -58,6 +58,9 @@ class FakeState:
     def mark(self) -> int:
         return len(self.journal)
 
+    def made_rows(self) -> bool:
+        return bool(self.journal)
+
     def rollback(self, mark: int) -> None:
         del self.journal[mark:]
 

@@ -20,6 +20,7 @@ EVENTS = {
     "ReferralReturn": "ReferralReturn",
     "GoodwillAward": "AllocateGoodwillPoints",
     "BulkAllocatePoints": "BulkAllocatePoints",
+    "PointsExpiryChange": "PointsExpiryChange",
     "PointsImport": "CustomerPromotionImport",
     "ManualAdjustment": "ManualPointsAdjustment",
     "RewardClaim": "ConvertPointsToReward",

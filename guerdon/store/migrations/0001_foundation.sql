@@ -1,4 +1,5 @@
--- The whole schema as it stands. A test proves that the migrations lead here.
+-- The whole schema as it stands, but for the tables of the job queue, which are procrastinate's own and stand in
+-- migrations/0002_jobs.sql. A test proves that the migrations lead here.
 -- Every table but the named exceptions (organisations, api_keys) belongs to an organisation, leads with org_id and is
 -- under forced row level security. No foreign keys and no row triggers: `guerdon verify` proves what they would have.
 
@@ -346,11 +347,14 @@ create table lots (
     version integer not null,
     line integer,
     purchase_no bigint not null,
+    releases_at timestamptz,
+    promise text not null default '',
     primary key (org_id, no),
     constraint lots_add_up check (amount = remaining + redeemed + returned + expired)
 ) with (fillfactor = 80);
 create index lots_open on lots (org_id, account, expires_at, no) where remaining > 0;
 create index lots_due on lots (org_id, expires_at) where remaining > 0 and expires_at is not null;
+create index lots_releasing on lots (org_id, releases_at) where remaining > 0 and releases_at is not null;
 
 -- What members have sent to others, per calendar day and month.
 create table sent (
@@ -584,6 +588,46 @@ create table redemptions (
 create unique index redemptions_reference on redemptions (org_id, reference) where reference <> '';
 create index redemptions_of_member on redemptions (org_id, member_no, no);
 
+-- Rows of imports that were taken, by their natural reference.
+create table imported (
+    org_id bigint not null,
+    kind text not null,
+    reference text not null,
+    event_seq bigint not null,
+    fingerprint bytea not null,
+    result text not null,
+    primary key (org_id, kind, reference)
+);
+
+-- Imports asked for over the API: work to be done, not history. The rows they bring are in `imported`.
+create table imports (
+    org_id bigint not null,
+    id uuid not null,
+    kind text not null,
+    program text not null,
+    actor text not null,
+    key text,
+    fingerprint bytea not null,
+    content text not null,
+    rows integer not null,
+    created_at timestamptz not null,
+    finished_at timestamptz,
+    primary key (org_id, id),
+    unique (org_id, actor, key)
+);
+
+create table import_results (
+    org_id bigint not null,
+    import_id uuid not null,
+    row integer not null,
+    status text not null,
+    code text not null,
+    field text not null,
+    detail text not null,
+    event_seq bigint not null,
+    primary key (org_id, import_id, row)
+);
+
 -- Points corrected by hand: what was asked, and what a second person decided where it needed one.
 create table adjustments (
     org_id bigint not null,
@@ -649,7 +693,7 @@ do $$
 declare
     name text;
 begin
-    foreach name in array array['transfers', 'events', 'purchases', 'purchase_returns', 'adjustments',
+    foreach name in array array['transfers', 'events', 'purchases', 'purchase_returns', 'imported', 'adjustments',
                                 'adjustment_decisions', 'metadata', 'outcomes', 'program_versions',
                                 'promotion_versions', 'promotion_uses', 'promotion_commits', 'codes',
                                 'code_switches', 'code_links'] loop
@@ -660,7 +704,7 @@ begin
 
     foreach name in array array['heads', 'assets', 'programs', 'stores', 'tills', 'sources', 'members', 'ledgers',
                                 'accounts', 'figures', 'holds', 'scheduled', 'lots', 'sent', 'referrals',
-                                'redemptions', 'promotions', 'promotion_counters', 'reservations',
+                                'redemptions', 'imports', 'promotions', 'promotion_counters', 'reservations',
                                 'code_batches'] loop
         execute format('grant select, insert, update on %I to guerdon_app', name);
     end loop;
@@ -669,6 +713,7 @@ begin
         execute format('grant select, insert, update, delete on %I to guerdon_app', name);
     end loop;
     grant delete on members to guerdon_app;
+    grant select, insert on import_results to guerdon_app;
     grant select, insert on organisations to guerdon_app;
     grant select, insert, update on api_keys to guerdon_app;
     grant select on entries to guerdon_app;
@@ -676,7 +721,8 @@ begin
     foreach name in array array['heads', 'assets', 'programs', 'program_versions', 'stores', 'tills', 'sources',
                                 'members', 'member_identifiers', 'member_profiles', 'ledgers', 'accounts', 'figures',
                                 'transfers', 'events', 'holds', 'scheduled', 'lots', 'sent', 'referrals', 'purchases',
-                                'purchase_returns', 'redemptions', 'adjustments', 'adjustment_decisions', 'metadata',
+                                'purchase_returns', 'redemptions', 'adjustments', 'adjustment_decisions', 'imported',
+                                'imports', 'import_results', 'metadata',
                                 'outcomes', 'promotions', 'promotion_versions', 'promotion_counters',
                                 'reservations', 'promotion_uses', 'promotion_commits', 'code_batches', 'codes',
                                 'code_switches', 'code_links', 'code_guesses'] loop

@@ -223,11 +223,14 @@ with rebuilt as (
 select 'scheduled ' || seq, problem from compared where problem <> '' order by seq limit %(limit)s
 
 -- lots --
--- every lot from the moves that stand on the events; `kinds` and the arrays beside it are core.lots.EFFECTS
+-- every lot from the moves that stand on the events; `kinds` and the arrays beside it are core.lots.EFFECTS. Where it
+-- lies and when it ends is what the last of the moves that place it says.
 with moves as materialized (
-    select e.seq, (m.move ->> 0)::bigint as no, m.move ->> 1 as kind, (m.move ->> 2)::numeric as amount,
-           case when m.move ->> 1 = 'open' then m.move end as opening
-    from events e cross join lateral jsonb_array_elements(nullif(e.lot_moves, '')::jsonb) as m (move)
+    select e.seq, m.place, (m.move ->> 0)::bigint as no, m.move ->> 1 as kind, (m.move ->> 2)::numeric as amount,
+           case when m.move ->> 1 = 'open' then m.move end as opening,
+           case when m.move ->> 1 in ('open', 'convert', 'redate') then m.move end as lying
+    from events e
+    cross join lateral jsonb_array_elements(nullif(e.lot_moves, '')::jsonb) with ordinality as m (move, place)
     where e.org_id = %(org)s and e.lot_moves <> ''
 ), effects as (
     select * from unnest(%(kinds)s::text[], %(remaining)s::int[], %(redeemed)s::int[], %(returned)s::int[],
@@ -242,11 +245,16 @@ with moves as materialized (
            coalesce(sum(m.amount * x.held), 0) as held, coalesce(sum(m.amount * x.written_off), 0) as written_off
     from moves m left join effects x on x.kind = m.kind
     group by m.no
+), placed as (
+    select distinct on (no) no, lying from moves where lying is not null order by no, seq desc, place desc
 ), rebuilt as (
-    select s.*, (o.opening ->> 3)::bigint as account, (o.opening ->> 4)::timestamptz as earned_at,
-           (o.opening ->> 5)::timestamptz as expires_at, o.opening ->> 6 as rule, (o.opening ->> 7)::int as version,
+    select s.*, (p.lying ->> 3)::bigint as account, (o.opening ->> 4)::timestamptz as earned_at,
+           (p.lying ->> 5)::timestamptz as expires_at, (p.lying ->> 10)::timestamptz as releases_at,
+           coalesce(p.lying ->> 11, '') as promise, o.opening ->> 6 as rule, (o.opening ->> 7)::int as version,
            (o.opening ->> 8)::int as line, (o.opening ->> 9)::bigint as purchase_no
-    from sums s left join moves o on o.no = s.no and o.seq = s.event_seq and o.opening is not null
+    from sums s
+    left join moves o on o.no = s.no and o.seq = s.event_seq and o.opening is not null
+    left join placed p on p.no = s.no
 ), compared as (
     select coalesce(l.no, r.no) as no, concat_ws('; ',
            case when l.no is null then 'missing' end,
@@ -272,6 +280,10 @@ with moves as materialized (
            case when l.no is not null and r.no is not null and l.expires_at is distinct from r.expires_at
                 then 'expires at ' || coalesce(l.expires_at::text, 'never')
                     || ', should be ' || coalesce(r.expires_at::text, 'never') end,
+           case when l.no is not null and r.no is not null and l.releases_at is distinct from r.releases_at
+                then 'released at ' || coalesce(l.releases_at::text, 'no time')
+                    || ', should be ' || coalesce(r.releases_at::text, 'no time') end,
+           case when l.promise <> r.promise then 'promise is ' || l.promise || ', should be ' || r.promise end,
            case when l.rule <> r.rule then 'rule is ' || l.rule || ', should be ' || r.rule end,
            case when l.version <> r.version then 'version is ' || l.version || ', should be ' || r.version end,
            case when l.no is not null and r.no is not null and l.line is distinct from r.line
@@ -316,6 +328,7 @@ union all
 -- what each event says about its transfers: how many follow it, the member's points, the kinds of its lines
 with sides as (
     select t.event_seq, t.seq, t.action in ('apply', 'settle') as applied, t.amount,
+           e.name = 'PointsLedgerBulkJob' as opens,
            s.tracks_lots and s.member_no = e.member_no as gives, s.category as from_category,
            d.tracks_lots and d.member_no = e.member_no as gets, d.category as to_category,
            s.program_no as from_program, d.program_no as to_program
@@ -327,7 +340,8 @@ with sides as (
 ), sums as (
     select event_seq as seq, count(*) as transfers, min(seq) as first, max(seq) as last,
            coalesce(sum(amount * (gets::int - gives::int)) filter (where applied), 0) as points,
-           coalesce(bit_or(case to_category when 'regular' then 8 when 'promised' then 16 else 32 end)
+           coalesce(bit_or(case to_category when 'regular' then 8 when 'promised' then 16 else 32 end
+                           >> case when opens then 3 else 0 end)  -- the balance that an account opens with
                     filter (where applied and gets), 0)
            | coalesce(bit_or(case from_category when 'regular' then 64 when 'promised' then 128 else 256 end)
                       filter (where applied and gives), 0) as entries,
@@ -593,6 +607,29 @@ union all
 (select 'return ' || e.reference, 'missing, and event ' || e.seq || ' booked it'
  from events e left join purchase_returns r on r.org_id = %(org)s and r.event_seq = e.seq
  where e.org_id = %(org)s and e.name = 'TransactionReturn' and r.no is null order by e.seq limit %(limit)s)
+
+-- imported --
+-- each row of an import is one event's, which says its reference; and each event that an import made has its row
+(select 'import ' || i.kind || ' ' || i.reference, concat_ws('; ',
+            case when e.seq is null then 'its event ' || i.event_seq || ' does not exist' end,
+            case when e.reference <> i.reference then 'the reference of its event is ' || e.reference end,
+            case when e.name = 'PointsExpiryChange' and i.kind <> 'expiry_change'
+                      or e.name <> 'PointsExpiryChange' and nullif(e.body, '')::jsonb ->> 'import' <> i.kind
+                 then 'its event is of another kind' end,
+            case when (i.result::jsonb ->> 'event_no')::bigint <> i.event_seq
+                 then 'the answer kept says something else' end)
+ from imported i left join events e on e.org_id = %(org)s and e.seq = i.event_seq
+ where i.org_id = %(org)s
+   and (e.seq is null or e.reference <> i.reference or (i.result::jsonb ->> 'event_no')::bigint <> i.event_seq
+        or case when e.name = 'PointsExpiryChange' then i.kind <> 'expiry_change'
+                else nullif(e.body, '')::jsonb ->> 'import' is distinct from i.kind end)
+ order by i.kind, i.reference limit %(limit)s)
+union all
+(select 'event ' || e.seq, 'an import made it, and its row is missing'
+ from events e left join imported i on i.org_id = %(org)s and i.event_seq = e.seq
+ where e.org_id = %(org)s and e.reference <> '' and i.event_seq is null
+   and (e.name in ('PointsImport', 'PointsExpiryChange') or e.name = 'PointsLedgerBulkJob' and e.body like '%%"import"%%')
+ order by e.seq limit %(limit)s)
 
 -- sent --
 -- what members have sent per day and month, as their transfers name them
@@ -891,6 +928,8 @@ union all
 select 'return ' || no, array[lines, earned, result] from purchase_returns where org_id = %(org)s
 union all
 select 'redemption ' || id, array[result] from redemptions where org_id = %(org)s
+union all
+select 'import ' || kind || ' ' || reference, array[result] from imported where org_id = %(org)s
 union all
 select 'event ' || seq, array[body, lot_moves] from events where org_id = %(org)s
 union all

@@ -9,10 +9,25 @@ select org_id from organisations order by org_id
 select set_config('guerdon.org', %(org)s::bigint::text, true), set_config('plan_cache_mode', 'force_generic_plan', true)
 
 -- lots_due --
--- accounts with lots that ended by a moment and are not posted yet, those that ended first first
-select account from lots
-where org_id = %(org)s and remaining > 0 and remaining > held and expires_at is not null and expires_at <= %(ended_by)s
-order by expires_at limit %(limit)s
+-- accounts with lots that ended, or were released, by a moment and are not posted yet, whose they are, and how many lots
+-- each has; those of each kind that came due first
+select due.account, a.member_no, n.lots
+from (
+    select distinct account from (
+    (select account from lots
+     where org_id = %(org)s and remaining > 0 and releases_at is not null and releases_at <= %(ended_by)s
+     order by releases_at limit %(limit)s)
+    union all
+    (select account from lots
+     where org_id = %(org)s and remaining > 0 and remaining > held and expires_at is not null
+           and expires_at <= %(ended_by)s
+     order by expires_at limit %(limit)s)) either
+) due (account)
+cross join lateral (select x.member_no from accounts x where x.org_id = %(org)s and x.no = due.account offset 0) a
+cross join lateral (
+    select count(*) as lots from lots x
+    where x.org_id = %(org)s and x.account = due.account and x.remaining > 0
+          and least(x.expires_at, x.releases_at) <= %(ended_by)s offset 0) n
 
 -- holds_due --
 -- holds that ask to be settled or let go by now, and which of both comes first
@@ -27,11 +42,14 @@ where org_id = %(org)s and not done and due_at <= %(now)s
 order by due_at limit %(limit)s
 
 -- next_due --
--- when something will be due after now, null if nothing is known of; what ends is looked at `grace` later
+-- when something will be due after now, null if nothing is known of; what ends or is released is looked at `grace` later
 select least(
     (select expires_at from lots
      where org_id = %(org)s and remaining > 0 and expires_at is not null and expires_at > %(ended_by)s
      order by expires_at limit 1) + %(grace)s::interval,
+    (select releases_at from lots
+     where org_id = %(org)s and remaining > 0 and releases_at is not null and releases_at > %(ended_by)s
+     order by releases_at limit 1) + %(grace)s::interval,
     (select least(expires_at, commits_at) from holds
      where org_id = %(org)s and remaining > 0 and least(expires_at, commits_at) > %(now)s
      order by least(expires_at, commits_at) limit 1),

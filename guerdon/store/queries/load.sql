@@ -1,6 +1,6 @@
 -- What a batch of commands touches, read under the organisation's lock. Arrays of keys in, rows out; whoever reads
 -- them back goes by the keys, so order matters only where it is written. An account brings its figures along, and in
--- one JSON text those of its lots that are asked for: all open ones, or only those whose time is over.
+-- one JSON text those of its lots that are asked for: all open ones, or only those whose time has come.
 --
 -- Plans are kept, also those made while a table was empty and every way to read it looked equally cheap. So that none
 -- of them reads a whole table once for each key, joins are lateral with `offset 0`, which looks up row by row; lists of
@@ -34,17 +34,17 @@ select a.no, a.id::text, a.ledger_no, a.asset, a.indicator, a.member_no, a.progr
        case when not a.tracks_lots then null
             when %(all_lots)s::boolean then (
                 select json_agg(json_build_array(
-                    l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off, l.earned_at,
-                    l.expires_at, l.rule, l.version, l.line, l.purchase_no))::text
+                    l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
+                    l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise))::text
                 from lots l
                 where l.org_id = %(org)s::bigint and l.account = a.no and l.remaining > 0)
             else (
                 select json_agg(json_build_array(
-                    l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off, l.earned_at,
-                    l.expires_at, l.rule, l.version, l.line, l.purchase_no))::text
+                    l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
+                    l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise))::text
                 from lots l
                 where l.org_id = %(org)s::bigint and l.account = a.no and l.remaining > l.held and l.remaining > 0
-                      and (l.expires_at <= greatest(%(now)s::timestamptz, (
+                      and (least(l.expires_at, l.releases_at) <= greatest(%(now)s::timestamptz, (
                           select h.last_recorded_at from heads h where h.org_id = %(org)s::bigint
                       ))) is true)  -- time never goes back behind the head's; and not by the index of what is due everywhere
        end as lots
@@ -200,8 +200,8 @@ from unnest(%(nos)s::bigint[]) as asked (no)
 
 -- lot_columns --
 -- a lot as it stands, for the statements that include this
-select l.no, l.account, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off, l.earned_at,
-       l.expires_at, l.rule, l.version, l.line, l.purchase_no
+select l.no, l.account, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
+       l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise
 from lots l
 
 -- policies --
@@ -398,6 +398,14 @@ left join lateral (
         select x.code, x.linked_at from code_links x where x.org_id = %(org)s::bigint and x.member_no = f.no
         order by x.linked_at desc limit %(linked)s::bigint) c
     order by c.linked_at desc, c.code limit %(linked)s::bigint) k on true
+
+-- imported --
+-- rows of imports that were taken, by kind and reference
+select x.kind, x.reference, x.event_seq, x.fingerprint, x.result
+from unnest(%(kinds)s::text[], %(texts)s::text[]) as asked (kind, reference)
+cross join lateral (
+    select * from imported i
+    where i.org_id = %(org)s::bigint and i.kind = asked.kind and i.reference = asked.reference offset 0) x
 
 -- outcomes --
 -- what was answered under an idempotency key

@@ -30,19 +30,45 @@ where m.org_id = %(org)s and m.no > %(after)s and m.enrolled
 order by m.no limit %(limit)s
 
 -- balances --
--- every account of a member with its figures, and what of its lots is overdue, pinned or about to end
+-- every account of a member with its figures, and what of its lots is overdue, pinned or about to end. What was promised
+-- and has been released counts as regular, whether or not that has been posted: with those lots, or without them.
 select a.no, a.id, a.asset, a.program_no, a.category,
        coalesce(f.credit, 0) as credit, coalesce(f.debit, 0) as debit,
        coalesce(f.inflight_debit, 0) as on_hold, coalesce(f.inflight_credit, 0) as incoming,
-       l.overdue, l.ending, l.first_end
+       case a.category when 'regular' then l.released else -l.released end as released,
+       l.overdue, l.ending, l.first_end, l.first_release
 from accounts a
 left join figures f on f.org_id = a.org_id and f.account_no = a.no
 left join lateral (
-    select coalesce(sum(x.remaining - x.held) filter (where x.expires_at <= %(now)s), 0) as overdue,
-           coalesce(sum(x.remaining - x.held) filter (where x.expires_at > %(now)s and x.expires_at <= %(until)s), 0)
+    select coalesce(sum(x.free) filter (where x.expires_at <= %(now)s and x.here), 0) as overdue,
+           coalesce(sum(x.free) filter (where x.expires_at > %(now)s and x.expires_at <= %(until)s and x.here), 0)
                as ending,
-           min(x.expires_at) filter (where x.expires_at > %(now)s and x.remaining > x.held) as first_end
-    from lots x where x.org_id = a.org_id and x.account = a.no and x.remaining > 0 and x.expires_at is not null
+           min(x.expires_at) filter (where x.expires_at > %(now)s and x.free > 0 and x.here) as first_end,
+           coalesce(sum(x.free) filter (where x.released), 0) as released,
+           min(x.releases_at) filter (where x.releases_at > %(now)s) as first_release
+    from (
+        select y.remaining - y.held as free, y.expires_at, y.releases_at, r.released,
+               r.released = (a.category = 'regular') as here
+        from lots y
+        cross join lateral (
+            select y.releases_at is not null and y.releases_at <= %(now)s
+                   and (y.expires_at is null or y.expires_at > y.releases_at) as released) r
+        where y.org_id = a.org_id and y.account = a.no and y.remaining > 0
+              and (y.expires_at is not null or y.releases_at is not null)
+              and a.category <> 'regular'
+        union all
+        select y.remaining - y.held, y.expires_at, null, false, true
+        from lots y
+        where y.org_id = a.org_id and y.account = a.no and y.remaining > 0 and y.expires_at is not null
+              and a.category = 'regular'
+        union all
+        select y.remaining, y.expires_at, null, true, true
+        from accounts p
+        join lots y on y.org_id = p.org_id and y.account = p.no and y.remaining > 0
+        where a.category = 'regular' and p.org_id = a.org_id and p.member_no = a.member_no
+              and p.program_no = a.program_no and p.category = 'promised' and y.releases_at <= %(now)s
+              and (y.expires_at is null or y.expires_at > y.releases_at)
+    ) x
 ) l on true
 where a.org_id = %(org)s and a.member_no = %(member)s
 order by a.program_no, a.category, a.no

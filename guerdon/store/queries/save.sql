@@ -75,21 +75,24 @@ where figures.org_id = %(org)s::bigint and figures.account_no = new.account_no
 -- insert_lots --
 -- lots opened in this batch
 insert into lots (org_id, no, account, event_seq, amount, remaining, redeemed, returned, expired, held, written_off,
-                  earned_at, expires_at, rule, version, line, purchase_no)
+                  earned_at, expires_at, rule, version, line, purchase_no, releases_at, promise)
 select %(org)s::bigint, * from unnest(
     %(no)s::bigint[], %(account)s::bigint[], %(event_seq)s::bigint[], %(amount)s::numeric[], %(remaining)s::numeric[],
     %(redeemed)s::numeric[], %(returned)s::numeric[], %(expired)s::numeric[], %(held)s::numeric[],
-    %(written_off)s::numeric[], %(earned_at)s::timestamptz[], %(expires_at)s::timestamptz[], %(rule)s::text[], %(version)s::integer[],
-    %(line)s::integer[], %(purchase_no)s::bigint[])
+    %(written_off)s::numeric[], %(earned_at)s::timestamptz[], %(expires_at)s::timestamptz[], %(rule)s::text[],
+    %(version)s::integer[], %(line)s::integer[], %(purchase_no)s::bigint[], %(releases_at)s::timestamptz[],
+    %(promise)s::text[])
 
 -- update_lots --
--- what remains of lots, and where the rest went
+-- what remains of lots, where the rest went, where they lie now and when they end
 update lots
-set remaining = new.remaining, redeemed = new.redeemed, returned = new.returned, expired = new.expired,
-    held = new.held, written_off = new.written_off
-from unnest(%(no)s::bigint[], %(remaining)s::numeric[], %(redeemed)s::numeric[], %(returned)s::numeric[],
-            %(expired)s::numeric[], %(held)s::numeric[], %(written_off)s::numeric[])
-    as new (no, remaining, redeemed, returned, expired, held, written_off)
+set account = new.account, remaining = new.remaining, redeemed = new.redeemed, returned = new.returned,
+    expired = new.expired, held = new.held, written_off = new.written_off, expires_at = new.expires_at,
+    releases_at = new.releases_at, promise = new.promise
+from unnest(%(no)s::bigint[], %(account)s::bigint[], %(remaining)s::numeric[], %(redeemed)s::numeric[],
+            %(returned)s::numeric[], %(expired)s::numeric[], %(held)s::numeric[], %(written_off)s::numeric[],
+            %(expires_at)s::timestamptz[], %(releases_at)s::timestamptz[], %(promise)s::text[])
+    as new (no, account, remaining, redeemed, returned, expired, held, written_off, expires_at, releases_at, promise)
 where lots.org_id = %(org)s::bigint and lots.no = new.no
 
 -- insert_holds --
@@ -195,6 +198,12 @@ select %(org)s::bigint, * from unnest(
 update redemptions set reversed = new.reversed
 from unnest(%(id)s::uuid[], %(reversed)s::numeric[]) as new (id, reversed)
 where redemptions.org_id = %(org)s::bigint and redemptions.id = new.id
+
+-- insert_imported --
+-- rows of imports
+insert into imported (org_id, kind, reference, event_seq, fingerprint, result)
+select %(org)s::bigint, * from unnest(
+    %(kind)s::text[], %(reference)s::text[], %(event_seq)s::bigint[], %(fingerprint)s::bytea[], %(result)s::text[])
 
 -- insert_adjustments --
 -- points corrected by hand, or waiting for a second person
