@@ -44,7 +44,7 @@ class FormIn(Body, frozen=True, kw_only=True):
     """How codes look: prefix + pattern + suffix. Spaces and hyphens are for the eye only."""
 
     pattern: Annotated[str, Meta(max_length=100, description="Every # becomes a character of the charset")] = ""
-    length: Annotated[int | None, Meta(ge=1, le=64, description="In place of a pattern: so many #")] = None
+    length: Annotated[int, Meta(ge=1, le=64, description="In place of a pattern: so many #")] | None = None
     charset: Annotated[str, Meta(max_length=100)] = texts.READABLE
     prefix: Annotated[str, Meta(max_length=40)] = ""
     suffix: Annotated[str, Meta(max_length=40)] = ""
@@ -57,7 +57,7 @@ class BatchIn(Body, frozen=True, kw_only=True):
     name: Annotated[str, Meta(max_length=200)] = ""
     partner: Partner = ""
     channel: Channel = ""
-    count: Annotated[int | None, Meta(ge=1, le=texts.COUNT_MAX)] = None
+    count: Annotated[int, Meta(ge=1, le=texts.COUNT_MAX)] | None = None
     form: FormIn | None = None
 
 

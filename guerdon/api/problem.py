@@ -128,6 +128,7 @@ KINDS: dict[str, Kind] = {
     _R.REFERRAL_POINTS_MISSING: Kind(
         409, "The program gives nothing for referrals", "Give it `referral` with PATCH /v1/programs/{program}."
     ),
+    "invalid_promotion": Kind(400, "The promotion cannot work as written", "See `faults`, each with its `field`."),
     _R.PROMOTION_ENDED: Kind(409, "The promotion has ended", "Copy it: POST /v1/promotions/{promotion}/copies."),
     _R.PROMOTION_NOT_ACTIVE: Kind(409, "The promotion is not active", "Activate it first."),
     _R.CODE_NOT_APPLIED: Kind(422, "The code gives nothing here", "See `reason`, or leave the code out."),

@@ -50,8 +50,9 @@ log = structlog.get_logger("guerdon.api")
 class Route(Struct, frozen=True, kw_only=True):
     """One method on one path. `scope` is `resource:action`, "" for no key at all, `platform` for the platform key.
 
-    `failure` is the shape of what is answered instead of a problem document, for routes made for clients of another
-    system; these may also send their key as Basic credentials.
+    `shape` is the body's in the documentation, for handlers that read the document themselves; `failure` is what is
+    answered instead of a problem document, for routes made for clients of another system; these may also send their
+    key as Basic credentials.
     """
 
     method: str
@@ -63,6 +64,7 @@ class Route(Struct, frozen=True, kw_only=True):
     description: str
     status: int
     body: Any = None
+    shape: Any = None
     query: Any = None
     result: Any = None
     example: Any = None
@@ -93,6 +95,7 @@ class Routes:
         example: Any = None,
         answer: Any = None,
         errors: tuple[str, ...] = (),
+        shape: Any = None,
         failure: Any = None,
     ) -> Callable[[Handler], Handler]:
         def register(handler: Handler) -> Handler:
@@ -109,6 +112,7 @@ class Routes:
                     description=" ".join((handler.__doc__ or "").split()),
                     status=status,
                     body=hints.get("body"),
+                    shape=shape or hints.get("body"),
                     query=hints.get("query"),
                     result=None if result is type(None) else result,
                     example=example,

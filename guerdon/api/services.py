@@ -14,6 +14,7 @@ from guerdon.core.commands import Command
 from guerdon.core.outcomes import Outcome
 from guerdon.settings import Settings
 from guerdon.store.codes import Codes
+from guerdon.store.promotions import Promotions
 from guerdon.store.read import OrganisationRow, Reader
 
 
@@ -58,6 +59,7 @@ class Services:
         writer: Submits,
         reader: Reader,
         codes: Codes,
+        promotions: Promotions,
         organisations: Organisations,
         imports: Imports,
         auth: Authenticator,
@@ -68,6 +70,7 @@ class Services:
         self.writer = writer
         self.reader = reader
         self.codes = codes
+        self.promotions = promotions
         self.organisations = organisations
         self.imports = imports
         self.auth = auth
