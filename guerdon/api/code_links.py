@@ -88,7 +88,7 @@ class CheckOut(Shown, frozen=True, kw_only=True):
 
 @routes.post(
     "/v1/promotions/code/link",
-    scope="codes:link",
+    scope="code-links:write",
     summary="Link a code to a customer",
     status=200,
     example={"customerId": 17, "code": "DQCV73", "mode": "DISCOUNT"},
@@ -169,7 +169,7 @@ async def link_code(call: Call, body: LinkIn) -> LinkOut:
 
 @routes.post(
     "/v1/promotions/code/check",
-    scope="codes:link",
+    scope="code-links:write",
     summary="Check a code",
     status=200,
     example={"code": "DQCV73"},
