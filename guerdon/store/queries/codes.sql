@@ -93,20 +93,20 @@ order by b.id, u.currency
 -- try_counted --
 -- one caller's tries, these included; a new window begins where the last one is over
 insert into code_guesses as g (org_id, caller, tries, since)
-values (%(org)s, %(caller)s, %(tries)s, %(now)s)
+values (%(org)s, %(caller)s, %(tries)s::bigint, %(now)s::timestamptz)
 on conflict (org_id, caller) do update
-set tries = case when g.since <= %(now)s - %(window)s::interval then 0 else g.tries end + excluded.tries,
-    since = case when g.since <= %(now)s - %(window)s::interval then excluded.since else g.since end
+set tries = case when g.since <= %(now)s::timestamptz - %(window)s::interval then 0 else g.tries end + excluded.tries,
+    since = case when g.since <= %(now)s::timestamptz - %(window)s::interval then excluded.since else g.since end
 returning tries, since
 
 -- try_given_back --
-update code_guesses set tries = greatest(0, tries - %(tries)s) where org_id = %(org)s and caller = %(caller)s
+update code_guesses set tries = greatest(0, tries - %(tries)s::bigint) where org_id = %(org)s and caller = %(caller)s
 returning tries, since
 
 -- tries_forgotten --
 -- callers whose window was over long ago, a few at a time
 delete from code_guesses where org_id = %(org)s and caller in (
-    select caller from code_guesses where org_id = %(org)s and since <= %(now)s - 2 * %(window)s::interval
+    select caller from code_guesses where org_id = %(org)s and since <= %(now)s::timestamptz - 2 * %(window)s::interval
     order by since limit 20 for update skip locked)
 returning tries, since
 

@@ -357,7 +357,7 @@ left join lateral (
     order by x.version desc limit 1) s on true
 where b.org_id = %(org)s::bigint and b.id = any(%(ids)s::uuid[])
 
--- code_joins --
+-- code_side_columns --
 -- what belongs to a code, for those that include this: its batch, both switches, and its link
 cross join lateral (select * from code_batches x where x.org_id = %(org)s::bigint and x.id = k.batch offset 0) b
 left join lateral (
@@ -375,7 +375,7 @@ left join lateral (
        s.version, s.active, s.reason, k.code, k.no, t.version, t.active, t.reason,
        l.id::text, l.member_no, l.mode, l.linked_at, l.actor
 from codes k
--- include code_joins
+-- include code_side_columns
 where k.org_id = %(org)s::bigint and k.code = any(%(texts)s::text[])
 
 -- codes_of --
