@@ -41,7 +41,7 @@ _PATH_PARAMETERS = {
     "import_id": ("The import's id (`imp_…`)", "imp_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
     "referral": ("Our id (`ref_…`)", "ref_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
     "promotion": ("Our id (`prm_…`)", "prm_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
-    "batch": ("The id of the batch", "bat_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
+    "batch": ("The id of the batch", "cbt_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
     "code": ("The code, as typed", "ZN34C"),
     "reservation": ("Our id (`rsv_…`)", "rsv_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
     "adjustment": ("Our id (`adj_…`)", "adj_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
