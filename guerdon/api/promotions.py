@@ -14,11 +14,12 @@ from guerdon.api.routing import Routes
 from guerdon.api.values import Body, PageQuery, Shown, instant, page, place, place_no, private, public
 from guerdon.api.verdicts import PROMOTION
 from guerdon.core import commands
+from guerdon.core.promoting import LANE_MAX
 from guerdon.core.promotions.authoring import Fault, read
 from guerdon.core.promotions.conditions import Base, Condition
 from guerdon.core.promotions.effects import Effect
 from guerdon.core.promotions.limits import Budget, Limit
-from guerdon.core.promotions.terms import Audience, Kind, Promotion, Status
+from guerdon.core.promotions.terms import Audience, Kind, Lane, Mode, Promotion, Status
 from guerdon.core.promotions.windows import Window
 from guerdon.core.results import PromotionMade
 from guerdon.store.promotions import PromotionRow, UseRow
@@ -299,6 +300,39 @@ async def copy_promotion(call: Call, promotion: str, body: CopyIn) -> PromotionO
     """A draft with the same terms. Codes, uses and counters stay with the original."""
     command = commands.CopyPromotion(promotion=_id(promotion), name=body.name, **call.common())
     return await _made(call, await call.submit(command))
+
+
+class LaneIn(Body, frozen=True, kw_only=True):
+    """`stack`: all, one after the other. `first`: the first that applies. `best`: the one that gives this customer
+    most. `exclusive`: as `first`, and then nothing else at all. `once`: a piece that one promotion of the lane has used
+    is no longer there for the next."""
+
+    number: Annotated[int, Meta(ge=-LANE_MAX, le=LANE_MAX)]
+    mode: Mode = "stack"
+    once: bool = False
+
+
+class LanesOut(Shown, frozen=True, kw_only=True):
+    data: tuple[Lane, ...]
+
+
+@routes.post(
+    "/v1/promotion-lanes",
+    scope="promotions:write",
+    status=200,
+    summary="Say how the promotions of a lane go together",
+    example={"number": 1, "mode": "best"},
+)
+async def set_promotion_lane(call: Call, body: LaneIn) -> LanesOut:
+    """Lanes follow each other by number, exclusive ones first. A lane that nobody set stacks."""
+    await call.submit(commands.SetLane(number=body.number, mode=body.mode, once=body.once, **call.common()))
+    return LanesOut(data=tuple(await call.services.promotions.lanes(call.org_id)))
+
+
+@routes.get("/v1/promotion-lanes", scope="promotions:read", summary="List lanes")
+async def list_promotion_lanes(call: Call) -> LanesOut:
+    """Those that were set."""
+    return LanesOut(data=tuple(await call.services.promotions.lanes(call.org_id)))
 
 
 async def _run(call: Call, promotion: str, status: Literal["active", "paused", "ended"], body: RunIn) -> PromotionOut:

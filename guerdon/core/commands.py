@@ -19,7 +19,7 @@ from guerdon.core.programs import Policies
 
 if TYPE_CHECKING:
     from guerdon.core.promotions.codes import Form
-    from guerdon.core.promotions.terms import Promotion
+    from guerdon.core.promotions.terms import Mode, Promotion
 
 Selector = tuple[str, str]
 Lane = Literal["interactive", "bulk"]
@@ -253,6 +253,14 @@ class RunPromotion(Command, frozen=True, kw_only=True):
     status: Literal["active", "paused", "ended"]
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+
+
+class SetLane(Command, frozen=True, kw_only=True):
+    """Say how the promotions of a lane go together (`promotions.terms.Lane`)."""
+
+    number: int
+    mode: Mode
+    once: bool = False
 
 
 class CopyPromotion(Command, frozen=True, kw_only=True):

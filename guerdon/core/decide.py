@@ -132,6 +132,7 @@ DECISIONS: dict[type[c.Command], Callable[[State, Any], Outcome]] = {
     c.ChangePromotion: promoting.change,
     c.RunPromotion: promoting.run,
     c.CopyPromotion: promoting.copy,
+    c.SetLane: promoting.set_lane,
     c.EvaluateCart: carts.evaluate,
     c.CommitCart: carts.commit,
     c.CancelReservation: carts.cancel,

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from guerdon.core.commands import ChangePromotion, CopyPromotion, CreatePromotion, RunPromotion
+from guerdon.core.commands import ChangePromotion, CopyPromotion, CreatePromotion, RunPromotion, SetLane
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.promotions.conditions import All, Any_, Condition, HistoryIs, Not
 from guerdon.core.promotions.shelf import Shelf
-from guerdon.core.promotions.terms import Promotion
-from guerdon.core.results import PromotionMade
+from guerdon.core.promotions.terms import Lane, Promotion
+from guerdon.core.results import Changed, PromotionMade
 
 if TYPE_CHECKING:
     from guerdon.core.state import State
 
+LANE_MAX = 1_000
 PROMOTIONS_MAX = 20_000
 """So many may an organisation have that have not ended."""
 
@@ -76,6 +77,17 @@ def run(state: State, command: RunPromotion) -> Outcome:
     if starts_at is not None and ends_at is not None and ends_at <= starts_at:
         return Rejected(Rejection.INVALID_VALUE, "ends_at", {"starts_at": starts_at.isoformat()})
     return _put(state, msgspec.structs.replace(changed, version=promotion.version + 1))
+
+
+def set_lane(state: State, command: SetLane) -> Outcome:
+    """How the promotions of a lane go together from now on. A lane that nobody set stacks."""
+    if abs(command.number) > LANE_MAX:
+        return Rejected(Rejection.INVALID_VALUE, "number", {"minimum": -LANE_MAX, "maximum": LANE_MAX})
+    lane = Lane(number=command.number, mode=command.mode, once=command.once)
+    if shelf(state).lanes.get(lane.number) != lane:
+        state.put(state.promotion_lanes, lane.number, lane)
+        state.set_config(msgspec.structs.replace(state.config, promotions=shelf(state).put_lane(lane)))
+    return Accepted(Changed(id=str(lane.number)))
 
 
 def copy(state: State, command: CopyPromotion) -> Outcome:

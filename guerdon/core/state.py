@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from guerdon.core.lots import Lot
     from guerdon.core.members import Member
     from guerdon.core.programs import Config, Program, Store, Till
-    from guerdon.core.promotions.terms import Promotion
+    from guerdon.core.promotions.terms import Lane, Promotion
     from guerdon.core.purchases import Purchase, PurchaseReturn
     from guerdon.core.redemptions import Redemption
     from guerdon.core.referrals import Referral
@@ -112,6 +112,7 @@ class State:
         self.code_switches: Table[tuple[str, str], Switch] = Table("code_switches")
         self.code_links: Table[str, CodeLink] = Table("code_links")
         self.promotions: Table[str, Promotion] = Table("promotions")
+        self.promotion_lanes: Table[int, Lane] = Table("promotion_lanes")
         self.promotion_counters: Table[CounterKey, Tally] = Table("promotion_counters")
         self.promotion_uses: Table[tuple[int, int], Use] = Table("promotion_uses")
         self.promotion_commits: Table[str, CartCommit] = Table("promotion_commits")

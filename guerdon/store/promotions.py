@@ -9,6 +9,7 @@ from msgspec import Struct
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from guerdon.core.promotions.terms import Lane
 from guerdon.store.read import fetch
 
 _SEQ_MAX = 2**63 - 1
@@ -81,6 +82,10 @@ class Promotions:
         seq, position = before or (_SEQ_MAX, 0)
         values = {"promotion": promotion, "code": code, "seq": seq, "position": position, "limit": limit}
         return await fetch(self._pool, org_id, "promotions", "list_uses", values, UseRow)
+
+    async def lanes(self, org_id: int) -> list[Lane]:
+        """Those that do not just stack."""
+        return await fetch(self._pool, org_id, "promotions", "list_lanes", {}, Lane)
 
     async def totals(self, org_id: int, promotion: str) -> Totals:
         (row,) = await fetch(self._pool, org_id, "promotions", "totals", {"promotion": promotion}, Totals)

@@ -126,6 +126,15 @@ create table promotions (
     primary key (org_id, id)
 );
 
+-- How the promotions of a lane go together; a lane that is not here stacks.
+create table promotion_lanes (
+    org_id bigint not null,
+    number integer not null,
+    mode text not null,
+    once boolean not null,
+    primary key (org_id, number)
+);
+
 create table promotion_versions (
     org_id bigint not null,
     promotion uuid not null,
@@ -704,7 +713,7 @@ begin
 
     foreach name in array array['heads', 'assets', 'programs', 'stores', 'tills', 'sources', 'members', 'ledgers',
                                 'accounts', 'figures', 'holds', 'scheduled', 'lots', 'sent', 'referrals',
-                                'redemptions', 'imports', 'promotions', 'promotion_counters', 'reservations',
+                                'redemptions', 'imports', 'promotions', 'promotion_counters', 'promotion_lanes', 'reservations',
                                 'code_batches'] loop
         execute format('grant select, insert, update on %I to guerdon_app', name);
     end loop;
@@ -723,7 +732,7 @@ begin
                                 'transfers', 'events', 'holds', 'scheduled', 'lots', 'sent', 'referrals', 'purchases',
                                 'purchase_returns', 'redemptions', 'adjustments', 'adjustment_decisions', 'imported',
                                 'imports', 'import_results', 'metadata',
-                                'outcomes', 'promotions', 'promotion_versions', 'promotion_counters',
+                                'outcomes', 'promotions', 'promotion_versions', 'promotion_counters', 'promotion_lanes',
                                 'reservations', 'promotion_uses', 'promotion_commits', 'code_batches', 'codes',
                                 'code_switches', 'code_links', 'code_guesses'] loop
         execute format('alter table %I enable row level security', name);

@@ -244,6 +244,21 @@ def test_a_shop_that_keeps_its_own_sales_commits_carts(shop: Shop) -> None:
     ]
 
 
+def test_lanes_say_how_promotions_go_together(shop: Shop) -> None:
+    api = shop.api
+    ten = api.post("/v1/promotions", percent(name="Ten"))
+    api.post("/v1/promotions", percent(200_000, name="Twenty"))
+    assert api.post("/v1/promotions/evaluate", cart(1_000), status=200)["discount_minor"] == 280
+    assert api.post("/v1/promotion-lanes", {"number": 0, "mode": "best"}, status=200) == api.get("/v1/promotion-lanes")
+    best = api.post("/v1/promotions/evaluate", cart(1_000), status=200)
+    assert best["discount_minor"] == 200
+    assert [(v["promotion"], v["status"], v["reason"]) for v in best["others"]] == [
+        (ten["id"], "parked", "other_was_better")
+    ]
+    assert api.post("/v1/purchases", bill("B-1", 1_000))["discount_minor"] == 200
+    api.refused("POST", "/v1/promotion-lanes", {"number": 0, "mode": "worst"}, 400, "invalid_value", "mode")
+
+
 def test_a_dry_run_writes_nothing(shop: Shop) -> None:
     api = shop.api
     promotion = api.post("/v1/promotions", percent(limits=[{"code": "one", "kpi": "uses", "limit": 1}]))

@@ -24,6 +24,7 @@ from guerdon.core.keys import keys, weight
 from guerdon.core.lots import decode_moves
 from guerdon.core.outcomes import Accepted, Outcome
 from guerdon.core.programs import Config, Policies
+from guerdon.core.promotions.shelf import Shelf
 from guerdon.core.state import Key, State
 from guerdon.writer.batch import Batches, Steps
 from guerdon.writer.queue import Waiting
@@ -31,7 +32,7 @@ from guerdon.writer.stats import Stats
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 GENERAL = Ledger(no=GENERAL_LEDGER, id="general_ledger_id", name="General Ledger", opened_at=EPOCH)
-CONFIGURATION = ("assets", "programs", "stores", "tills", "sources")
+CONFIGURATION = ("assets", "programs", "stores", "tills", "sources", "promotions", "promotion_lanes")
 
 CHANGEABLE: dict[str, tuple[str, ...]] = {
     "ledgers": ("name",),
@@ -53,6 +54,7 @@ CHANGEABLE: dict[str, tuple[str, ...]] = {
     "members": ("status", "enrolled", "survivor_no", "identifiers", "aliases"),
     "redemptions": ("reversed",),
     "referrals": ("taken_back",),
+    "reservations": ("status",),
     "api_keys": ("expires_at", "revoked_at"),
 }
 """What saving writes of a row that was there before; rows of other record tables never change."""
@@ -78,7 +80,7 @@ UNIQUE: dict[str, tuple[Callable[[Any], object], ...]] = {
 
 IMMUTABLE = (
     "events", "transfers", "purchases", "returns", "imported", "adjustments", "decisions", "outcomes", "assets",
-    "stores", "tills", "sources",
+    "stores", "tills", "sources", "promotion_uses", "promotion_commits",
 )  # fmt: skip
 
 
@@ -200,6 +202,7 @@ class MemoryStore:
             stores=dict(self.rows("stores")),
             tills=dict(self.rows("tills")),
             sources=frozenset(self.rows("sources")),
+            promotions=Shelf(dict(self.rows("promotions")), dict(self.rows("promotion_lanes"))),
         )
 
 
@@ -321,6 +324,37 @@ class _Slice:
             if lot.account == key[1] and lot.remaining:
                 self.state.lots[lot.no] = lot
         self.state.found[key] = True
+
+    def _counter(self, key: Key) -> None:
+        counter = self.store.rows("promotion_counters").get(key)
+        if counter is not None:
+            self.state.promotion_counters[key] = counter  # type: ignore[index]
+
+    def _reservation(self, key: Key) -> None:
+        reservation = self.store.rows("reservations").get(key[1])
+        if reservation is not None:
+            self.state.reservations[key[1]] = reservation
+            self.state.found[key] = key[1]
+
+    def _reservation_cart(self, key: Key) -> None:
+        for reservation in self.store.rows("reservations").values():
+            if reservation.cart == key[1] and reservation.status == "open":
+                self.state.reservations[reservation.id] = reservation
+                self.state.found[key] = reservation.id
+
+    def _cart_commit(self, key: Key) -> None:
+        for commit in self.store.rows("promotion_commits").values():
+            if commit.number == key[1]:
+                self.state.promotion_commits[commit.id] = commit
+                self.state.found[key] = commit.id
+
+    def _uses_of(self, key: Key) -> None:
+        uses = {place: use for place, use in self.store.rows("promotion_uses").items() if use.purchase_no == key[1]}
+        self.state.promotion_uses.update(uses)
+        self.state.found[key] = tuple(sorted(uses))
+
+    def _codes_of(self, key: Key) -> None:
+        """Nobody has a code here."""
 
     def _ledger(self, key: Key) -> None:
         for ledger in self.store.rows("ledgers").values():

@@ -470,6 +470,10 @@ select timezone from organisations where org_id = %(org)s::bigint
 -- every promotion as it now is
 select terms from promotions where org_id = %(org)s::bigint order by id
 
+-- config_promotion_lanes --
+-- every lane that does not just stack
+select number, mode, once from promotion_lanes where org_id = %(org)s::bigint order by number
+
 -- config_assets --
 -- every asset
 select code, scale from assets where org_id = %(org)s::bigint order by code

@@ -24,6 +24,9 @@ join promotion_versions v on v.org_id = p.org_id and v.promotion = p.id
 where p.org_id = %(org)s and p.id = %(id)s::uuid and v.version < %(before)s
 order by v.version desc limit %(limit)s
 
+-- list_lanes --
+select number, mode, once from promotion_lanes where org_id = %(org)s order by number
+
 -- use_columns --
 select u.event_seq, u.position, u.promotion, u.version, u.code, m.id as member, q.id as purchase, u.reference,
        u.used_at, u.times, u.discount, u.voucher, u.points, u.currency, u.of_seq

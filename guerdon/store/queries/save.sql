@@ -292,6 +292,12 @@ select %(org)s::bigint, * from unnest(
 on conflict (org_id, id) do update
 set version = excluded.version, status = excluded.status, name = excluded.name, terms = excluded.terms
 
+-- write_promotion_lanes --
+-- how the promotions of lanes go together
+insert into promotion_lanes (org_id, number, mode, once)
+select %(org)s::bigint, * from unnest(%(number)s::integer[], %(mode)s::text[], %(once)s::boolean[])
+on conflict (org_id, number) do update set mode = excluded.mode, once = excluded.once
+
 -- insert_promotion_versions --
 -- every version of a promotion, with its time and who made it
 insert into promotion_versions (org_id, promotion, version, terms, recorded_at, actor)
