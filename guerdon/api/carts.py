@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from guerdon.api.call import Call
+from guerdon.api.guesses import judged
 from guerdon.api.problem import Problem
 from guerdon.api.purchases import (
     BalanceAfter,
@@ -26,7 +27,7 @@ from guerdon.api.values import Code, Minor, Number, Selector, Shown, member_sele
 from guerdon.api.verdicts import EvaluationOut, evaluation_shown
 from guerdon.core import commands
 from guerdon.core.carts import RESERVE_MAX_S
-from guerdon.core.results import CartCommitted, Evaluated
+from guerdon.core.results import CartCommitted
 from guerdon.store.read import Directory
 
 routes = Routes("Promotions")
@@ -117,7 +118,7 @@ _ERRORS = (
 )
 async def evaluate_cart(call: Call, body: EvaluateIn) -> EvaluatedOut:
     """What promotions and codes make of a cart, and for everything that does not apply, why. Nothing is written, unless
-    uses are reserved."""
+    uses are reserved. To keys that may not read codes all wrong codes are unknown, and only so many can be tried."""
     scale, program, directory = await _program(call, body)
     command = commands.EvaluateCart(
         **_cart(call, body),
@@ -127,7 +128,7 @@ async def evaluate_cart(call: Call, body: EvaluateIn) -> EvaluatedOut:
         everything=body.everything,
         **call.common(),
     )
-    result: Evaluated = await call.submit(command, scale)
+    result = await judged(call, len(body.codes), lambda: call.submit(command, scale))
     reservation = None
     if result.reservation and result.expires_at is not None:
         reservation = ReservationOut(id=public(RESERVATION, result.reservation), expires_at=result.expires_at)

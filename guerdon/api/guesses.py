@@ -10,12 +10,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+
+import msgspec
 
 from guerdon.api.call import Call
 from guerdon.api.problem import Problem
 from guerdon.core.promotions.guessing import ANSWER_S, WINDOW, blocked_until
+from guerdon.core.promotions.verdicts import Reason, Verdict
+from guerdon.core.results import Evaluated
 
 READ = "codes:read"
 _CALLER_MAX = 200
@@ -48,6 +52,49 @@ async def guarded(call: Call, tries: int = 1) -> AsyncIterator[None]:
         await same_time(started)
         raise Problem("code_not_valid", field="code") from None
     await forgive(call, tries)
+
+
+_WRONG = frozenset(
+    {
+        Reason.CODE_UNKNOWN,
+        Reason.CODE_DEACTIVATED,
+        Reason.CODE_LINKED_TO_ANOTHER,
+        Reason.NOT_ACTIVE,
+        Reason.NOT_STARTED,
+        Reason.ENDED,
+        Reason.NOT_IN_AUDIENCE,
+        Reason.LIMIT_REACHED,
+    }
+)
+"""Reasons that tell whether there is such a code, to somebody who holds none."""
+
+
+async def judged(call: Call, codes: int, evaluate: Callable[[], Awaitable[Evaluated]]) -> Evaluated:
+    """An evaluation of a cart with so many codes. To who is not trusted, all wrong ones are unknown, and each is a try.
+    Raises `too_many_tries` before anything is looked at.
+    """
+    if not codes or trusted(call):
+        return await evaluate()
+    started = time.monotonic()
+    await admit(call, codes)
+    try:
+        result = await evaluate()
+    except Problem:
+        await forgive(call, codes)
+        raise
+    evaluation = result.evaluation
+    wrong = [verdict for verdict in evaluation.others if verdict.code and verdict.reason in _WRONG]
+    await forgive(call, max(0, codes - len(wrong)))
+    if not wrong:
+        return result
+    await same_time(started)
+    others = [verdict for verdict in evaluation.others if not (verdict.code and verdict.reason in _WRONG)]
+    unknown = [
+        Verdict(promotion="", code=code, status="not_applied", reason=Reason.CODE_UNKNOWN)
+        for code in sorted(verdict.code for verdict in wrong)
+    ]
+    hidden = msgspec.structs.replace(evaluation, others=(*others, *unknown))
+    return msgspec.structs.replace(result, evaluation=hidden)
 
 
 async def admit(call: Call, tries: int) -> None:

@@ -269,6 +269,25 @@ def test_a_page_cannot_tell_codes_by_linking_them_to_strangers(shop: Shop) -> No
     page.refused("GET", "/v1/codes/GOOD1", None, 403, "insufficient_scope")
 
 
+def test_a_cart_on_a_page_is_told_the_same_of_every_wrong_code(shop: Shop) -> None:
+    wrong = wrong_codes(shop)
+    made = shop.api.post("/v1/keys", {"name": "page", "owner": "page", "scopes": ["promotions:evaluate"]})
+    page = shop.api.with_key(made["key"])
+
+    def evaluated(*codes: str) -> Any:
+        cart = {"currency": "USD", "lines": [{"sku": "A", "amount_minor": 5000}], "codes": codes}
+        return page.call("POST", "/v1/promotions/evaluate", cart)
+
+    answers = [evaluated(code) for code in wrong[:5]]
+    told = [answer.text.replace(code, "CODE") for answer, code in zip(answers, wrong, strict=False)]
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert set(told) == {told[0]}
+    assert "code_unknown" in told[0]
+    assert [evaluated("GOOD1").json()["discount_minor"] for _ in range(20)] == [500] * 20
+    assert [evaluated(f"WORD{number}").status_code for number in range(6)] == [200] * 5 + [429]
+    assert evaluated("GOOD1").status_code == 429
+
+
 def test_an_attack_is_stopped_within_twenty_tries_and_finds_nothing_after(database: Database) -> None:
     """However many come at once, over two servers; and also after a restart of both."""
     guesses = [f"WORD{number}" for number in range(150)]
