@@ -167,7 +167,12 @@ def is_transient(problem: Exception) -> bool:
         return False  # a program limit, such as a value too long for an index, will be exceeded again
     return isinstance(
         problem,
-        psycopg.OperationalError | psycopg.InterfaceError | errors.ReadOnlySqlTransaction | OSError | TimeoutError,
+        psycopg.OperationalError
+        | psycopg.InterfaceError
+        | errors.ReadOnlySqlTransaction
+        | errors.InvalidSqlStatementName
+        | OSError
+        | TimeoutError,
     )
 
 
@@ -269,10 +274,10 @@ class Batches:
     async def _work(self, conn: Any, org_id: int, attempt: Attempt, more: Callable[[], list[Waiting]]) -> None:
         """Batch by batch, until there is no more, or one that cannot be decided behind another."""
         steps = self._steps
-        attempt.state = await steps.load(
-            conn, org_id, _keys(attempt.part), now=_now(attempt.part), memory=attempt.memory
-        )
         async with steps.streaming(conn):
+            attempt.state = await steps.load(
+                conn, org_id, _keys(attempt.part), now=_now(attempt.part), memory=attempt.memory
+            )
             for number in count(1):
                 await self._decide(conn, org_id, attempt)
                 if attempt.flight is not None and not await self._begin(conn, org_id, attempt):

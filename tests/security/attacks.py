@@ -9,8 +9,8 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composable, Composed, Identifier
 
 HISTORY = (
-    "transfers", "events", "purchases", "purchase_returns", "imported", "adjustments", "adjustment_decisions", "metadata",
-    "outcomes", "program_versions",
+    "transfers", "events", "purchases", "purchase_returns", "imported", "adjustments", "adjustment_decisions",
+    "metadata", "outcomes", "program_versions",
 )  # fmt: skip
 """What is appended to and never changed."""
 NOT_OF_A_TENANT = {"organisations", "api_keys", "schema_version"}

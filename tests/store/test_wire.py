@@ -92,3 +92,57 @@ async def test_a_killed_backend_is_told_as_a_lost_connection(
         async with wire(connection) as sending:
             sending.send(ADD, {"a": "1", "b": "2"})
     assert connection.closed
+
+
+async def test_a_rollback_does_not_cost_the_prepared_statements(connection: AsyncConnection[Any]) -> None:
+    """Psycopg has the server forget all of them after a rollback, once it has prepared one of its own."""
+    for _ in range(3):
+        async with wire(connection) as sending:
+            sending.send(ADD, {"a": "1", "b": "1"})
+        for _ in range(7):
+            await connection.execute("select 1")
+        await connection.rollback()
+    assert await (await connection.execute("select count(*) from pg_prepared_statements")).fetchone() == (1,)
+
+
+async def test_statements_that_the_server_was_told_to_forget_are_prepared_anew(
+    connection: AsyncConnection[Any],
+) -> None:
+    async with wire(connection) as sending:
+        sending.send(ADD, {"a": "1", "b": "1"})
+    await connection.execute("deallocate all")
+    with pytest.raises(psycopg.errors.InvalidSqlStatementName):
+        async with wire(connection) as sending:
+            sending.send(ADD, {"a": "1", "b": "1"})
+    await connection.rollback()
+    async with wire(connection) as sending:
+        answer = sending.send(ADD, {"a": "1", "b": "1"})
+    assert answer.rows == [(2, "1")]
+
+
+async def test_the_first_answers_are_there_before_the_last(connection: AsyncConnection[Any]) -> None:
+    slow = Prepared("select pg_sleep(0.2)")
+    async with wire(connection) as sending:
+        first = sending.send(ADD, {"a": "1", "b": "1"})
+        sending.ask_for_answers()
+        asked = sending.sent
+        last = sending.send(slow)
+        sending.end(asked)
+        await sending.answers()
+        assert first.rows == [(2, "1")]
+        assert not hasattr(last, "rows")
+        await sending.sync()
+    assert len(last.rows) == 1
+
+
+async def test_an_error_among_the_first_answers_ends_all(connection: AsyncConnection[Any]) -> None:
+    with pytest.raises(psycopg.errors.DivisionByZero):  # noqa: PT012
+        async with wire(connection) as sending:
+            sending.send(DIVIDE, {"a": "0"})
+            sending.ask_for_answers()
+            asked = sending.sent
+            sending.send(COMMIT)
+            sending.end(asked)
+            await sending.answers()
+    assert connection.pgconn.pipeline_status == PipelineStatus.OFF
+    assert connection.info.transaction_status == TransactionStatus.INERROR
