@@ -66,7 +66,7 @@ def test_promotions_as_they_were_used_hold(promoted: Database) -> None:
     [
         ("update promotion_uses set discount = discount + 1 where reference = 'P-2'", "use "),
         ("update promotion_uses set member_no = 0 where reference = 'P-2'", "use "),
-        ("update promotion_uses set raises = '[]' where reference = 'P-3' and position = 0", "counter "),
+        ("update promotion_uses set raises = '[]' where reference = 'P-2' and position = 0", "counter "),
         ("delete from promotion_uses where reference = 'P-3'", "use "),
         ("delete from promotion_uses where of_seq > 0", "use "),
         ("update promotion_uses set of_seq = event_seq where of_seq > 0", "use "),
