@@ -56,6 +56,7 @@ CHANGEABLE: dict[str, tuple[str, ...]] = {
     "referrals": ("taken_back",),
     "reservations": ("status",),
     "api_keys": ("expires_at", "revoked_at"),
+    "code_batches": ("wanted", "made", "next_index"),
 }
 """What saving writes of a row that was there before; rows of other record tables never change."""
 
@@ -80,7 +81,8 @@ UNIQUE: dict[str, tuple[Callable[[Any], object], ...]] = {
 
 IMMUTABLE = (
     "events", "transfers", "purchases", "returns", "imported", "adjustments", "decisions", "outcomes", "assets",
-    "stores", "tills", "sources", "promotion_uses", "promotion_commits",
+    "stores", "tills", "sources", "promotion_uses", "promotion_commits", "codes",
+    "code_links",
 )  # fmt: skip
 
 
@@ -328,7 +330,7 @@ class _Slice:
     def _counter(self, key: Key) -> None:
         counter = self.store.rows("promotion_counters").get(key)
         if counter is not None:
-            self.state.promotion_counters[key] = counter  # type: ignore[index]
+            self.state.promotion_counters[key] = counter
 
     def _reservation(self, key: Key) -> None:
         reservation = self.store.rows("reservations").get(key[1])
@@ -353,8 +355,43 @@ class _Slice:
         self.state.promotion_uses.update(uses)
         self.state.found[key] = tuple(sorted(uses))
 
+    def _code_batch(self, key: Key) -> None:
+        batch = self.store.rows("code_batches").get(key[1])
+        if batch is not None:
+            self.state.code_batches[batch.id] = batch
+            self.state.found[key] = batch.id
+            self._switch(batch.id, "")
+
+    def _code(self, key: Key) -> None:
+        code = self.store.rows("codes").get(key[1])
+        if code is not None:
+            self._code_batch(("code_batch", code.batch))
+            self.state.codes[code.code] = code
+            self.state.found[key] = code.code
+            self._switch(code.batch, code.code)
+            link = self.store.rows("code_links").get(code.code)
+            if link is not None:
+                self.state.code_links[code.code] = link
+                self._follow(0, link.member_no)
+
+    def _switch(self, batch: str, code: str) -> None:
+        switch = self.store.rows("code_switches").get((batch, code))
+        if switch is not None:
+            self.state.code_switches[batch, code] = switch
+
     def _codes_of(self, key: Key) -> None:
-        """Nobody has a code here."""
+        member = self._named(key)
+        if member is None:
+            return
+        family = {member.no}
+        while more := {m.no for m in self.store.rows("members").values() if m.survivor_no in family} - family:
+            family |= more
+        links = [tied for tied in self.store.rows("code_links").values() if tied.member_no in family]
+        links.sort(key=lambda tied: tied.code)
+        links.sort(key=lambda tied: tied.linked_at, reverse=True)
+        for tied in links:
+            self._code(("code", tied.code))
+        self.state.found["codes_of", member.no] = tuple(tied.code for tied in links)
 
     def _ledger(self, key: Key) -> None:
         for ledger in self.store.rows("ledgers").values():
