@@ -24,6 +24,9 @@ from psycopg.pq import ExecStatus, PipelineStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 from psycopg.waiting import Ready, Wait
 
+LOOK_EVERY_S = 0.1
+"""So often a socket is looked at though nobody says that something came: a killed server's end is not always told."""
+
 _T = TypeVar("_T")
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 _numbers = count(1)
@@ -207,9 +210,11 @@ class Wire:
         self._waiter = waiter
         if wait is not Wait.R:
             loop.add_writer(socket, self._wake, Ready.W)
+        look = loop.call_later(LOOK_EVERY_S, self._wake, Ready.R)
         try:
             return await waiter
         finally:
+            look.cancel()
             self._waiter = None
             if wait is not Wait.R and self._watched is not None:
                 loop.remove_writer(socket)

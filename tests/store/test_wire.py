@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -146,3 +147,12 @@ async def test_an_error_among_the_first_answers_ends_all(connection: AsyncConnec
             await sending.answers()
     assert connection.pgconn.pipeline_status == PipelineStatus.OFF
     assert connection.info.transaction_status == TransactionStatus.INERROR
+
+
+async def test_an_answer_that_nobody_told_of_is_found_soon(
+    connection: AsyncConnection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asyncio.get_running_loop(), "add_reader", lambda *_: None)
+    async with asyncio.timeout(5), wire(connection) as sending:
+        answer = sending.send(ADD, {"a": "1", "b": "1"})
+    assert answer.rows == [(2, "1")]
