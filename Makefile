@@ -30,7 +30,7 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(BIN)/python
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.run
 
-.PHONY: setup run test check format bench torture docs lock schema clean help
+.PHONY: setup run test check format bench torture year docs lock schema clean help
 
 setup: $(VENV)/.dev  ## Make .venv with everything that is needed to work on Guerdon
 
@@ -55,6 +55,9 @@ bench: $(VENV)/.dev  ## Measure, and write benchmarks/RESULTS.md
 
 torture: $(VENV)/.dev  ## Kill servers and databases under load, then verify (SEED=1 repeats a run)
 	GUERDON_SEED=$(SEED) $(BIN)/python -m pytest -m torture --timeout 1800 -s
+
+year: $(VENV)/.dev  ## Live a grocer's real year day by day, and compare it with paper (SEED=1 for another)
+	GUERDON_SEED=$(SEED) $(BIN)/python -m pytest -m year tests/year -s
 
 docs: $(VENV)/.dev  ## Write docs/reference/ anew from the code
 	$(BIN)/python docs/generate.py

@@ -84,7 +84,7 @@ class Application:
             app.state.services = services
             self._endpoint = Endpoint(ROUTES, services)
             self._ledger = blnk.endpoint(settings.blnk_path, services, BlnkReader(reading))
-            jobs = Jobs(reading, writer, settings)
+            jobs = Jobs(reading, writer, settings, now=self._now)
             queue = Queue(dsn, reading, writer, now=self._now, shutdown_s=settings.shutdown_s / 2)
             await jobs.start()
             await queue.start()

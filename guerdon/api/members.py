@@ -211,7 +211,8 @@ class ExpiringSoon(Shown, frozen=True, kw_only=True):
 
 
 class RegularPoints(Shown, frozen=True, kw_only=True):
-    """`spendable` = `balance` less what is on hold and less what has ended but is not posted as expired yet."""
+    """`spendable` = `balance` less what is on hold. What has ended is in neither, whether or not that has been posted;
+    `expired_unposted` tells how much has ended and is not posted yet."""
 
     account: str
     balance: str
@@ -409,9 +410,7 @@ def _program_balances(
 
 
 def _waiting(row: BalanceRow, scale: int) -> WaitingPoints:
-    return WaitingPoints(
-        account=public("bln", row.id), balance=points(row.balance - row.overdue, scale), next_at=row.first_release
-    )
+    return WaitingPoints(account=public("bln", row.id), balance=points(row.balance, scale), next_at=row.first_release)
 
 
 def _other(row: BalanceRow) -> OtherBalance:

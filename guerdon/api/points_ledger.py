@@ -282,6 +282,10 @@ async def get_closing_balance(call: Call, member: str, query: ClosingQuery) -> C
     `as_of` ends the view at a moment; with `time=event`, what counts from then on is left out of the balances too,
     whenever it was recorded. `known_at` ends the view at what had been recorded by a moment: together they tell the
     balance of one day as it was known on another.
+
+    The current balances, and those by `time=event`, tell what has ended as expired and what was released as regular,
+    whether or not that has been posted. After one event of a filtered view, by recorded time and as known at a moment,
+    balances are as they were booked by then.
     """
     row = await found(call, member)
     view = await view_of(call, row, query)
@@ -289,6 +293,10 @@ async def get_closing_balance(call: Call, member: str, query: ClosingQuery) -> C
     numbers = [account.no for account in view.accounts.values()]
     as_of, known_at = instant(query.as_of, "as_of"), instant(query.known_at, "known_at")
     effective = query.time == "event"
+    now = call.services.now()
+    until = instant(query.until, "until")
+    passed = [at is not None and (effective or at <= now) for at in (as_of, until, known_at)]
+    whole = not any(passed[1:]) and not any(getattr(query, name) for name in _OF_EVENTS)
     chosen = view.filter
     unfiltered = chosen == LedgerFilter(member=row.no)
     if effective:
@@ -299,7 +307,11 @@ async def get_closing_balance(call: Call, member: str, query: ClosingQuery) -> C
     last = None if unfiltered else await reader.last_place(org_id, chosen)
     up_to = await reader.place_at(org_id, chosen.recorded_to or _EVER) if last is None else last
     ends_at = chosen.event_to if last is None else as_of
-    if effective and ends_at is not None:
+    if whole and not passed[0]:
+        balances = {each.no: each.balance for each in await reader.balances(org_id, row.no, now, now)}
+    elif whole and effective and as_of is not None:
+        balances = await reader.balances_counting(org_id, row.no, numbers, as_of, now)
+    elif effective and ends_at is not None:
         balances = await reader.balances_effective(org_id, numbers, ends_at, up_to)
     else:
         balances = await reader.balances_at(org_id, numbers, up_to)
@@ -399,6 +411,10 @@ def _numbers(things: dict[int, Any], given: tuple[str, ...], selector: Any, noun
 def _bound(query: FilterQuery) -> tuple[object, ...]:
     """What a cursor is bound to: every filter, as it was given."""
     return tuple(getattr(query, name) for name in FilterQuery.__struct_fields__)
+
+
+_OF_EVENTS = ("source", "store", "till", "since", "entry_type", "include_till_concept_events", "event")
+"""The filters that choose events; the others choose accounts, or the moment at which the view ends."""
 
 
 def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:

@@ -59,6 +59,7 @@ KINDS: dict[str, Kind] = {
     "organisation_not_found": Kind(404, "No such organisation"),
     "import_not_found": Kind(404, "No such import"),
     "event_not_found": Kind(404, "No such event"),
+    "reversal_is_final": Kind(409, "A reversal cannot be reversed", "Redeem the points again."),
     # codes that somebody presents
     "code_not_valid": Kind(422, "This code is not valid", "Check its spelling."),
     "too_many_tries": Kind(429, "Too many codes were tried", "Try again after the seconds in `Retry-After`."),

@@ -281,6 +281,7 @@ class ReversalOut(Shown, frozen=True, kw_only=True):
     },
     errors=(
         "redemption_not_found",
+        "reversal_is_final",
         "already_reversed",
         "reversal_exceeds_redemption",
         "wrong_scale",
@@ -290,6 +291,8 @@ class ReversalOut(Shown, frozen=True, kw_only=True):
 )
 async def reverse_redemption(call: Call, redemption: str, body: ReversalIn) -> ReversalOut:
     """In whole or in part, as often as something is left; the points return with the end they had."""
+    if private("rvs", redemption) is not None:
+        raise Problem("reversal_is_final", field="redemption")
     row = await _found(call, redemption)
     directory = call.known_directory()
     if directory is None or row.program_no not in directory.programs:

@@ -52,13 +52,15 @@ class MonthOut(Shown, frozen=True, kw_only=True):
 class ProgramLiability(Shown, frozen=True, kw_only=True):
     """What stands now: `outstanding` is what members hold, `receivable` what those below zero owe (it is taken off),
     `internal` minus the sum of the program's internal accounts. The two differ by what other accounts than the
-    program's members gave or got."""
+    program's members gave or got. Points that have ended are expired in all of it, whether or not that has been posted;
+    `expired_unposted` tells how many have ended and are not posted yet."""
 
     program: Ref
     asset: str
     outstanding: str
     receivable: str
     internal: str
+    expired_unposted: str
     months: tuple[MonthOut, ...]
 
 
@@ -86,6 +88,7 @@ _ZERO = dict.fromkeys(COLUMNS, "0")
                 "outstanding": "300",
                 "receivable": "0",
                 "internal": "300",
+                "expired_unposted": "0",
                 "months": [_ZERO | {"month": "2026-11", "issued": "500", "redeemed": "200", "outstanding": "300"}],
             }
         ]
@@ -94,7 +97,8 @@ _ZERO = dict.fromkeys(COLUMNS, "0")
 )
 async def get_liability(call: Call, query: LiabilityQuery) -> LiabilityReport:
     """Each month opens with what the one before left; the last one ends with what members hold. Months go by the
-    program's time zone."""
+    program's time zone. What has ended and is not posted yet is expired in the month of its end (`time=event`), or in
+    this one, as if it were posted now."""
     return LiabilityReport(programs=await _programs(call, query))
 
 
@@ -120,7 +124,8 @@ async def _programs(call: Call, query: LiabilityQuery) -> tuple[ProgramLiability
     if query.first and query.last and query.first > query.last:
         raise Problem("invalid_value", "`first` is after `last`.", field="first")
     timezones = {program.no: program.policies.timezone for program in chosen}
-    found = await call.services.reader.liability(call.org_id, timezones, by_event=query.time == "event")
+    now = call.services.now()
+    found = await call.services.reader.liability(call.org_id, timezones, now, by_event=query.time == "event")
     shown = []
     for program in chosen:
         scale, owed = directory.scale(program.asset), found[program.no]
@@ -132,6 +137,7 @@ async def _programs(call: Call, query: LiabilityQuery) -> tuple[ProgramLiability
                 outstanding=points(owed.held - owed.receivable, scale),
                 receivable=points(owed.receivable, scale),
                 internal=points(owed.internal, scale),
+                expired_unposted=points(owed.unposted, scale),
                 months=tuple(_month(month, scale) for month in told),
             )
         )

@@ -60,7 +60,7 @@ def change(state: State, command: ChangeExpiry) -> Outcome:
     accounts = accounts_of(state, member, program).values()
     for account_no in accounts:
         expire_overdue(state, account_no, state.now)
-    found = {lot.no: lot for account_no in accounts for lot in state.open_lots(account_no)}
+    found = {lot.no: lot for lot in state.open_lots(*accounts)}
     for i, no in enumerate(command.lots):
         if no not in found:
             return Rejected(Rejection.LOT_NOT_FOUND, f"lots[{i}]", {"lot": no})

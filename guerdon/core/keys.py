@@ -5,8 +5,9 @@ correctness. `store/load.py` knows what each kind of key brings along:
 
     ("account", id)  ("internal", name, asset)  ("ledger", id)     the account with its figures and overdue lots
     ("lots", account number)                                       all its open lots
+    ("lots", account number, count)                                so many of them, those that are spent first
     ("member", by, value)                                          the member, its accounts, figures and overdue lots
-    ("spend", by, value)                                           the same, with all open lots
+    ("spend", by, value)                                           the same, with the first of the open lots
     ("programs",)                                                  the internal accounts of all programs
     ("policies", program number, version)                          what a program's policies were
     ("transfer", id)                                               transfers of that id, request or parent; their holds

@@ -8,14 +8,18 @@ expiring ones last, the older first on a tie.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from msgspec import Struct
 
+from guerdon.core.state import NotLoaded
+
 if TYPE_CHECKING:
     from guerdon.core.state import State
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 MoveKind = Literal[
     "open", "take", "refill", "repay", "return", "return_redeemed", "return_expired", "expire", "hold", "unhold",
@@ -140,17 +144,26 @@ def change(state: State, moves: list[LotMove], lot: Lot, kind: MoveKind, amount:
         promise=lot.promise,
     )
     state.put(state.lots, lot.no, changed)
+    if remaining > held:
+        _note_end(state, changed)
     moves.append(LotMove(lot.no, kind, amount))
     return changed
+
+
+def _note_end(state: State, lot: Lot) -> None:
+    """Keep what is known of when the next lot of an account ends (`overdue`), now that this one has more."""
+    ends = state.ends.get(lot.account)
+    if ends is not None and lot.expires_at is not None and lot.expires_at < ends:
+        state.ends[lot.account] = lot.expires_at
 
 
 def place(state: State, moves: list[LotMove], lot: Lot, kind: Literal["convert", "redate"], changed: Lot) -> Lot:
     """Put a lot into another account, or change when it ends or is released; nothing of what it holds changes."""
     state.put(state.lots, lot.no, changed)
     if changed.account != lot.account:
-        left = tuple(no for no in state.account_lots.get(lot.account, ()) if no != lot.no)
-        state.put(state.account_lots, lot.account, left)
-        state.put(state.account_lots, changed.account, (*state.account_lots.get(changed.account, ()), lot.no))
+        state.lies(lot.no, lot.account, here=False)
+        state.lies(lot.no, changed.account)
+    _note_end(state, changed)
     moves.append(_placing(kind, changed, changed.remaining))
     return changed
 
@@ -205,16 +218,19 @@ def open_lot(
         promise=promise,
     )
     state.put(state.lots, lot.no, lot)
-    state.put(state.account_lots, account_no, (*state.account_lots.get(account_no, ()), lot.no))
+    state.lies(lot.no, account_no)
+    _note_end(state, lot)
     moves.append(_placing("open", lot, amount))
     return lot
 
 
 def usable(state: State, account_no: int, as_of: datetime) -> list[Lot]:
-    """The lots that may be spent at a moment, soonest expiry first. All open lots must be loaded."""
+    """The lots that are known and may be spent at a moment, soonest expiry first: all there are up to
+    `state.spent_first`.
+    """
     lots = [
         lot
-        for lot in state.open_lots(account_no)
+        for lot in state.lots_of(account_no)
         if lot.remaining > lot.held and (lot.expires_at is None or lot.expires_at > as_of)
     ]
     lots.sort(key=by_expiry)
@@ -231,13 +247,23 @@ def take(
     others: Sequence[int] = (),
 ) -> int:
     """Consume up to `amount` from the lots that expire first, of this account and others. Returns what the lots did not
-    have.
+    have. Raises `NotLoaded` when that would need lots that come after the first ones, which is all that is loaded.
     """
+    if not amount:
+        return 0
     found = usable(state, account_no, as_of)
     for other in others:
         found += usable(state, other, as_of)
     if others:
         found.sort(key=by_expiry)
+    known = [(no, state.spent_first(no)) for no in (account_no, *others)]
+    partly = {no: reach for no, reach in known if reach is not None}
+    if partly:
+        known_to = min([reach.last for reach in partly.values()])
+        found = [lot for lot in found if by_expiry(lot) <= known_to]
+        there = sum([lot.free for lot in found])
+        if there < amount:
+            raise NotLoaded(*[reach.more(no, there, amount) for no, reach in partly.items()])
     for lot in found:
         if not amount:
             break
@@ -320,10 +346,17 @@ def overdue(state: State, account_no: int, as_of: datetime) -> list[Lot]:
     """The lots whose unpinned rest has ended by a moment, soonest first. Overdue lots are always loaded with their
     account, as are those that wait to be released.
     """
-    lots = [
-        lot
-        for lot in state.lots_of(account_no)
-        if lot.expires_at is not None and lot.expires_at <= as_of and lot.remaining > lot.held
-    ]
+    if account_no in state.ends and state.ends[account_no] > as_of:
+        return []
+    lots = []
+    next_end = _NEVER
+    for lot in state.lots_of(account_no):
+        if lot.expires_at is not None and lot.remaining > lot.held:
+            if lot.expires_at <= as_of:
+                lots.append(lot)
+            elif lot.expires_at < next_end:
+                next_end = lot.expires_at
+    if not lots:
+        state.ends[account_no] = next_end  # so that a thousand credits do not look at each other's lots
     lots.sort(key=by_expiry)
     return lots

@@ -32,8 +32,8 @@ def wanted(state: State, account_no: int, pays: bool) -> Iterator[Key]:
     if account.tracks_lots:
         if account.member_no not in state.members:
             yield ("member", "number", str(account.member_no))
-        if pays and ("lots", account_no) not in state.found:
-            yield ("lots", account_no)
+        if pays:
+            yield from state.lots_to_spend(account_no)
 
 
 def refusal(

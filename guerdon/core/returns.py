@@ -259,6 +259,7 @@ def _own_lots(state: State, purchase: Purchase, family: Sequence[int]) -> dict[t
     Closed lots of later events are not loaded, so they are not looked at even where they happen to be known.
     """
     found: dict[tuple[int, str], list[lots.Lot]] = {}
+    state.open_lots(*[no for member_no in family for no in state.member_accounts[member_no].values()])
     for member_no in family:
         for (program_no, _), account_no in state.member_accounts[member_no].items():
             for lot in state.lots_of(account_no):

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from guerdon.core.accounts import NO_FIGURES
 from guerdon.core.ids import sub_id
@@ -48,6 +48,27 @@ V = TypeVar("V")
 _MISSING: Any = object()
 
 
+FIRST_LOTS = 64
+"""So many lots are loaded of an account that is to be spent from: those that are spent first."""
+MORE_LOTS, MOST_LOTS = 4, 64
+"""So many times as many are loaded when they were not enough: by what they were worth, within these bounds."""
+
+
+class Reach(NamedTuple):
+    """How far the lots of an account are loaded, in the order in which they are spent: all up to the sort key `last`
+    (`lots.by_expiry`), that of the last of the `asked` that were asked for. Lots beyond that may be known too, but not
+    all that come before them.
+    """
+
+    last: tuple[bool, datetime, int]
+    asked: int
+
+    def more(self, account_no: int, there: int, wanted: int) -> Key:
+        """The key of more lots of the account, where so many points were there and so many are wanted."""
+        times = min(MOST_LOTS, max(MORE_LOTS, 2 * wanted // max(1, there)))
+        return ("lots", account_no, self.asked * times)
+
+
 class NotLoaded(Exception):
     """The state was asked for something the batch has not loaded. Carries the key, and any others that the command is
     known to ask for next; only the writer acts on it.
@@ -73,6 +94,9 @@ class State:
     """Tables of rows by their number, what keys were found to mean, and the journal of changes.
 
     `counters` hold the organisation's last numbers (`seq`, `account`, `lot`, `member`, `purchase`, `config`, `ledger`);
+    `account_lots` says where lots lie, `reach` how far an account's are known where that is not all of them, and `ends`
+    is a moment before which nothing that is known of an account ends.
+
     `last_recorded_at` and `last_hash` come from the head row; `transaction` is the database's own name for the batch,
     and `head` what the head row says: as it was read, and as it was written once the batch is saved.
     """
@@ -89,7 +113,9 @@ class State:
         self.accounts: Table[int, Account] = Table("accounts")
         self.figures: Table[int, Figures] = Table("figures")
         self.lots: Table[int, Lot] = Table("lots")
-        self.account_lots: Table[int, tuple[int, ...]] = Table("account_lots", kept=False)
+        self.account_lots: dict[int, Table[int, bool]] = {}
+        self.reach: dict[int, Reach] = {}
+        self.ends: dict[int, datetime] = {}
         self.transfers: Table[int, Transfer] = Table("transfers", kept=False)
         self.events: Table[int, Event] = Table("events", kept=False)
         self.holds: Table[int, Hold] = Table("holds")
@@ -154,13 +180,29 @@ class State:
 
     def lots_of(self, account_no: int) -> list[Lot]:
         """The lots of an account that are known here, in no order. Overdue ones are always among them."""
-        return [self.lots[no] for no in self.account_lots.get(account_no, ())]
+        lots = self.lots
+        return [lots[no] for no, here in self.account_lots.get(account_no, _NO_LOTS).items() if here]
 
-    def open_lots(self, account_no: int) -> list[Lot]:
-        """Every lot of the account with something left. Raises `NotLoaded` unless they were loaded or made here."""
-        if ("lots", account_no) not in self.found:
-            raise NotLoaded(("lots", account_no))
-        return [lot for lot in self.lots_of(account_no) if lot.remaining]
+    def open_lots(self, *account_nos: int) -> list[Lot]:
+        """Every lot of these accounts with something left. Raises `NotLoaded` unless all were loaded or made here."""
+        missing = [("lots", no) for no in account_nos if ("lots", no) not in self.found]
+        if missing:
+            raise NotLoaded(*missing)
+        return [lot for no in account_nos for lot in self.lots_of(no) if lot.remaining]
+
+    def spent_first(self, account_no: int) -> Reach | None:
+        """How far the account's lots are known in the order in which they are spent; None when all are. Raises
+        `NotLoaded` where nobody looked.
+        """
+        missing = self.lots_to_spend(account_no)
+        if missing:
+            raise NotLoaded(*missing)
+        return None if ("lots", account_no) in self.found else self.reach[account_no]
+
+    def lots_to_spend(self, account_no: int) -> list[Key]:
+        """What is missing before an account can be spent from."""
+        known = ("lots", account_no) in self.found or account_no in self.reach
+        return [] if known else [("lots", account_no, FIRST_LOTS)]
 
     # -- changing
 
@@ -204,6 +246,22 @@ class State:
         elif key in self.asked:
             self.put(self.found, key, (seq,))
 
+    def lies(self, lot_no: int, account_no: int, here: bool = True) -> None:
+        """Note that a lot lies in an account from now on, or no more. One row a lot, so that neither an account with
+        very many nor undoing costs more than what changes.
+        """
+        table = self.account_lots.get(account_no)
+        if table is None:
+            table = self.account_lots[account_no] = Table("account_lots", kept=False)
+        self.put(table, lot_no, here)
+
+    def know_lot(self, lot: Lot) -> None:
+        """The same of a lot that was loaded: no change."""
+        table = self.account_lots.get(lot.account)
+        if table is None:
+            table = self.account_lots[lot.account] = Table("account_lots", kept=False)
+        table[lot.no] = True
+
     def set_config(self, config: Config) -> None:
         """Replace the configuration; part of the journal like everything else."""
         self._journal.append((_CONFIG, "config", self.config))
@@ -225,6 +283,8 @@ class State:
     def rollback(self, mark: int) -> None:
         """Undo everything since the mark."""
         journal = self._journal
+        if len(journal) > mark:
+            self.ends.clear()  # lots that were spent are there again
         while len(journal) > mark:
             table, key, old = journal.pop()
             if table is _CONFIG:
@@ -310,5 +370,6 @@ class State:
         self.links = any(key[0] == "transfer" for key in self.asked)
 
 
+_NO_LOTS: Table[int, bool] = Table("account_lots", kept=False)
 _CONFIG: Table[str, Any] = Table("config", kept=False)
 _BY_SEQ = attrgetter("seq")

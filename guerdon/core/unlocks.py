@@ -43,9 +43,9 @@ def unlock(state: State, command: UnlockPoints) -> Outcome:
         if category == "regular":
             expire_overdue(state, account_no, place.judged_at)
     conversions = []
-    for (program_no, category), account_no in accounts.items():
-        if category == "regular":
-            continue
+    held_back = {key: no for key, no in accounts.items() if key[1] != "regular"}
+    state.open_lots(*held_back.values())
+    for (program_no, category), account_no in held_back.items():
         expire_overdue(state, account_no, place.judged_at)
         waiting = [lot for lot in state.open_lots(account_no) if _meant(lot, command, purchase_no)]
         waiting.sort(key=lambda lot: lot.no)

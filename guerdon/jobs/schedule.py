@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import psycopg
 import uuid_utils
@@ -44,8 +44,6 @@ READERS = 2
 """So many organisations are looked at at the same time; the pool is for others too."""
 AT_ONCE = 16
 """So many commands wait in the writer's queue for each organisation."""
-
-_T = TypeVar("_T")
 
 
 class Settings(Protocol):
@@ -170,8 +168,8 @@ class Jobs:
             tried.update(named)
             if not commands:
                 return done
-            for some in _slices(commands, AT_ONCE):
-                await asyncio.gather(*[self._ask(org_id, command) for command in some])
+            waiting = iter(commands)
+            await asyncio.gather(*[self._ask_each(org_id, waiting) for _ in range(AT_ONCE)])
             done += len(commands)
 
     def _commands(self, found: Due, now: datetime) -> Iterator[tuple[str, c.Command]]:
@@ -194,6 +192,11 @@ class Jobs:
             command = c.AddCodes(**_envelope(now), batch=batch.id, codes=codes, start=batch.next_index)
             commands[f"codes {batch.id} {batch.next_index}"] = command
         return commands
+
+    async def _ask_each(self, org_id: int, commands: Iterator[c.Command]) -> None:
+        """One after the other; several of these share the commands, so that the queue never runs dry in between."""
+        for command in commands:
+            await self._ask(org_id, command)
 
     async def _ask(self, org_id: int, command: c.Command) -> None:
         while True:
@@ -226,7 +229,3 @@ def _parcels(accounts: dict[int, tuple[int, int]], accounts_max: int) -> Iterato
         lots += count
     if some:
         yield tuple(some), lots
-
-
-def _slices(things: Sequence[_T], size: int) -> Iterable[Sequence[_T]]:
-    return (things[i : i + size] for i in range(0, len(things), size))

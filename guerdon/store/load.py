@@ -91,11 +91,8 @@ class Asked:
 
     def finish(self) -> State:
         state = self.state
-        lots_of: dict[int, list[int]] = defaultdict(list)
         for lot in state.lots.values():
-            lots_of[lot.account].append(lot.no)
-        for account_no, nos in lots_of.items():
-            state.account_lots[account_no] = tuple(nos)
+            state.know_lot(lot)
         state.mark_loaded(self._keys)
         return state
 

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
 
+from guerdon.core import state as core_state
 from guerdon.core.codes import LINKED_MAX
 from guerdon.core.imports import ImportedRow
 from guerdon.core.purchases import Purchase
@@ -47,12 +48,15 @@ class Lookup:
         self.events: set[int] = set()
         self.whole_events: set[int] = set()
         self.members: set[int] = set()
+        self.returning: set[int] = set()
         self.purchases: set[int] = set()
         self.codes: set[str] = set()
 
     def follows(self) -> bool:
         """Whether anything must be read next."""
-        return bool(self.transfers or self.whole_events or self.members or self.purchases or self.codes)
+        return bool(
+            self.transfers or self.whole_events or self.members or self.returning or self.purchases or self.codes
+        )
 
     def run(self, statement: str, /, **arrays: str) -> Answer:
         """Send a statement; its rows are there after the next sync."""
@@ -60,7 +64,7 @@ class Lookup:
 
 
 def _accounts(lookup: Lookup, keys: _Keys) -> Take:
-    cursor = lookup.run("accounts_by_id", ids=_uuids(keys), all_lots="f")
+    cursor = lookup.run("accounts_by_id", ids=_uuids(keys), **_asking(0))
 
     def take(state: State) -> None:
         found = cursor.rows
@@ -74,7 +78,7 @@ def _accounts(lookup: Lookup, keys: _Keys) -> Take:
 def _internal(lookup: Lookup, keys: _Keys) -> Take:
     cursor = lookup.run(
         "accounts_by_indicator", indicators=array([k[1] for k in keys]), assets=array([k[2] for k in keys]),
-        all_lots="f",
+        **_asking(0),
     )  # fmt: skip
 
     def take(state: State) -> None:
@@ -87,7 +91,7 @@ def _internal(lookup: Lookup, keys: _Keys) -> Take:
 
 
 def _account_nos(lookup: Lookup, keys: _Keys) -> Take:
-    cursor = lookup.run("accounts_by_no", nos=array([key[1] for key in keys]), all_lots="f")
+    cursor = lookup.run("accounts_by_no", nos=array([key[1] for key in keys]), **_asking(0))
 
     def take(state: State) -> None:
         found = cursor.rows
@@ -99,7 +103,7 @@ def _account_nos(lookup: Lookup, keys: _Keys) -> Take:
 
 
 def _programs(lookup: Lookup, _: _Keys) -> Take:
-    cursor = lookup.run("accounts_of_programs", all_lots="f")
+    cursor = lookup.run("accounts_of_programs", **_asking(0))
 
     def take(state: State) -> None:
         found = cursor.rows
@@ -122,11 +126,19 @@ def _policies(lookup: Lookup, keys: _Keys) -> Take:
 
 
 def _lots(lookup: Lookup, keys: _Keys) -> Take:
-    cursor = lookup.run("lots_open", nos=array([key[1] for key in keys]))
+    every = [key for key in keys if len(key) == 2]
+    asked: dict[int, int] = {}
+    for _, no, size in [key for key in keys if len(key) == 3]:
+        asked[no] = max(size, asked.get(no, 0))
+    cursor = lookup.run("lots_open", nos=array([key[1] for key in every])) if every else None
+    first = lookup.run("lots_first", nos=array(list(asked)), sizes=array(list(asked.values()))) if asked else None
 
     def take(state: State) -> None:
-        rows.take_lots(state, cursor.rows)
-        for key in keys:
+        if first is not None:
+            rows.take_first_lots(state, first.rows, asked)
+        if cursor is not None:
+            rows.take_lots(state, cursor.rows)
+        for key in every:
             state.found[key] = True
 
     return take
@@ -151,11 +163,11 @@ def _ledgers(lookup: Lookup, keys: _Keys) -> Take:
 
 
 def _members(lookup: Lookup, keys: _Keys) -> Take:
-    return _ask_members(lookup, keys, all_lots=False)
+    return _ask_members(lookup, keys, lots_asked=0)
 
 
 def _spenders(lookup: Lookup, keys: _Keys) -> Take:
-    take_members = _ask_members(lookup, keys, all_lots=True)
+    take_members = _ask_members(lookup, keys, lots_asked=core_state.FIRST_LOTS)
 
     def take(state: State) -> None:
         take_members(state)
@@ -168,14 +180,19 @@ def _spenders(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
-def _ask_members(lookup: Lookup, keys: _Keys, all_lots: bool) -> Take:
+def _asking(lots: int | None) -> dict[str, str]:
+    """How many are asked for of an account's lots that are spent first; None for all lots."""
+    return {"all_lots": "t" if lots is None else "f", "first": str(lots or 0)}
+
+
+def _ask_members(lookup: Lookup, keys: _Keys, lots_asked: int | None) -> Take:
     asked = _selectors(keys)
     members = lookup.run("members", **asked)
-    accounts = lookup.run("accounts_of_members", **asked, all_lots="t" if all_lots else "f")
+    accounts = lookup.run("accounts_of_members", **asked, **_asking(lots_asked))
 
     def take(state: State) -> None:
         rows.take_members(state, members.rows)
-        rows.take_member_accounts(state, accounts.rows, all_lots)
+        rows.take_member_accounts(state, accounts.rows, lots_asked)
 
     return take
 
@@ -246,7 +263,7 @@ def _heirs(lookup: Lookup, keys: _Keys) -> Take:
 
     def take(state: State) -> None:
         for no, survivor_no, merge in cursor.rows:
-            lookup.members.update((no, survivor_no))
+            lookup.returning.update((no, survivor_no))
             lookup.whole_events.add(merge)
             state.found[("heir", no)] = survivor_no
 
@@ -565,7 +582,7 @@ def _follow(lookup: Lookup, state: State, fact: Purchase | Redemption) -> None:
     """Read on from a purchase or redemption: its events with their transfers and lots, its member, its returns."""
     lookup.whole_events.add(fact.event_seq)
     if fact.member_no:
-        lookup.members.add(fact.member_no)
+        (lookup.returning if isinstance(fact, Purchase) else lookup.members).add(fact.member_no)
     if isinstance(fact, Purchase):
         lookup.purchases.add(fact.no)
         if fact.redemption_id is not None:
@@ -578,9 +595,9 @@ def ask_more(lookup: Lookup) -> list[Take]:
         takers.append(_ask_events(lookup))
     if lookup.transfers:
         takers.append(_ask_transfers(lookup))
-    if lookup.members:
-        keys: _Keys = [("spend", "number", str(no)) for no in lookup.members]
-        takers.append(_ask_members(lookup, keys, all_lots=True))
+    for nos, lots_asked in ((lookup.members, core_state.FIRST_LOTS), (lookup.returning, None)):
+        if nos:
+            takers.append(_ask_members(lookup, [("spend", "number", str(no)) for no in nos], lots_asked))
     if lookup.purchases:
         takers.append(_ask_returns(lookup))
     if lookup.codes:
@@ -593,13 +610,13 @@ def _ask_events(lookup: Lookup) -> Take:
     events = lookup.run("events", seqs=seqs)
     lots = lookup.run("lots_of_events", seqs=seqs)
     transfers = lookup.run("transfers_of_events", seqs=whole)
-    accounts = lookup.run("accounts_of_events", seqs=whole, all_lots="t")
+    accounts = lookup.run("accounts_of_events", seqs=whole, **_asking(core_state.FIRST_LOTS))
 
     def take(state: State) -> None:
         rows.take_events(state, events.rows)
         rows.take_lots(state, lots.rows)
         rows.take_transfers(state, transfers.rows)
-        rows.take_accounts(state, accounts.rows, all_lots=True)
+        rows.take_accounts(state, accounts.rows, core_state.FIRST_LOTS)
         for seq in lookup.whole_events & state.events.keys():
             state.found[("event", seq)] = seq
 
@@ -610,12 +627,12 @@ def _ask_transfers(lookup: Lookup) -> Take:
     seqs = array(lookup.transfers)
     holds = lookup.run("holds", seqs=seqs)
     scheduled = lookup.run("scheduled", seqs=seqs)
-    accounts = lookup.run("accounts_by_no", nos=array(lookup.accounts), all_lots="t")
+    accounts = lookup.run("accounts_by_no", nos=array(lookup.accounts), **_asking(core_state.FIRST_LOTS))
 
     def take(state: State) -> None:
         rows.take_holds(state, holds.rows)
         rows.take_scheduled(state, scheduled.rows)
-        rows.take_accounts(state, accounts.rows, all_lots=True)
+        rows.take_accounts(state, accounts.rows, core_state.FIRST_LOTS)
 
     return take
 

@@ -7,7 +7,7 @@ travel in one pipeline and are one implicit transaction, so a read costs one rou
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
@@ -127,7 +127,7 @@ class MemberRow(Struct, frozen=True, kw_only=True):
 class BalanceRow(Struct, frozen=True, kw_only=True):
     """An account of a member. `overdue` has ended but is not posted yet; `ending` ends before the time asked about;
     `released` is what was promised and is regular by now without having been posted: above zero for the regular
-    account, below for the one it comes from. All of them count as if that had been posted.
+    account, below for the one it comes from. All of them, and `balance`, are told as if that had been posted.
     """
 
     no: int
@@ -147,11 +147,11 @@ class BalanceRow(Struct, frozen=True, kw_only=True):
 
     @property
     def balance(self) -> int:
-        return self.credit - self.debit + self.released
+        return self.credit - self.debit + self.released - self.overdue
 
     @property
     def spendable(self) -> int:
-        return max(0, self.balance - self.overdue - self.on_hold)
+        return max(0, self.balance - self.on_hold)
 
 
 class PurchaseRow(Struct, frozen=True, kw_only=True):
@@ -539,17 +539,34 @@ class Reader:
         async with self._pool.connection() as connection:
             return await history.balances_at_effective(connection, org_id, accounts, at, known)
 
+    async def balances_counting(
+        self, org_id: int, member: int, accounts: list[int], at: datetime, now: datetime
+    ) -> dict[int, int]:
+        """Balances of a member's accounts of everything that counts before an instant, with what ended or was released
+        before it, and by now, as if that were posted. Both from one snapshot, so that nothing is in neither or twice.
+        """
+        by = min(now, at - timedelta(microseconds=1))
+        async with self._pool.connection() as connection, connection.transaction():
+            await connection.execute("set transaction isolation level repeatable read, read only")
+            balances = await history.balances_at_effective(connection, org_id, accounts, at)
+            for row in await _read(
+                connection, org_id, "members", "balances", {"member": member, "now": by, "until": by}, BalanceRow
+            ):
+                if row.no in balances:
+                    balances[row.no] += row.released - row.overdue
+        return balances
+
     async def place_at(self, org_id: int, at: datetime) -> int:
         """The last sequence number recorded before an instant, 0 if nothing was."""
         async with self._pool.connection() as connection:
             return await history.seq_at(connection, org_id, at)
 
     async def liability(
-        self, org_id: int, timezones: dict[int, str], *, by_event: bool
+        self, org_id: int, timezones: dict[int, str], now: datetime, *, by_event: bool
     ) -> dict[int, reports.Liability]:
         """What programs owe their members, by program number; `timezones` names the programs and their months."""
         async with self._pool.connection() as connection:
-            return await reports.liability(connection, org_id, timezones, by_event=by_event)
+            return await reports.liability(connection, org_id, timezones, now, by_event=by_event)
 
     async def balances_at(self, org_id: int, accounts: list[int], seq: int) -> dict[int, int]:
         """Balances by account number after everything up to a sequence number."""

@@ -15,14 +15,14 @@ from guerdon.core.codes import Code, CodeBatch, CodeLink, Switch
 from guerdon.core.commands import Line, Tender
 from guerdon.core.division import Division
 from guerdon.core.events import Event
-from guerdon.core.lots import Lot
+from guerdon.core.lots import Lot, by_expiry
 from guerdon.core.members import Member
 from guerdon.core.programs import Policies, Program
 from guerdon.core.promotions.terms import Promotion
 from guerdon.core.purchases import Purchase, PurchaseReturn
 from guerdon.core.redemptions import Redemption
 from guerdon.core.referrals import Referral
-from guerdon.core.state import State
+from guerdon.core.state import Reach, State
 from guerdon.core.tallies import Part, Raised, Tally
 from guerdon.core.uses import Reservation, Use
 
@@ -45,12 +45,14 @@ promotion = msgspec.json.Decoder(Promotion).decode
 policies = msgspec.json.Decoder(Policies).decode
 
 
-def take_accounts(state: State, rows: Iterable[Row], all_lots: bool = False) -> None:
-    """Accounts with their figures and lots; with `all_lots` they are known to be all that is open."""
+def take_accounts(state: State, rows: Iterable[Row], lots_asked: int | None = 0) -> None:
+    """Accounts with their figures and lots. `lots_asked` is how many were asked for of those that are spent first, None
+    where all were.
+    """
     accounts, figures, lots = state.accounts, state.figures, state.lots
     for (
         no, id_, ledger_no, asset, indicator, member_no, program_no, category, role, tracks_lots, opened_at, options,
-        credit, debit, inflight_credit, inflight_debit, version, floor, in_account,
+        credit, debit, inflight_credit, inflight_debit, version, floor, in_account, first,
     ) in rows:  # fmt: skip
         accounts[no] = Account(
             no=no, id=id_, ledger_no=ledger_no, asset=asset, indicator=indicator, member_no=member_no,
@@ -65,13 +67,36 @@ def take_accounts(state: State, rows: Iterable[Row], all_lots: bool = False) -> 
         if in_account:
             for lot in _lots_in_account(in_account):
                 lots[lot[0]] = _lot(lot[0], no, *lot[1:])
-        if all_lots and tracks_lots:
+        if tracks_lots and lots_asked is None:
             state.found[("lots", no)] = True
+        elif tracks_lots and lots_asked:
+            known = [_lot(lot[0], no, *lot[1:]) for lot in _lots_in_account(first)] if first else []
+            lots.update([(lot.no, lot) for lot in known])
+            take_reach(state, no, known, lots_asked)
 
 
 def take_lots(state: State, rows: Iterable[Row]) -> None:
     for row in rows:
         state.lots[row[0]] = _lot(*row)
+
+
+def take_first_lots(state: State, rows: Iterable[Row], asked: dict[int, int]) -> None:
+    """Lots of accounts of which so many were asked for."""
+    first: dict[int, list[Lot]] = {no: [] for no in asked}
+    for *row, is_first in rows:
+        lot = state.lots[row[0]] = _lot(*row)
+        if is_first:
+            first[lot.account].append(lot)
+    for no, lots in first.items():
+        take_reach(state, no, lots, asked[no])
+
+
+def take_reach(state: State, account_no: int, first: list[Lot], asked: int) -> None:
+    """Remember how far an account's lots are known, by the first ones of those that have not come due."""
+    if len(first) < asked:
+        state.found[("lots", account_no)] = True
+    elif account_no not in state.reach or state.reach[account_no].asked < asked:
+        state.reach[account_no] = Reach(max([by_expiry(lot) for lot in first]), asked)
 
 
 def take_members(state: State, rows: Iterable[Row]) -> None:
@@ -91,9 +116,9 @@ def _pairs(names: list[str], *, alias: bool) -> tuple[tuple[str, str], ...]:
     return tuple([(kind, text) for kind, _, text in (each.partition(":") for each in wanted)])
 
 
-def take_member_accounts(state: State, rows: Iterable[Row], all_lots: bool) -> None:
+def take_member_accounts(state: State, rows: Iterable[Row], lots_asked: int | None) -> None:
     rows = list(rows)
-    take_accounts(state, rows, all_lots)
+    take_accounts(state, rows, lots_asked)
     for row in rows:
         no, member_no, program_no, category = row[0], row[5], row[6], row[7]
         if program_no:

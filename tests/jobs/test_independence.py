@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +16,13 @@ from guerdon.core.lots import decode_moves
 from guerdon.core.outcomes import Accepted, Outcome
 from guerdon.core.places import LATE_MAX
 from guerdon.core.programs import Rule
+from guerdon.jobs import Jobs, schedule
+from guerdon.settings import Settings
+from guerdon.store.pool import make_pool
+from guerdon.writer import Writer
+from tests.api.conftest import ADMIN_KEY, Api, served
+from tests.api.test_loyalty import bill
+from tests.conftest import Database
 from tests.core.world import THIRTY_DAYS, World, purchase
 
 MEMBERS = ("ada", "bea")
@@ -163,3 +172,115 @@ HASTY_PATIENT_WITHOUT: tuple[tuple[list[bool], timedelta], ...] = (
     ([True] * 3, LATE_MAX),
     ([], LATE_MAX),
 )
+
+
+# -- what is read over HTTP, before anything was posted and after it
+
+PLAN = {
+    "code": "classic", "name": "Classic", "asset": "POINTS", "currency": "USD", "timezone": "Asia/Tokyo",
+    "expiry": {"kind": "days", "count": 30},
+    "earning_rules": [
+        {"kind": "per_amount", "code": "base", "points": "1", "amount_minor": 100},
+        {"kind": "fixed", "code": "soon", "points": "9", "points_category": "promised", "release_days": 2},
+    ],
+}  # fmt: skip
+PEOPLE = ("ada", "bea", "cyd")
+
+
+@pytest.mark.parametrize("how", ["by a job", "when asked"])
+@pytest.mark.parametrize("days", [7, 40], ids=lambda days: f"{days} days on")
+def test_every_figure_is_the_same_before_and_after_what_is_due_was_posted(
+    database: Database, days: int, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "LOOK_EVERY_S", 3600)  # the server's own jobs look once, when there is nothing
+    now = datetime(2027, 1, 20, 12, tzinfo=UTC)
+    with served(database, now=lambda: now, job_interval_s=3600) as url:
+        api = Api(url)
+        history(api, now)
+        now += timedelta(days=days)
+        before, waiting = figures(api, now), api.get(LIABILITY)["programs"][0]["expired_unposted"]
+        assert (waiting == "0") == (days == 7)
+        count = len(posted(api))
+        if how == "by a job":
+            asyncio.run(run_jobs(database, now))
+        else:
+            for name in PEOPLE:
+                api.post(f"/v1/members/external_id:{name}/expiries", {}, 200)
+        assert len(posted(api)) > count
+        after = figures(api, now)
+        for name, figure in before.items():
+            assert after[name] == figure, name
+        assert api.get(LIABILITY)["programs"][0]["expired_unposted"] == "0"
+
+
+LIABILITY = "/v1/reports/liability"
+
+
+def history(api: Api, now: datetime) -> None:
+    """Ada has promised and regular points, Bea some on hold, and Cyd owes what promised points will repay."""
+    for code, scale in (("POINTS", 0), ("USD", 2)):
+        api.post("/v1/assets", {"code": code, "scale": scale})
+    api.post("/v1/programs", PLAN)
+    for name in PEOPLE:
+        api.post("/v1/members", {"external_id": name})
+        buys(api, name, f"{name}-1", 2_000)
+    buys(api, "ada", "ada-2", 500, event_at=(now - timedelta(hours=60)).isoformat())
+    account = api.get("/v1/members/external_id:bea/balances")["programs"][0]["regular"]["account"]
+    held = {"amount": 7, "precision": 1, "currency": "POINTS", "reference": "held", "description": "held",
+            "source": account, "destination": "@PointsAdjusted", "inflight": True, "skip_queue": True}  # fmt: skip
+    made = api.call("POST", "/blnk/transactions", held, headers={"x-blnk-key": ADMIN_KEY})
+    assert made.status_code == 201, made.text
+    api.post("/v1/members/external_id:cyd/redemptions", {"points": 16})
+    buys(api, "cyd", "cyd-2", 100)
+    api.post("/v1/purchases/number:cyd-1/returns", {"number": "R-1"})
+    balances = api.get("/v1/members/external_id:cyd/balances")["programs"][0]
+    assert (balances["regular"]["balance"], balances["promised"]["balance"]) == ("-15", "9")
+    api.post("/v1/members/external_id:cyd/awards", {"points": 11, "reason": "so that it owes less than was promised"})
+
+
+def buys(api: Api, name: str, number: str, cents: int, **more: Any) -> None:
+    api.post("/v1/purchases", bill(number, cents, member=f"external_id:{name}", **more))
+
+
+def posted(api: Api) -> list[Any]:
+    events = "PointsExpiry,PromisedPointsConversion"
+    return [
+        event
+        for name in PEOPLE
+        for event in api.get(f"/v1/members/external_id:{name}/points-ledger", event=events, limit=100)["events"]
+    ]
+
+
+def figures(api: Api, now: datetime) -> dict[str, Any]:
+    """Every figure that is read, but for those that tell what is not posted, and the rows of the ledger themselves."""
+    found: dict[str, Any] = {}
+    moments = [(now - timedelta(days=some)).isoformat() for some in range(0, 40, 3)]
+    for name in PEOPLE:
+        path = f"/v1/members/external_id:{name}"
+        (balances,) = api.get(f"{path}/balances")["programs"]
+        del balances["regular"]["expired_unposted"]
+        found[f"balances of {name}"] = balances
+        for asked in (
+            {}, {"program": "classic"}, {"category": "regular"}, {"category": "promised"}, {"time": "event"},
+            {"as_of": (now + timedelta(days=1)).isoformat()},
+            *({"time": "event", "as_of": moment} for moment in moments),
+        ):  # fmt: skip
+            closing = api.get(f"{path}/points-ledger/closing-balance", **asked)["balances"]
+            found[f"closing balance of {name} {asked}"] = closing
+        v2 = "/v2/pointsLedger/getCustomerLedgerBalance"
+        given = {"identifierName": "externalId", "identifierValue": name, "source": "INSTORE"}
+        found[f"v2 of {name}"] = api.get(v2, **given)["ledgerDetails"]["ledgerClosingBalance"]
+    for time in ("recorded", "event"):
+        (program,) = api.get(LIABILITY, time=time)["programs"]
+        del program["expired_unposted"]
+        found[f"liability by {time}"] = program
+        found[f"sheet by {time}"] = api.call("GET", f"{LIABILITY}.csv", params={"time": time}).text
+    return found
+
+
+async def run_jobs(database: Database, now: datetime) -> None:
+    async with make_pool(database.app_dsn, name="jobs", size_max=2) as pool:
+        writer = Writer(pool, Settings())
+        await writer.start()
+        await Jobs(pool, writer, Settings(), now=lambda: now).run_once()
+        await writer.stop()

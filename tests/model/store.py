@@ -17,15 +17,17 @@ from typing import Any
 import msgspec
 
 from guerdon.core import commands as c
+from guerdon.core import state as core_state
 from guerdon.core.accounts import GENERAL_LEDGER, Account, Ledger, Transfer
 from guerdon.core.chain import START, link
 from guerdon.core.decide import decide
 from guerdon.core.keys import keys, weight
-from guerdon.core.lots import decode_moves
+from guerdon.core.lots import by_expiry, decode_moves
 from guerdon.core.outcomes import Accepted, Outcome
 from guerdon.core.programs import Config, Policies
 from guerdon.core.promotions.shelf import Shelf
 from guerdon.core.state import Key, State
+from guerdon.store.rows import take_reach
 from guerdon.writer.batch import Batches, Steps
 from guerdon.writer.queue import Waiting
 from guerdon.writer.stats import Stats
@@ -242,37 +244,45 @@ class _Slice:
         for key in asked:
             getattr(self, f"_{key[0]}")(key)
         for lot in state.lots.values():
-            state.account_lots[lot.account] = (*state.account_lots.get(lot.account, ()), lot.no)
+            state.know_lot(lot)
         state.mark_loaded(asked)
         return state
 
     # -- rows
 
-    def _take_account(self, account: Account, all_lots: bool) -> None:
+    def _take_account(self, account: Account, lots_asked: int | None) -> None:
         state = self.state
         state.accounts[account.no] = account
         state.figures[account.no] = self.store.rows("figures")[account.no]
         if not account.tracks_lots:
             return
-        for lot in self.store.rows("lots").values():
-            times = [at for at in (lot.expires_at, lot.releases_at) if at is not None]
-            due = bool(times) and min(times) <= self.now and lot.remaining > lot.held
-            if lot.account == account.no and lot.remaining and (all_lots or due):
-                state.lots[lot.no] = lot
-        if all_lots:
-            state.found["lots", account.no] = True
+        self._take_lots(account.no, lots_asked)
 
-    def _accounts_where(self, test: Callable[[Account], bool], all_lots: bool = False) -> list[Account]:
+    def _take_lots(self, account_no: int, lots_asked: int | None) -> None:
+        state = self.state
+        lots = [lot for lot in self.store.rows("lots").values() if lot.account == account_no and lot.remaining]
+        ended = [lot for lot in lots if lot.expires_at is not None and lot.expires_at <= self.now]
+        released = [lot for lot in lots if lot.releases_at is not None and lot.releases_at <= self.now]
+        first = sorted([lot for lot in lots if lot not in ended], key=by_expiry)
+        if lots_asked is not None:
+            first = first[:lots_asked]
+        state.lots.update({lot.no: lot for lot in (*ended, *released, *first)})
+        if lots_asked is None:
+            state.found["lots", account_no] = True
+        elif lots_asked:
+            take_reach(state, account_no, first, lots_asked)
+
+    def _accounts_where(self, test: Callable[[Account], bool], lots_asked: int | None = 0) -> list[Account]:
         accounts = [account for account in self.store.rows("accounts").values() if test(account)]
         for account in accounts:
-            self._take_account(account, all_lots)
+            self._take_account(account, lots_asked)
         return accounts
 
-    def _take_member(self, member: Any, all_lots: bool) -> None:
+    def _take_member(self, member: Any, lots_asked: int | None) -> None:
         state = self.state
         state.members[member.no] = member
         accounts = state.member_accounts.setdefault(member.no, {})
-        for account in self._accounts_where(lambda account: account.member_no == member.no, all_lots):
+        for account in self._accounts_where(lambda account: account.member_no == member.no, lots_asked):
             if account.program_no:
                 accounts[account.program_no, account.category] = account.no
 
@@ -289,14 +299,14 @@ class _Slice:
             for i in range(1, event.transfers + 1):
                 transfer = state.transfers[seq + i] = self.store.rows("transfers")[seq + i]
                 sides |= {transfer.source, transfer.destination}
-            self._accounts_where(lambda account: account.no in sides, all_lots=True)
+            self._accounts_where(lambda account: account.no in sides, core_state.FIRST_LOTS)
             state.found["event", seq] = seq
 
-    def _follow(self, event_seq: int, member_no: int) -> None:
+    def _follow(self, event_seq: int, member_no: int, *, returning: bool = False) -> None:
         self._take_event(event_seq, whole=True)
         if member_no:
             member = self.store.rows("members")[member_no]
-            self._take_member(member, all_lots=True)
+            self._take_member(member, None if returning else core_state.FIRST_LOTS)
             self.state.found["member", "number", str(member_no)] = member_no
 
     # -- kinds of keys
@@ -322,10 +332,7 @@ class _Slice:
         self.state.found[key] = self.store.policies[key[1]][key[2] - 1][1]
 
     def _lots(self, key: Key) -> None:
-        for lot in self.store.rows("lots").values():
-            if lot.account == key[1] and lot.remaining:
-                self.state.lots[lot.no] = lot
-        self.state.found[key] = True
+        self._take_lots(key[1], key[2] if len(key) == 3 else None)
 
     def _counter(self, key: Key) -> None:
         counter = self.store.rows("promotion_counters").get(key)
@@ -400,17 +407,17 @@ class _Slice:
                 self.state.found[key] = ledger.no
 
     def _member(self, key: Key) -> None:
-        self._find_member(key, all_lots=False)
+        self._find_member(key, lots_asked=0)
 
     def _spend(self, key: Key) -> None:
-        self._find_member(key, all_lots=True)
+        self._find_member(key, lots_asked=core_state.FIRST_LOTS)
 
-    def _find_member(self, key: Key, all_lots: bool) -> None:
+    def _find_member(self, key: Key, lots_asked: int | None) -> None:
         by, value = key[1:]
         self.state.asked.add(("member", by, value))
         for member in self.store.rows("members").values():
             if (by, value) in (("id", member.id), ("number", str(member.no)), *member.identifiers, *member.aliases):
-                self._take_member(member, all_lots)
+                self._take_member(member, lots_asked)
                 self.state.found["member", by, value] = member.no
 
     def _named(self, key: Key) -> Any:
@@ -459,8 +466,8 @@ class _Slice:
         member = self.store.rows("members")[key[1]]
         while member.survivor_no:
             merge = max(seq for seq, event in self.store.rows("events").items() if event.member_no == member.no)
-            self._follow(merge, member.no)
-            self._follow(0, member.survivor_no)
+            self._follow(merge, member.no, returning=True)
+            self._follow(0, member.survivor_no, returning=True)
             self.state.found["heir", member.no] = member.survivor_no
             member = self.store.rows("members")[member.survivor_no]
 
@@ -485,7 +492,7 @@ class _Slice:
                 if seq in self.store.rows(name):
                     table[seq] = self.store.rows(name)[seq]
             sides = {transfer.source, transfer.destination}
-            self._accounts_where(lambda account, sides=sides: account.no in sides, all_lots=True)  # type: ignore[misc]
+            self._accounts_where(lambda account, sides=sides: account.no in sides, core_state.FIRST_LOTS)  # type: ignore[misc]
             if transfer.event_seq:
                 self._take_event(transfer.event_seq, whole=False)
         if named:
@@ -509,7 +516,7 @@ class _Slice:
         for purchase in self.store.rows("purchases").values():
             if value == {"id": purchase.id, "number": purchase.number, "no": str(purchase.no)}.get(by):
                 self._take_purchase(purchase)
-                self._follow(purchase.event_seq, purchase.member_no)
+                self._follow(purchase.event_seq, purchase.member_no, returning=True)
                 if purchase.redemption_id is not None:
                     self._take_event(self.state.redemptions[purchase.redemption_id].event_seq, whole=True)
                 self._purchase_return_of(("purchase_return_of", purchase.no))

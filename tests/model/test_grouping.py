@@ -66,7 +66,10 @@ def test_any_grouping_is_equal_to_one_by_one_at_length() -> None:
 def test_a_guess_in_place_of_a_look_up_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control: without `NotLoaded` the groups differ, and this suite says so."""
     monkeypatch.setattr(State, "find", lambda state, key: state.found.get(key))
-    monkeypatch.setattr(State, "open_lots", lambda state, no: [lot for lot in state.lots_of(no) if lot.remaining])
+    monkeypatch.setattr(
+        State, "open_lots", lambda state, *nos: [x for no in nos for x in state.lots_of(no) if x.remaining]
+    )
+    monkeypatch.setattr(State, "spent_first", lambda state, no: None)
     found = 0
     for seed in range(SEED, SEED + 20):
         commands = History(seed, LENGTH).commands
@@ -90,13 +93,14 @@ PROJECTIONS = (
     "accounts", "figures", "lots", "holds", "scheduled", "members", "purchases", "redemptions", "outcomes"
 )  # fmt: skip
 OTHERS = (
-    "transfers", "events", "returns", "programs", "metadata", "counters", "found", "account_lots", "member_accounts",
+    "transfers", "events", "returns", "programs", "metadata", "counters", "found", "member_accounts",
     "config", "last_recorded_at",
 )  # fmt: skip
 
 
 def tables(state: State) -> dict[str, Any]:
-    return {name: copy.copy(getattr(state, name)) for name in PROJECTIONS + OTHERS}
+    lots = {no: dict(lots) for no, lots in state.account_lots.items() if lots}
+    return {"account_lots": lots, **{name: copy.copy(getattr(state, name)) for name in PROJECTIONS + OTHERS}}
 
 
 @pytest.mark.parametrize("seed", range(SEED, SEED + HISTORIES // 2))

@@ -441,7 +441,7 @@ def _observe_points(step: Step, rows: Rows, translator: Translator) -> None:
         "has": max(0, has),
         "holds": figures.inflight_debit,
         "owes": max(0, -figures.available),
-        "balance": figures.balance,
+        "balance": has + figures.inflight_debit,  # as if all that has come due were posted
     }[step.verb]
     assert found == translator.points(step["points"]), f"{step.where}: {found}"
 

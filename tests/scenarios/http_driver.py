@@ -382,10 +382,10 @@ class HttpDriver:
 
     # -- what is there
 
-    def _regular(self, step: Step) -> tuple[int, int, int]:
-        """(balance, on hold, ended but not posted) of the member's regular points in the first program."""
+    def _regular(self, step: Step) -> tuple[int, int]:
+        """(balance, on hold) of the member's regular points in the first program."""
         found = self._get(self._member(step, "/balances"))["programs"][0]["regular"]
-        return tuple(self.points(found[name]) for name in ("balance", "on_hold", "expired_unposted"))  # type: ignore[return-value]
+        return self.points(found["balance"]), self.points(found["on_hold"])
 
     def _see(self, step: Step, found: int) -> None:
         assert found == minor(step["points"], self._scales["POINTS"]), f"{step.where}: {found}"
@@ -405,7 +405,7 @@ class HttpDriver:
         self._see(step, self._regular(step)[1])
 
     def _see_owes(self, step: Step) -> None:
-        balance, held, _ = self._regular(step)
+        balance, held = self._regular(step)
         self._see(step, max(0, held - balance))
 
     def _see_balance(self, step: Step) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from guerdon.core.accounts import GENERAL_LEDGER, Figures
-from guerdon.core.lots import Lot
+from guerdon.core.lots import Lot, by_expiry, overdue, usable
 from guerdon.core.programs import Config
 from guerdon.core.state import Key, NotLoaded
 from guerdon.store.load import OrganisationNotFound, load
@@ -21,7 +21,7 @@ async def test_an_account_comes_with_its_figures_and_overdue_lots(stocked: Shop)
     assert state.accounts == {2: r.REGULAR}
     assert state.figures == {2: Figures(100, 43, 0, 4, 4, floor=0)}
     assert state.lots == {2: r.OVERDUE}
-    assert state.account_lots == {2: (2,)}
+    assert state.account_lots == {2: {2: True}}
     with pytest.raises(NotLoaded):
         state.open_lots(2)
 
@@ -36,7 +36,9 @@ async def test_a_pinned_lot_is_not_overdue(stocked: Shop) -> None:
     )
     state.accept()
     await stocked.save(state)
-    assert set((await stocked.look(("account", r.REGULAR.id))).lots) == {2}
+    state = await stocked.look(("account", r.REGULAR.id))
+    assert [lot.no for lot in overdue(state, 2, r.NOON)] == [2]
+    assert state.lots[9].free == 0, "known all the same, so that what is known of an account can be all there is"
 
 
 async def test_lots_are_overdue_by_the_heads_time_where_this_clock_runs_behind_it(stocked: Shop) -> None:
@@ -86,10 +88,36 @@ async def test_a_lot_comes_by_its_number_whatever_is_left_of_it(stocked: Shop) -
     assert list(state.lots) == [3]
 
 
-async def test_a_spender_comes_with_all_open_lots(stocked: Shop) -> None:
+async def test_a_spender_with_few_lots_comes_with_all_of_them(stocked: Shop) -> None:
     state = await stocked.look(("spend", "number", "1"))
     assert state.find(("spend", "number", "1")) == state.find(("member", "number", "1")) == 1
     assert sorted(lot.no for lot in state.open_lots(2)) == [2, 3, 4]
+
+
+async def test_a_spender_with_many_lots_comes_with_those_that_are_spent_first(stocked: Shop) -> None:
+    state = await stocked.load()
+    state.begin(r.uuid(0), r.NOON)
+    for number in range(100):
+        ends = r.NOON + timedelta(days=500 - number)
+        lot = Lot(no=100 + number, account=2, event_seq=1, amount=5, remaining=5, earned_at=r.NOON, expires_at=ends)
+        state.put(state.lots, lot.no, lot)
+    state.accept()
+    await stocked.save(state)
+    reaches = []
+    for keys in ([("spend", "number", "1")], [("account_no", 2), ("lots", 2, 80)]):
+        state = await stocked.look(*keys)
+        known = {lot.no for lot in usable(state, 2, r.NOON)}
+        reach = state.spent_first(2)
+        assert reach is not None
+        reaches.append((reach.asked, len(known)))
+        assert {lot.no for lot in overdue(state, 2, r.NOON)} == {2}
+        assert reach.last == max(by_expiry(state.lots[no]) for no in known)
+        with pytest.raises(NotLoaded):
+            state.open_lots(2)
+    assert reaches == [(64, 64), (80, 80)]
+    state = await stocked.look(("account_no", 2), ("lots", 2, 80), ("lots", 2, 256), ("spend", "number", "1"))
+    assert state.spent_first(2) is None, "there are no more than that"
+    assert len(state.open_lots(2)) == 103
 
 
 @pytest.mark.parametrize(

@@ -80,3 +80,22 @@ def test_a_batch_reads_only_what_its_keys_name(database: Database) -> None:
                 if "Index Name" in node and node["Index Name"] != "heads_pkey":  # one row each
                     columns = set(re.findall(r"\((?:\w+\.)?(\w+) (?:=|>|<)", node["Index Cond"]))
                     assert not columns <= {"org_id"}, (name, node["Index Name"], node["Index Cond"], node.get("Filter"))
+
+
+def test_lots_of_an_account_are_read_in_the_order_in_which_they_are_spent_and_no_further(database: Database) -> None:
+    """However many an account has: those that are spent first come off the index in order, those that have come due by
+    a range of it, and none of them by an index of what is due everywhere."""
+    with psycopg.connect(database.superuser_dsn, autocommit=True) as connection:
+        fill(connection)
+        connection.execute("analyze")
+    with psycopg.connect(database.app_dsn, autocommit=True) as connection:
+        connection.execute("set plan_cache_mode = force_generic_plan")
+        connection.execute("set enable_seqscan = off")
+        connection.execute("set guerdon.org = '1'")
+        for name in ("accounts_by_no", "accounts_of_members", "lots_first"):
+            nodes = plan(connection, name)
+            scans = [node for node in nodes if node.get("Relation Name") == "lots"]
+            assert {node["Index Name"] for node in scans} <= {"lots_open", "lots_promised"}, (name, scans)
+            assert not [node for node in nodes if "Sort" in node["Node Type"]], name
+            due = [node for node in scans if "expires_at <=" in node["Index Cond"]]
+            assert due, (name, scans)

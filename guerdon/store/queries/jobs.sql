@@ -25,9 +25,12 @@ from (
 ) due (account)
 cross join lateral (select x.member_no from accounts x where x.org_id = %(org)s and x.no = due.account offset 0) a
 cross join lateral (
-    select count(*) as lots from lots x
-    where x.org_id = %(org)s and x.account = due.account and x.remaining > 0
-          and least(x.expires_at, x.releases_at) <= %(ended_by)s offset 0) n
+    select (select count(*) from lots x
+            where x.org_id = %(org)s and x.account = due.account and x.remaining > 0 and x.expires_at <= %(ended_by)s)
+           + (select count(*) from lots x
+              where x.org_id = %(org)s and x.account = due.account and x.remaining > 0 and x.releases_at is not null
+                    and x.releases_at <= %(ended_by)s and coalesce(x.expires_at > %(ended_by)s, true)) as lots
+    offset 0) n
 
 -- holds_due --
 -- holds that ask to be settled or let go by now, and which of both comes first

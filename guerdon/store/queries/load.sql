@@ -1,6 +1,6 @@
 -- What a batch of commands touches, read under the organisation's lock. Arrays of keys in, rows out; whoever reads
 -- them back goes by the keys, so order matters only where it is written. An account brings its figures along, and in
--- one JSON text those of its lots that are asked for: all open ones, or only those whose time has come.
+-- one JSON text those of its lots that are asked for.
 --
 -- Plans are kept, also those made while a table was empty and every way to read it looked equally cheap. So that none
 -- of them reads a whole table once for each key, joins are lateral with `offset 0`, which looks up row by row; lists of
@@ -27,7 +27,8 @@ select 1 / exists(
 )::integer
 
 -- account_columns --
--- an account, its figures (as text, which int() reads faster than a loader can) and its lots, for those that include this
+-- an account, its figures (as text, which int() reads faster than a loader can) and its lots, for those that include
+-- this: all open ones, or those whose time has come and, of the others, so many that are spent first
 select a.no, a.id::text, a.ledger_no, a.asset, a.indicator, a.member_no, a.program_no, a.category, a.role,
        a.tracks_lots, a.opened_at, a.options,
        f.credit::text, f.debit::text, f.inflight_credit::text, f.inflight_debit::text, f.version, f.floor::text,
@@ -42,15 +43,30 @@ select a.no, a.id::text, a.ledger_no, a.asset, a.indicator, a.member_no, a.progr
                 select json_agg(json_build_array(
                     l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
                     l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise))::text
-                from lots l
-                where l.org_id = %(org)s::bigint and l.account = a.no and l.remaining > l.held and l.remaining > 0
-                      and (least(l.expires_at, l.releases_at) <= greatest(%(now)s::timestamptz, (
-                          select h.last_recorded_at from heads h where h.org_id = %(org)s::bigint
-                      ))) is true)  -- time never goes back behind the head's; and not by the index of what is due everywhere
-       end as lots
+                from (
+                    select * from lots x
+                    where x.org_id = %(org)s::bigint and x.account = a.no and x.remaining > 0 and x.expires_at <= m.now
+                    union all
+                    select * from lots x
+                    where x.org_id = %(org)s::bigint and x.account = a.no and x.remaining > 0
+                          and x.releases_at is not null and x.releases_at <= m.now and a.category = 'promised') l)
+       end as lots,
+       case when a.tracks_lots and %(first)s::bigint > 0 then (
+                select json_agg(json_build_array(
+                    l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
+                    l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise))::text
+                from (
+                    select * from lots x
+                    where x.org_id = %(org)s::bigint and x.account = a.no and x.remaining > 0
+                          and (x.expires_at > m.now or x.expires_at is null)
+                    order by x.expires_at, x.no limit %(first)s::bigint) l)
+       end as first_lots
 from accounts a
 left join lateral (
     select * from figures x where x.org_id = %(org)s::bigint and x.account_no = a.no offset 0) f on true
+cross join lateral (
+    select greatest(%(now)s::timestamptz, h.last_recorded_at) as now  -- time never goes back behind the head's
+    from heads h where h.org_id = %(org)s::bigint offset 0) m
 
 -- accounts_by_id --
 -- accounts as a posting names them
@@ -216,6 +232,24 @@ cross join lateral (
 -- everything that remains on some accounts
 -- include lot_columns
 where l.org_id = %(org)s::bigint and l.account = any(%(nos)s::bigint[]) and l.remaining > 0
+
+-- lots_first --
+-- what remains on some accounts whose time has come, and so many of the others (which is what the last column says) that
+-- are spent first
+select l.no, l.account, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
+       l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise, l.first
+from heads h
+cross join lateral unnest(%(nos)s::bigint[], %(sizes)s::bigint[]) as asked (no, size)
+cross join lateral (
+    select x.*, false as first from lots x
+    where x.org_id = %(org)s::bigint and x.account = asked.no and x.remaining > 0
+          and x.expires_at <= greatest(%(now)s::timestamptz, h.last_recorded_at)
+    union all (
+    select x.*, true from lots x
+    where x.org_id = %(org)s::bigint and x.account = asked.no and x.remaining > 0
+          and (x.expires_at > greatest(%(now)s::timestamptz, h.last_recorded_at) or x.expires_at is null)
+    order by x.expires_at, x.no limit asked.size)) l
+where h.org_id = %(org)s::bigint
 
 -- lots_by_no --
 -- lots that the core asks for by number, open or not

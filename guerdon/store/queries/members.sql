@@ -31,7 +31,9 @@ order by m.no limit %(limit)s
 
 -- balances --
 -- every account of a member with its figures, and what of its lots is overdue, pinned or about to end. What was promised
--- and has been released counts as regular, whether or not that has been posted: with those lots, or without them.
+-- and has been released counts as regular, whether or not that has been posted: with those lots, or without them; but
+-- for what of them repays the account's debt. Of regular lots those are read that have ended or will have by `until`,
+-- and the next one, not every one there is.
 select a.no, a.id, a.asset, a.program_no, a.category,
        coalesce(f.credit, 0) as credit, coalesce(f.debit, 0) as debit,
        coalesce(f.inflight_debit, 0) as on_hold, coalesce(f.inflight_credit, 0) as incoming,
@@ -43,11 +45,15 @@ left join lateral (
     select coalesce(sum(x.free) filter (where x.expires_at <= %(now)s and x.here), 0) as overdue,
            coalesce(sum(x.free) filter (where x.expires_at > %(now)s and x.expires_at <= %(until)s and x.here), 0)
                as ending,
-           min(x.expires_at) filter (where x.expires_at > %(now)s and x.free > 0 and x.here) as first_end,
-           coalesce(sum(x.free) filter (where x.released), 0) as released,
+           least(min(x.expires_at) filter (where x.expires_at > %(now)s and x.free > 0 and x.here), (
+               select y.expires_at from lots y
+               where y.org_id = a.org_id and y.account = a.no and y.remaining > 0 and y.remaining > y.held
+                     and y.expires_at > greatest(%(now)s, %(until)s) and a.category = 'regular'
+               order by y.expires_at limit 1)) as first_end,
+           coalesce(sum(x.amount) filter (where x.released), 0) as released,
            min(x.releases_at) filter (where x.releases_at > %(now)s) as first_release
     from (
-        select y.remaining - y.held as free, y.expires_at, y.releases_at, r.released,
+        select y.remaining as amount, y.remaining - y.held as free, y.expires_at, y.releases_at, r.released,
                r.released = (a.category = 'regular') as here
         from lots y
         cross join lateral (
@@ -57,12 +63,15 @@ left join lateral (
               and (y.expires_at is not null or y.releases_at is not null)
               and a.category <> 'regular'
         union all
-        select y.remaining - y.held, y.expires_at, null, false, true
+        select y.remaining, y.remaining - y.held, y.expires_at, null, false, true
         from lots y
-        where y.org_id = a.org_id and y.account = a.no and y.remaining > 0 and y.expires_at is not null
-              and a.category = 'regular'
+        where y.org_id = a.org_id and y.account = a.no and y.remaining > 0
+              and y.expires_at <= greatest(%(now)s, %(until)s) and a.category = 'regular'
         union all
-        select y.remaining, y.expires_at, null, true, true
+        select y.remaining,
+               least(y.remaining, greatest(0, sum(y.remaining) over (order by y.releases_at, y.no)
+                   - greatest(0, coalesce(f.debit + f.inflight_debit - f.credit, 0)))),
+               y.expires_at, null, true, true
         from accounts p
         join lots y on y.org_id = p.org_id and y.account = p.no and y.remaining > 0
         where a.category = 'regular' and p.org_id = a.org_id and p.member_no = a.member_no
