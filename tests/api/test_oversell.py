@@ -68,7 +68,7 @@ def storm(servers: tuple[Api, Api], members: int, attempts: int, connections: in
 
     def attempt(one: tuple[int, str, bool]) -> Outcome:
         number, member, twice = one
-        body = {
+        body: dict[str, object] = {
             "number": f"S-{number}",
             "currency": "USD",
             "member": f"external_id:{member}",
