@@ -26,7 +26,9 @@ from guerdon.installation import Installation, ready
 from guerdon.jobs import Jobs, Queue
 from guerdon.settings import Settings
 from guerdon.store import imports, organisations
+from guerdon.store.codes import Codes
 from guerdon.store.pool import Pool, make_pool
+from guerdon.store.promotions import Promotions
 from guerdon.store.read import OrganisationRow, Reader
 from guerdon.store.read_blnk import BlnkReader
 from guerdon.webhooks import Relay
@@ -134,6 +136,8 @@ def _services(settings: Settings, installation: Installation, pool: Pool, writer
         settings=settings,
         writer=writer,
         reader=reader,
+        codes=Codes(pool),
+        promotions=Promotions(pool),
         organisations=_Organisations(reader, pool),
         imports=_Imports(pool),
         auth=auth,

@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     """Port to listen on; 0 for any that is free."""
     blnk_path: str = "/blnk"
     """Where the Blnk-compatible ledger API is mounted; `/` in place of a Blnk server."""
+    client_header: str = ""
+    """Header in which the proxy in front tells a caller's address, such as `X-Forwarded-For`, of which the last one
+    counts. Empty where nothing is in front: callers could write it themselves."""
     access_log: bool = False
     """Log every request to `/v1`."""
     log_level: str = "info"

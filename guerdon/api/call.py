@@ -19,9 +19,9 @@ _AS_THEY_ARE: Mapping[str, str] = {}
 
 
 class Call:
-    """A request. `body` is its bytes, empty where the route takes none."""
+    """A request. `body` is its bytes, empty where the route takes none; `client` the address that it came from."""
 
-    __slots__ = ("body", "headers", "principal", "replayed", "request_id", "services", "target")
+    __slots__ = ("body", "client", "headers", "principal", "replayed", "request_id", "services", "target")
 
     def __init__(
         self,
@@ -30,12 +30,14 @@ class Call:
         headers: dict[bytes, bytes],
         target: str,
         request_id: str,
+        client: str = "",
     ) -> None:
         self.services = services
         self.principal = principal
         self.headers = headers
         self.target = target
         self.request_id = request_id
+        self.client = client
         self.body = b""
         self.replayed = False
 

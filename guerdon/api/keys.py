@@ -17,7 +17,7 @@ from guerdon.store.read import KeyRow
 
 routes = Routes("API keys")
 
-_SCOPE = r"^(\*|[a-z][a-z-]*):(\*|read|write|delete)$"
+_SCOPE = r"^(\*|[a-z][a-z-]*):(\*|read|write|delete|evaluate|commit)$"
 Scope = Annotated[str, Meta(pattern=_SCOPE, max_length=64, description="`resource:action`, `*` for any")]
 Scopes = Annotated[tuple[Scope, ...], Meta(min_length=1, max_length=50)]
 

@@ -40,6 +40,10 @@ _PATH_PARAMETERS = {
     "redemption": ("Our id (`rdm_…`)", "rdm_0199b1f0-2c3e-7c11-9a52-5b7d3c000001"),
     "import_id": ("The import's id (`imp_…`)", "imp_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
     "referral": ("Our id (`ref_…`)", "ref_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
+    "promotion": ("Our id (`prm_…`)", "prm_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
+    "batch": ("The id of the batch", "cbt_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
+    "code": ("The code, as typed", "ZN34C"),
+    "reservation": ("Our id (`rsv_…`)", "rsv_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
     "adjustment": ("Our id (`adj_…`)", "adj_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
     "reward_list": ("Our id (`rwl_…`)", "rwl_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
     "reward": ("Our id (`rwd_…`)", "rwd_0199b1f0-2c3e-7c11-9a52-5b7d3c000001"),
@@ -56,7 +60,7 @@ def document(routes: Sequence[Route], server: str = "/") -> dict[str, Any]:
     types = [
         type_
         for route in routes
-        for type_ in (route.body, route.query, route.result, route.failure)
+        for type_ in (route.shape, route.query, route.result, route.failure)
         if type_ not in (None, Csv)
     ]
     (_, components) = msgspec.json.schema_components(types, ref_template=_REF)
@@ -108,7 +112,7 @@ def _operation(route: Route) -> dict[str, Any]:
     if not route.scope:
         operation["security"] = []
     if route.body is not None:
-        content: dict[str, Any] = {"schema": {"$ref": _REF.format(name=route.body.__name__)}}
+        content: dict[str, Any] = {"schema": {"$ref": _REF.format(name=route.shape.__name__)}}
         if route.example is not None:
             content["example"] = route.example
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}

@@ -61,6 +61,9 @@ KINDS: dict[str, Kind] = {
     "event_not_found": Kind(404, "No such event"),
     "too_many_webhooks": Kind(409, "Too many endpoints", "Remove one, or let one serve several of your systems."),
     "reversal_is_final": Kind(409, "A reversal cannot be reversed", "Redeem the points again."),
+    # codes that somebody presents
+    "code_not_valid": Kind(422, "This code is not valid", "Check its spelling."),
+    "too_many_tries": Kind(429, "Too many codes were tried", "Try again after the seconds in `Retry-After`."),
     # the server
     "busy": Kind(503, "Too much is waiting", "Try again after the seconds in `Retry-After`."),
     "database_unavailable": Kind(503, "The database does not answer", "Try again after the seconds in `Retry-After`."),
@@ -96,10 +99,14 @@ KINDS: dict[str, Kind] = {
     _R.REDEMPTION_NOT_FOUND: Kind(404, "No such redemption"),
     _R.LOT_NOT_FOUND: Kind(404, "No such points", "See `expand=lots` of the points ledger for what is there."),
     _R.REFERRAL_NOT_FOUND: Kind(404, "No such referral"),
+    _R.CODE_BATCH_NOT_FOUND: Kind(404, "No such batch of codes"),
+    _R.CODE_NOT_FOUND: Kind(404, "No such code"),
     _R.ADJUSTMENT_NOT_FOUND: Kind(404, "No such adjustment"),
     _R.REWARD_LIST_NOT_FOUND: Kind(404, "No such list of rewards", "Make it with POST /v1/reward-lists."),
     _R.REWARD_NOT_FOUND: Kind(404, "No such reward", "Make it with POST /v1/rewards."),
     _R.CLAIM_NOT_FOUND: Kind(404, "No such claim"),
+    _R.PROMOTION_NOT_FOUND: Kind(404, "No such promotion", "Make it with POST /v1/promotions."),
+    _R.RESERVATION_NOT_FOUND: Kind(404, "No such reservation"),
     _R.KEY_NOT_FOUND: Kind(404, "No such key"),
     _R.WEBHOOK_NOT_FOUND: Kind(404, "No such endpoint"),
     _R.OBJECT_NOT_FOUND: Kind(404, "No such object"),
@@ -132,6 +139,18 @@ KINDS: dict[str, Kind] = {
     _R.FULFILMENT_NOT_FORWARD: Kind(
         409, "A fulfilment moves forward only", "From pending to processing, then completed, denied or cancelled."
     ),
+    "invalid_promotion": Kind(400, "The promotion cannot work as written", "See `faults`, each with its `field`."),
+    _R.PROMOTION_ENDED: Kind(409, "The promotion has ended", "Copy it: POST /v1/promotions/{promotion}/copies."),
+    _R.PROMOTION_NOT_ACTIVE: Kind(409, "The promotion is not active", "Activate it first."),
+    _R.CODE_NOT_APPLIED: Kind(422, "The code gives nothing here", "See `reason`, or leave the code out."),
+    _R.EVALUATION_STALE: Kind(409, "The cart is not what was evaluated any more", "Evaluate it again."),
+    _R.PROMOTION_TAKES_NO_CODES: Kind(409, "The promotion takes no codes", "Only promotions of the kind `code` do."),
+    _R.CODE_BATCH_NOT_GENERATED: Kind(409, "The codes of this batch were brought in", "Upload more of them."),
+    _R.CODE_BATCH_MOVED_ON: Kind(409, "The batch has gone on meanwhile", "Read it again."),
+    _R.CODE_LINKED_TO_ANOTHER: Kind(409, "The code is another customer's"),
+    _R.CODE_DEACTIVATED: Kind(409, "The code is deactivated"),
+    _R.CODE_EXPIRED: Kind(409, "The promotion of the code has ended"),
+    _R.CODE_OF_ANOTHER_MODE: Kind(400, "The code is of another mode", "Send the mode named in `mode`."),
     _R.ASSET_IN_USE: Kind(409, "The asset is in use"),
     _R.EVENT_TIME_OUT_OF_RANGE: Kind(
         400, "The time is out of range", "Send a time between 1970 and now, or leave it out."

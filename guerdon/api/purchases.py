@@ -48,6 +48,7 @@ from guerdon.api.values import (
     public,
     purchase_selector,
 )
+from guerdon.api.verdicts import VerdictOut, verdict_shown
 from guerdon.core import commands
 from guerdon.core.results import Earned, Purchased, Returned
 from guerdon.store.read import Directory, PurchaseRow
@@ -88,6 +89,12 @@ class PurchaseIn(Placed, frozen=True, kw_only=True):
     program: Annotated[Selector | None, Meta(description="Whose points are spent")] = None
     wallet: Annotated[str | None, Meta(description="A money account (`bln_…`) that pays the rest")] = None
     tenders: Annotated[tuple[TenderIn, ...], Meta(max_length=50)] = ()
+    promotions: Annotated[bool, Meta(description="Apply what promotions give; so do `codes` and `reservation`")] = False
+    codes: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=1000)], ...],
+        Meta(max_length=50, description="Promo codes, as typed"),
+    ] = ()
+    reservation: Annotated[str | None, Meta(description="`rsv_…`, of an evaluation of the same cart")] = None
     metadata: Metadata = msgspec.field(default_factory=dict)
 
 
@@ -171,7 +178,8 @@ class PurchaseReturnOut(Shown, frozen=True, kw_only=True):
 
 
 class PurchaseOut(Shown, frozen=True, kw_only=True):
-    """`paid_minor` = `amount_minor` less what points bought."""
+    """`paid_minor` = `amount_minor` less `discount_minor`, `voucher_minor` and what points bought. `promotions` has
+    what was applied, and of every code what became of it."""
 
     id: str
     number: str
@@ -185,6 +193,9 @@ class PurchaseOut(Shown, frozen=True, kw_only=True):
     earned: tuple[EarnedOut, ...]
     spent: SpentOut | None
     balances: tuple[BalanceAfter, ...]
+    discount_minor: int
+    voucher_minor: int
+    promotions: tuple[VerdictOut, ...]
 
 
 class PurchaseFound(PurchaseOut, frozen=True, kw_only=True):
@@ -225,6 +236,9 @@ _ERRORS = (
     "amount_not_positive",
     "wrong_scale",
     "number_taken",
+    "code_not_applied",
+    "evaluation_stale",
+    "reservation_not_found",
     "insufficient_points",
     "insufficient_funds",
     "redemption_rate_missing",
@@ -249,7 +263,7 @@ async def create_purchase(call: Call, body: PurchaseIn) -> PurchaseOut:
     command = commands.RecordPurchase(
         number=body.number,
         currency=body.currency,
-        lines=tuple(_line(line, position) for position, line in enumerate(body.lines)),
+        lines=tuple(line_in(line, position) for position, line in enumerate(body.lines)),
         member=None if body.member is None else member_selector(body.member),
         amount=body.amount_minor,
         program=program,
@@ -258,6 +272,9 @@ async def create_purchase(call: Call, body: PurchaseIn) -> PurchaseOut:
         tenders=tuple(
             commands.Tender(kind=x.kind, amount=x.amount_minor, identifier=x.identifier) for x in body.tenders
         ),
+        promotions=body.promotions,
+        codes=body.codes,
+        reservation=reservation_in(body.reservation),
         where=where(body),
         meta=meta_text(body.metadata, call.services.settings),
         **call.common(),
@@ -349,7 +366,7 @@ async def return_purchase(call: Call, purchase: str, body: ReturnIn) -> Purchase
     return _return(await call.directory(), result)
 
 
-def _line(line: LineIn, position: int) -> commands.Line:
+def line_in(line: LineIn, position: int) -> commands.Line:
     return commands.Line(
         sku=line.sku,
         quantity=minor(line.quantity, _QUANTITY_DECIMALS, f"lines[{position}].quantity"),
@@ -370,6 +387,15 @@ def _return_line(line: ReturnLineIn, position: int) -> commands.ReturnLine:
         sku=line.sku or "",
         quantity=minor(line.quantity, _QUANTITY_DECIMALS, f"{field}.quantity"),
     )
+
+
+def reservation_in(text: str | None) -> str:
+    if text is None:
+        return ""
+    identifier = private("rsv", text)
+    if identifier is None:
+        raise Problem("reservation_not_found", field="reservation")
+    return identifier
 
 
 def _wallet(text: str | None) -> str:
@@ -400,13 +426,23 @@ def _outline(directory: Directory, result: Purchased) -> dict[str, Any]:
         "currency": result.currency,
         "amount_minor": result.amount,
         "paid_minor": result.paid,
-        "earned": tuple(_earned(directory, earned) for earned in result.earned),
+        "earned": tuple(earned_shown(directory, earned) for earned in result.earned),
         "spent": _spent(directory, result),
-        "balances": _balances(directory, result.balances),
+        "balances": balances_shown(directory, result.balances),
+        "discount_minor": sum(result.discounts),
+        "voucher_minor": result.vouchers,
+        "promotions": _verdicts(directory, result),
     }
 
 
-def _earned(directory: Directory, earned: Earned) -> EarnedOut:
+def _verdicts(directory: Directory, result: Purchased) -> tuple[VerdictOut, ...]:
+    if not result.verdicts:
+        return ()
+    scale = _scale_of(directory, result.balances)
+    return tuple(verdict_shown(each, scale, directory.scale(result.currency)) for each in result.verdicts)
+
+
+def earned_shown(directory: Directory, earned: Earned) -> EarnedOut:
     program = directory.programs[earned.program_no]
     return EarnedOut(
         program=program_ref(directory, earned.program_no),
@@ -433,7 +469,7 @@ def _spent(directory: Directory, result: Purchased) -> SpentOut | None:
     )
 
 
-def _balances(directory: Directory, balances: tuple[tuple[int, int], ...]) -> tuple[BalanceAfter, ...]:
+def balances_shown(directory: Directory, balances: tuple[tuple[int, int], ...]) -> tuple[BalanceAfter, ...]:
     return tuple(
         BalanceAfter(
             program=program_ref(directory, no),
@@ -460,7 +496,7 @@ def _return(directory: Directory, result: Returned) -> PurchaseReturnOut:
         points_restored=points(result.restored_points, scale),
         points_expired=points(result.expired, scale),
         points_written_off=points(result.written_off, scale),
-        balances=_balances(directory, result.balances),
+        balances=balances_shown(directory, result.balances),
     )
 
 

@@ -50,9 +50,9 @@ log = structlog.get_logger("guerdon.api")
 class Route(Struct, frozen=True, kw_only=True):
     """One method on one path. `scope` is `resource:action`, "" for no key at all, `platform` for the platform key.
 
-    `failure` is the shape of what is answered instead of a problem document, for routes made for clients of another
-    system; these may also send their key as Basic credentials. `own` routes are open to member tokens, for the member
-    the token is of.
+    `shape` is the body's in the documentation, for handlers that read the document themselves; `failure` is what is
+    answered instead of a problem document, for routes made for clients of another system; these may also send their
+    key as Basic credentials. `own` routes are open to member tokens, for the member the token is of.
     """
 
     method: str
@@ -64,6 +64,7 @@ class Route(Struct, frozen=True, kw_only=True):
     description: str
     status: int
     body: Any = None
+    shape: Any = None
     query: Any = None
     result: Any = None
     example: Any = None
@@ -95,6 +96,7 @@ class Routes:
         example: Any = None,
         answer: Any = None,
         errors: tuple[str, ...] = (),
+        shape: Any = None,
         failure: Any = None,
         own: bool = False,
     ) -> Callable[[Handler], Handler]:
@@ -112,6 +114,7 @@ class Routes:
                     description=" ".join((handler.__doc__ or "").split()),
                     status=status,
                     body=hints.get("body"),
+                    shape=shape or hints.get("body"),
                     query=hints.get("query"),
                     result=None if result is type(None) else result,
                     example=example,
@@ -185,7 +188,8 @@ class Endpoint:
             route = served.route
             label = route.path
             principal = await self._principal(route, headers)
-            call = Call(self.services, principal, headers, f"{method} {scope['path']}", request_id)
+            client = self._client(scope, headers)
+            call = Call(self.services, principal, headers, f"{method} {scope['path']}", request_id, client)
             given: dict[str, Any] = dict(zip(served.names, values, strict=True))
             if principal is not None and principal.member:
                 given["member"] = own_member(principal, given["member"])
@@ -238,6 +242,14 @@ class Endpoint:
             )
         except Exception:
             log.exception("answer_broken_off", filename=sheet.filename)
+
+    def _client(self, scope: Message, headers: Headers) -> str:
+        """The address a request came from: the peer's, or the last one in the header of a proxy of ours."""
+        named = self.services.settings.client_header
+        told = headers.get(named.lower().encode()) if named else None
+        if told is not None:
+            return told.decode("latin-1").rpartition(",")[2].strip()
+        return str(scope["client"][0]) if scope.get("client") else ""
 
     async def _principal(self, route: Route, headers: Headers) -> Principal | None:
         if not route.scope:

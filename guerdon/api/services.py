@@ -13,6 +13,8 @@ from guerdon.api.metrics import Metrics
 from guerdon.core.commands import Command
 from guerdon.core.outcomes import Outcome
 from guerdon.settings import Settings
+from guerdon.store.codes import Codes
+from guerdon.store.promotions import Promotions
 from guerdon.store.read import OrganisationRow, Reader
 
 
@@ -56,6 +58,8 @@ class Services:
         settings: Settings,
         writer: Submits,
         reader: Reader,
+        codes: Codes,
+        promotions: Promotions,
         organisations: Organisations,
         imports: Imports,
         auth: Authenticator,
@@ -65,6 +69,8 @@ class Services:
         self.settings = settings
         self.writer = writer
         self.reader = reader
+        self.codes = codes
+        self.promotions = promotions
         self.organisations = organisations
         self.imports = imports
         self.auth = auth

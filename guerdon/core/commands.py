@@ -11,12 +11,16 @@ text. A `Selector` names a thing the way the caller knows it: `("id", "0193...")
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
 from guerdon.core.catalogue import ListTerms, RewardTerms
 from guerdon.core.programs import Policies
+
+if TYPE_CHECKING:
+    from guerdon.core.promotions.codes import Form
+    from guerdon.core.promotions.terms import Mode, Promotion
 
 Selector = tuple[str, str]
 Lane = Literal["interactive", "bulk"]
@@ -272,6 +276,46 @@ class RegisterSource(Command, frozen=True, kw_only=True):
     code: str
 
 
+# -- promotions -----------------------------------------------------------------------------------------------------
+
+
+class CreatePromotion(Command, frozen=True, kw_only=True):
+    """A promotion as `promotions.authoring` read it; its id is the command's."""
+
+    terms: Promotion
+
+
+class ChangePromotion(Command, frozen=True, kw_only=True):
+    """Give a promotion (by id) its next version. Kind and status stay."""
+
+    promotion: str
+    terms: Promotion
+
+
+class RunPromotion(Command, frozen=True, kw_only=True):
+    """Activate, pause or end a promotion. None leaves a date as it is."""
+
+    promotion: str
+    status: Literal["active", "paused", "ended"]
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+
+
+class SetLane(Command, frozen=True, kw_only=True):
+    """Say how the promotions of a lane go together (`promotions.terms.Lane`)."""
+
+    number: int
+    mode: Mode
+    once: bool = False
+
+
+class CopyPromotion(Command, frozen=True, kw_only=True):
+    """Make a draft of another promotion's terms."""
+
+    promotion: str
+    name: str = ""
+
+
 # -- members --------------------------------------------------------------------------------------------------------
 
 
@@ -346,6 +390,8 @@ class RecordPurchase(Command, frozen=True, kw_only=True):
 
     `amount`, where given, must equal the sum of the lines. `wallet` is a money account from which what is left to pay
     moves to `@Revenue<asset>`. The number is a natural reference: same content again replays, other content is refused.
+
+    With `promotions`, `codes` or a `reservation` (id), promotions take off what they give before points do.
     """
 
     number: str
@@ -360,6 +406,53 @@ class RecordPurchase(Command, frozen=True, kw_only=True):
     where: Where = Where()
     meta: str = ""
     register: bool = False
+    promotions: bool = False
+    codes: tuple[str, ...] = ()
+    reservation: str = ""
+
+    @property
+    def promoted(self) -> bool:
+        """Whether promotions are to be applied. A bill that says nothing of them is taken as the till has it."""
+        return self.promotions or bool(self.codes or self.reservation)
+
+
+class EvaluateCart(Command, frozen=True, kw_only=True):
+    """Say what promotions make of a cart. With `reserve_seconds` its uses are kept free for so long; an open
+    reservation of the same `cart` ("" = none) is let go first. With `everything`, every promotion gets a verdict.
+    """
+
+    currency: str
+    lines: tuple[Line, ...]
+    member: Selector | None = None
+    codes: tuple[str, ...] = ()
+    program: Selector | None = None
+    tenders: tuple[Tender, ...] = ()
+    shipping: int = 0
+    where: Where = Where()
+    cart: str = ""
+    reserve_seconds: int = 0
+    everything: bool = False
+
+
+class CommitCart(Command, frozen=True, kw_only=True):
+    """Use what promotions give a cart whose sale is kept elsewhere. `number` is the sale's, natural like a bill's."""
+
+    number: str
+    currency: str
+    lines: tuple[Line, ...]
+    member: Selector | None = None
+    codes: tuple[str, ...] = ()
+    reservation: str = ""
+    program: Selector | None = None
+    tenders: tuple[Tender, ...] = ()
+    shipping: int = 0
+    where: Where = Where()
+
+
+class CancelReservation(Command, frozen=True, kw_only=True):
+    """Let go what a reservation holds."""
+
+    reservation: str
 
 
 class ReturnLine(Struct, frozen=True, kw_only=True):
@@ -626,3 +719,54 @@ class ImportPoints(Command, frozen=True, kw_only=True):
     trigger: str = ""
     where: Where = Where(imported=True)
     reason: str = ""
+
+
+# -- promo codes ----------------------------------------------------------------------------------------------------
+
+
+class CreateCodeBatch(Command, frozen=True, kw_only=True):
+    """Begin a batch of codes for a promotion (by id): `count` generated ones of a form, from at least 32 random bytes,
+    or, without a form, one to bring codes into. The codes themselves follow with `AddCodes`.
+    """
+
+    promotion: str
+    name: str = ""
+    partner: str = ""
+    channel: str = ""
+    form: Form | None = None
+    seed: bytes = b""
+    count: int = 0
+
+
+class MoreCodes(Command, frozen=True, kw_only=True):
+    """Ask for more codes of a generated batch."""
+
+    batch: str
+    count: int
+
+
+class AddCodes(Command, frozen=True, kw_only=True):
+    """Store codes of a batch, as they are compared. Generated ones are those from `start` on (`codes.next_codes`);
+    None for those that were brought in.
+    """
+
+    batch: str
+    codes: tuple[str, ...]
+    start: int | None = None
+
+
+class SwitchCodes(Command, frozen=True, kw_only=True):
+    """Take a batch out of force, or one `code`, whose batch need not be named; or put it back."""
+
+    active: bool
+    batch: str = ""
+    code: str = ""
+    reason: str = ""
+
+
+class LinkCode(Command, frozen=True, kw_only=True):
+    """Make a code one member's."""
+
+    member: Selector
+    code: str
+    mode: Literal["DISCOUNT", "PAYMENT_VOUCHER"]

@@ -30,7 +30,8 @@ class EarnedParts(Struct, frozen=True, kw_only=True):
 
 
 class Division(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Per line, in line order: money `paid`, points `spent` (empty where none were), and points earned by rule.
+    """Per line, in line order: money `paid`, points `spent` (empty where none were), and points earned by rule; what
+    promotions took off (`discounts`) and what `vouchers` paid, both empty where there was nothing.
 
     `returning` is how the program, at the version that the bill was earned under, takes back what a part had earned.
     """
@@ -39,6 +40,8 @@ class Division(Struct, frozen=True, kw_only=True, omit_defaults=True):
     spent: tuple[int, ...] = ()
     earned: tuple[EarnedParts, ...] = ()
     returning: Returning = "proportional"
+    discounts: tuple[int, ...] = ()
+    vouchers: tuple[int, ...] = ()
 
 
 def division(
@@ -48,16 +51,28 @@ def division(
     spent: int = 0,
     program: Program | None = None,
     earned: Sequence[Earning] = (),
+    discounts: Sequence[int] = (),
+    vouchers: int = 0,
 ) -> Division:
     """Divide a bill. `shares` is the money per line that points bought; what they cost goes by it, and what is left to
     pay by what is left of the lines. A line that lowers the bill has no part in anything: what it takes off is
-    spread over the others.
+    spread over the others. `discounts` came off the lines before, and `vouchers` pay of what is left.
     """
     nets = [line.amount - share for line, share in zip(lines, shares, strict=True)]
-    paid = allocate(sum(nets), [max(net, 0) for net in nets])
+    if any(discounts):
+        nets = [net - off for net, off in zip(nets, discounts, strict=True)]
+    weights = [max(net, 0) for net in nets]
+    paid = allocate(sum(nets), weights)
+    by_vouchers = allocate(vouchers, weights) if vouchers else []
+    if vouchers:
+        paid = [part - off for part, off in zip(paid, by_vouchers, strict=True)]
+    if not any(discounts):
+        discounts = ()
     if program is None:
-        return Division(paid=tuple(paid))
+        return Division(paid=tuple(paid), discounts=tuple(discounts), vouchers=tuple(by_vouchers))
     return Division(
+        discounts=tuple(discounts),
+        vouchers=tuple(by_vouchers),
         paid=tuple(paid),
         spent=tuple(allocate(spent, shares)) if spent else (),
         earned=tuple(EarnedParts(program_no=program.no, version=e.version, rule=e.rule, parts=e.parts) for e in earned),

@@ -10,6 +10,9 @@ from guerdon.core.assets import Rounding, allocate, divide
 from guerdon.core.commands import Line
 from guerdon.core.programs import Program, Rule
 
+PROMOTION_RULE = "promotion:"
+"""What the rule of an earning begins with where a promotion gave it; the promotion's id follows."""
+
 
 class Earning(Struct, frozen=True, kw_only=True):
     """What one rule gives: `points` in minor units, from a `basis` of money; `line` where it looked at a single

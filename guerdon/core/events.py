@@ -35,6 +35,7 @@ class Name(StrEnum):
     REWARD_CLAIM = "RewardClaim"
     REWARD_CLAIM_REVERSAL = "RewardClaimReversal"
     REWARD_FULFILMENT = "RewardFulfilment"
+    PROMOTION_USE = "PromotionUse"
     LEDGER_TRANSACTION = "LedgerTransaction"
     WEBHOOK_PAUSED = "WebhookPaused"
 

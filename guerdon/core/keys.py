@@ -30,6 +30,14 @@ correctness. `store/load.py` knows what each kind of key brings along:
                                                                    spend
     ("claimed", by, value)  ("claimed", member number)             how often a member claimed from each list and of each
                                                                    reward
+    ("code", text)                                                 a code as it is compared, with its batch, switches,
+                                                                   link, and the member it is linked to
+    ("code_batch", id)                                             a batch of codes, with its own switch
+    ("codes_of", by, value)  ("codes_of", member number)           the codes linked to a member, each as above, with
+                                                                   those of members merged into it
+    ("counter", owner, limit, subject, period)                     how far a promotion's limit is used up
+    ("reservation", id)  ("reservation_cart", cart)                a reservation; the open one of a cart
+    ("cart_commit", number)  ("uses_of", purchase number)
     ("metadata", kind, id)  ("key", id)  ("webhook", id)
 """
 
@@ -39,6 +47,7 @@ from collections.abc import Callable
 from typing import Any
 
 from guerdon.core import commands as c
+from guerdon.core.codes import presented_keys
 from guerdon.core.programs import ROLES, internal_name
 from guerdon.core.state import Key
 
@@ -62,6 +71,8 @@ def weight(command: c.Command) -> int:
         return 4 * max(1, len(command.accounts), command.lots)
     if isinstance(command, c.AwardMany):
         return 3 * max(1, len(command.rows))
+    if isinstance(command, c.AddCodes):
+        return max(1, len(command.codes))
     return _WEIGHTS.get(type(command), 2)
 
 
@@ -105,8 +116,22 @@ def _purchase(command: c.RecordPurchase) -> list[Key]:
     found: list[Key] = [("purchase_number", command.number), ("programs",)]
     if command.member:
         found.append(("spend" if command.spend else "member", *command.member))
+    if command.promoted:
+        found += _carts(command)
     if command.wallet:
         found += [("account", command.wallet), ("internal", f"@Revenue{command.currency}", command.currency)]
+    return found
+
+
+def _carts(command: c.RecordPurchase | c.CommitCart | c.EvaluateCart) -> list[Key]:
+    """What promotions need to know of a cart. Which counters is known when its promotions are."""
+    found: list[Key] = [("programs",), *presented_keys(command.codes, command.member)]
+    if command.member:
+        found.append(("member", *command.member))
+    if isinstance(command, c.EvaluateCart):
+        return [*found, ("reservation_cart", command.cart)] if command.cart else found
+    if command.reservation:
+        found.append(("reservation", command.reservation))
     return found
 
 
@@ -155,6 +180,9 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
     c.RemoveMember: lambda x: [("member", *x.member)],
     c.RecordPurchase: _purchase,
     c.ReturnPurchase: lambda x: [("purchase", *x.purchase), ("return", x.number), ("programs",)],
+    c.EvaluateCart: _carts,
+    c.CommitCart: lambda x: [("cart_commit", x.number), *_carts(x)],
+    c.CancelReservation: lambda x: [("reservation", x.reservation)],
     c.Redeem: lambda x: (
         [("spend", *x.member), ("programs",)] + ([("redemption_reference", x.reference)] if x.reference else [])
     ),
@@ -207,6 +235,10 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
         *([("account", x.wallet)] if x.wallet else []),
     ],
     c.MoveClaim: lambda x: [("claim", x.claim), ("programs",)],
+    c.MoreCodes: lambda x: [("code_batch", x.batch)],
+    c.AddCodes: lambda x: [("code_batch", x.batch), *(("code", text) for text in x.codes)],
+    c.SwitchCodes: lambda x: [("code", x.code) if x.code else ("code_batch", x.batch)],
+    c.LinkCode: lambda x: [("code", x.code), ("member", *x.member)],
 }
 
 _WEIGHTS: dict[type[c.Command], int] = {

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, datetime
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from guerdon.core.assets import Asset, Rounding
 from guerdon.core.dates import end_of_day_after, midnight_after_months
+
+if TYPE_CHECKING:
+    from guerdon.core.promotions.shelf import Shelf
 
 ROLES = ("pool", "returned", "reversed", "expired", "opening", "adjusted")
 """The internal accounts of a program, by what they stand for; see `internal_name`."""
@@ -177,7 +180,8 @@ def internal_name(role: str, first: bool, code: str) -> str:
 
 class Config(Struct, frozen=True, kw_only=True):
     """What changes rarely and is kept per process, by the configuration version on the head row. `since` says per
-    program when each of its versions began, the first one first.
+    program when each of its versions began, the first one first; `timezone` is the organisation's, by whose calendar
+    promotions count; `promotions` is None where there are none.
     """
 
     version: int = 0
@@ -187,6 +191,8 @@ class Config(Struct, frozen=True, kw_only=True):
     stores: dict[int, Store] = {}
     tills: dict[int, Till] = {}
     sources: frozenset[str] = frozenset()
+    timezone: str = "UTC"
+    promotions: Shelf | None = None
 
     def program(self, selector: tuple[str, str]) -> Program | None:
         return _select(self.programs.values(), selector)

@@ -5,17 +5,17 @@ by.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from guerdon.core import promises
+from guerdon.core import carts, promises, uses
 from guerdon.core.assets import AMOUNT_MAX, allocate
 from guerdon.core.booking import Booking
 from guerdon.core.commands import Line, RecordPurchase, Tender
 from guerdon.core.content import encode, fingerprint, replay
 from guerdon.core.division import Division, division
-from guerdon.core.earning import Earning, earnings
+from guerdon.core.earning import PROMOTION_RULE, Earning, earnings
 from guerdon.core.events import Name
 from guerdon.core.ledger import internal_account, out_of_range
 from guerdon.core.members import Member, account_in, add_member, enrol, resolve
@@ -35,6 +35,7 @@ from guerdon.core.points import (
 )
 from guerdon.core.points import expires_at as points_end
 from guerdon.core.programs import CATEGORIES, Program
+from guerdon.core.promotions.verdicts import Evaluation, Verdict
 from guerdon.core.results import Earned, Purchased
 
 if TYPE_CHECKING:
@@ -42,9 +43,10 @@ if TYPE_CHECKING:
 
 
 class Purchase(Struct, frozen=True, kw_only=True):
-    """A bill as it was booked; immutable. `paid` is the amount less the money that points bought, and `shares` are that
-    money's parts per line, in line order; `division` says the same of all else. `event_seq` is its `TransactionAdd`,
-    which for a guest names no member. `fingerprint` tells whether another request of the same number says the same.
+    """A bill as it was booked; immutable. `paid` is the amount less what promotions gave and the money that points
+    bought; `shares` are that money's parts per line, in line order; `division` says the same of all else. `event_seq`
+    is its `TransactionAdd`, which for a guest names no member. `fingerprint` tells whether another request of the same
+    number says the same.
     """
 
     no: int
@@ -69,6 +71,16 @@ class Purchase(Struct, frozen=True, kw_only=True):
     fingerprint: bytes
     result: str
     meta: str = ""
+
+    @property
+    def promoted(self) -> bool:
+        """Whether promotions gave anything on it."""
+        divided = self.division
+        return bool(
+            divided.discounts
+            or divided.vouchers
+            or any(each.rule.startswith(PROMOTION_RULE) for each in divided.earned)
+        )
 
 
 class PurchaseReturn(Struct, frozen=True, kw_only=True):
@@ -127,15 +139,24 @@ def record(state: State, command: RecordPurchase) -> Outcome:
         return program
     account_no = account_in(state, member, program)
     expire_overdue(state, account_no, place.judged_at)
-    spending = _spending(state, command, program, account_no, amount)
+    promoted = _promoted(state, command, place, member, program)
+    if isinstance(promoted, Rejected):
+        return promoted
+    prices = promoted.prices
+    due = amount - promoted.given
+    spending = _spending(state, command, program, account_no, due)
     if isinstance(spending, Rejected):
         return spending
     points, money = spending
-    shares = allocate(money, [max(line.amount, 0) for line in command.lines]) if money else [0] * len(command.lines)
-    refused = _wallet_refusal(state, command, member, amount - money)
+    shares = allocate(money, [max(price, 0) for price in prices]) if money else [0] * len(command.lines)
+    due -= money
+    refused = _wallet_refusal(state, command, member, due)
     if refused is not None:
         return refused
-    earned = earnings(program, command.lines, [line.amount - s for line, s in zip(command.lines, shares, strict=True)])
+    nets = [price - share for price, share in zip(prices, shares, strict=True)]
+    earned = earnings(program, command.lines, nets)
+    if promoted.evaluation is not None:
+        earned += carts.earned_by(promoted.evaluation, nets)
     pool = internal(state, program, "pool")
     if out_of_range(state.figures_of(pool), state.figures_of(account_no), sum(earning.points for earning in earned)):
         return Rejected(Rejection.AMOUNT_OUT_OF_RANGE, "lines", {"maximum": str(AMOUNT_MAX)})
@@ -147,7 +168,7 @@ def record(state: State, command: RecordPurchase) -> Outcome:
             state, member, program, place, points, id=redemption_id, money=money, purchase_no=no, actor=command.actor
         )
     booking = Booking(state, Name.TRANSACTION_ADD, member.no, place)
-    _pay(state, booking, command, amount - money)
+    _pay(state, booking, command, due)
     _credit(state, booking, member, program, earned, place, no)
     event = booking.close(
         actor=command.actor,
@@ -157,6 +178,7 @@ def record(state: State, command: RecordPurchase) -> Outcome:
             "purchase_id": command.id,
             "program_no": program.no,
             "earned": [{"rule": e.rule, "version": e.version, "points": e.points, "basis": e.basis} for e in earned],
+            **promoted.book(state, booking, no, command.number),
         },
     )
     credited = {"regular", *(earning.category for earning in earned)}
@@ -173,14 +195,25 @@ def record(state: State, command: RecordPurchase) -> Outcome:
         recorded_at=state.now,
         currency=command.currency,
         amount=amount,
-        paid=amount - money,
+        paid=due,
         spent_points=points,
         spent_money=money,
         redemption_id=redemption_id or "",
         earned=tuple(_earned(program, earning, place.event_at) for earning in earned),
         balances=((program.no, state.figures_of(account_no).balance),),
+        discounts=promoted.discounts,
+        vouchers=promoted.vouchers,
+        verdicts=promoted.verdicts,
     )
-    divided = division(command.lines, shares, spent=points, program=program, earned=earned)
+    divided = division(
+        command.lines,
+        shares,
+        spent=points,
+        program=program,
+        earned=earned,
+        discounts=promoted.discounts,
+        vouchers=promoted.vouchers,
+    )
     return _keep(state, command, result, place, member.no, shares, divided, content)
 
 
@@ -190,10 +223,16 @@ def _record_guest(state: State, command: RecordPurchase, place: Place, amount: i
         return Rejected(Rejection.MEMBER_NOT_FOUND, "member", {"reason": "a guest has no points to spend"})
     if command.wallet:
         return Rejected(Rejection.MEMBER_NOT_FOUND, "member", {"reason": "a guest has no wallet"})
+    promoted = _promoted(state, command, place, None, None)
+    if isinstance(promoted, Rejected):
+        return promoted
     no = state.next("purchase")
     booking = Booking(state, Name.TRANSACTION_ADD, 0, place)
     event = booking.close(
-        actor=command.actor, reference=command.number, purchase_no=no, body={"purchase_id": command.id}
+        actor=command.actor,
+        reference=command.number,
+        purchase_no=no,
+        body={"purchase_id": command.id, **promoted.book(state, booking, no, command.number)},
     )
     result = Purchased(
         id=command.id,
@@ -205,15 +244,64 @@ def _record_guest(state: State, command: RecordPurchase, place: Place, amount: i
         recorded_at=state.now,
         currency=command.currency,
         amount=amount,
-        paid=amount,
+        paid=amount - promoted.given,
         spent_points=0,
         spent_money=0,
         redemption_id="",
         earned=(),
         balances=(),
+        discounts=promoted.discounts,
+        vouchers=promoted.vouchers,
+        verdicts=promoted.verdicts,
     )
     shares = [0] * len(command.lines)
-    return _keep(state, command, result, place, 0, shares, division(command.lines, shares), content)
+    divided = division(command.lines, shares, discounts=promoted.discounts, vouchers=promoted.vouchers)
+    return _keep(state, command, result, place, 0, shares, divided, content)
+
+
+class _Promoted(Struct, frozen=True, kw_only=True):
+    """What promotions do to a bill: what is off each line (empty for nothing), and the price that is left of it."""
+
+    prices: list[int]
+    discounts: tuple[int, ...] = ()
+    vouchers: int = 0
+    evaluation: Evaluation | None = None
+
+    @property
+    def given(self) -> int:
+        return sum(self.discounts) + self.vouchers
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What the answer tells: all that was applied, and what became of each code."""
+        if self.evaluation is None:
+            return ()
+        told = carts.told(self.evaluation)
+        return (*told.applied, *told.others)
+
+    def book(self, state: State, booking: Booking, purchase_no: int, number: str) -> dict[str, Any]:
+        """Use it; what the event says of it."""
+        if self.evaluation is None or not self.evaluation.applied:
+            return {}
+        said = uses.book(state, booking, self.evaluation, purchase_no=purchase_no, reference=number)
+        return {"promotions": said}
+
+
+def _promoted(
+    state: State, command: RecordPurchase, place: Place, member: Member | None, program: Program | None
+) -> _Promoted | Rejected:
+    prices = [line.amount for line in command.lines]
+    if not command.promoted:
+        return _Promoted(prices=prices)
+    evaluation = carts.apply(state, command, place, member, program)
+    if isinstance(evaluation, Rejected):
+        return evaluation
+    return _Promoted(
+        prices=[price - off for price, off in zip(prices, evaluation.discounts, strict=True)],
+        discounts=evaluation.discounts if any(evaluation.discounts) else (),
+        vouchers=evaluation.vouchers,
+        evaluation=evaluation,
+    )
 
 
 def _amount(command: RecordPurchase) -> int | Rejected:

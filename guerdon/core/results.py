@@ -12,6 +12,8 @@ from msgspec import Struct
 from guerdon.core.accounts import Figures, Transfer
 from guerdon.core.catalogue import Status
 from guerdon.core.outcomes import Rejected
+from guerdon.core.promotions.terms import Promotion
+from guerdon.core.promotions.verdicts import Evaluation, Verdict
 
 
 class Result(Struct, frozen=True, kw_only=True, tag=True):
@@ -96,7 +98,10 @@ class Earned(Result, frozen=True, kw_only=True):
 
 
 class Purchased(Result, frozen=True, kw_only=True):
-    """`paid` = amount less what points bought. `balances` are the regular points after, per program number."""
+    """`paid` = amount less what promotions took off or paid, and less what points bought. `balances` are the regular
+    points after, per program number. `discounts` are per line; `verdicts` tell what was applied, and of each code what
+    became of it.
+    """
 
     id: str
     number: str
@@ -113,6 +118,38 @@ class Purchased(Result, frozen=True, kw_only=True):
     redemption_id: str
     earned: tuple[Earned, ...]
     balances: tuple[tuple[int, int], ...]
+    discounts: tuple[int, ...] = ()
+    vouchers: int = 0
+    verdicts: tuple[Verdict, ...] = ()
+
+
+class PromotionMade(Result, frozen=True, kw_only=True):
+    """A promotion as it now is."""
+
+    terms: Promotion
+
+
+class Evaluated(Result, frozen=True, kw_only=True):
+    """What promotions make of a cart; with a reservation, until when its uses are kept."""
+
+    evaluation: Evaluation
+    reservation: str = ""
+    expires_at: datetime | None = None
+
+
+class CartCommitted(Result, frozen=True, kw_only=True):
+    """What was used. `earned` are points of promotions."""
+
+    id: str
+    number: str
+    event_no: int
+    evaluation: Evaluation
+    earned: tuple[Earned, ...] = ()
+    balances: tuple[tuple[int, int], ...] = ()
+
+
+class ReservationCancelled(Result, frozen=True, kw_only=True):
+    id: str
 
 
 class Returned(Result, frozen=True, kw_only=True):
@@ -326,6 +363,41 @@ class Imported(Result, frozen=True, kw_only=True):
     balance: int
 
 
+class CodeBatchMade(Result, frozen=True, kw_only=True):
+    """A batch of codes that was begun or asked for more; the codes follow."""
+
+    id: str
+    wanted: int
+    made: int
+
+
+class CodesAdded(Result, frozen=True, kw_only=True):
+    """`taken` are the places, in what was sent, of codes that there were already; `here` those in the same batch."""
+
+    id: str
+    added: int
+    taken: tuple[int, ...]
+    here: tuple[int, ...]
+    made: int
+    wanted: int
+
+
+class CodesSwitched(Result, frozen=True, kw_only=True):
+    """What is in force, or no longer."""
+
+    id: str
+    active: bool
+
+
+class CodeLinked(Result, frozen=True, kw_only=True):
+    """A code that is one member's."""
+
+    id: str
+    code: str
+    member_no: int
+    linked_at: datetime
+
+
 AnyResult = (
     Opened
     | Changed
@@ -348,6 +420,14 @@ AnyResult = (
     | Rotated
     | Replayed
     | Expired
+    | PromotionMade
+    | Evaluated
+    | CartCommitted
+    | ReservationCancelled
+    | CodeBatchMade
+    | CodesAdded
+    | CodesSwitched
+    | CodeLinked
     | Unlocked
     | Redated
     | Imported

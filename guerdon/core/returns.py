@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from guerdon.core import lots, members
+from guerdon.core import lots, members, uses
 from guerdon.core.assets import decimal_text
 from guerdon.core.booking import Booking
 from guerdon.core.commands import ReturnLine, ReturnPurchase
 from guerdon.core.content import encode, fingerprint, replay
 from guerdon.core.division import EarnedParts, growth, pieces, worth
-from guerdon.core.earning import earnings
+from guerdon.core.earning import PROMOTION_RULE, earnings
 from guerdon.core.events import Name
 from guerdon.core.metadata import write_first
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
@@ -46,6 +46,7 @@ class Part(Struct, frozen=True, kw_only=True):
     paid: int
     spent: int
     earned: tuple[int, ...]
+    all_back: bool
 
 
 def take_back(state: State, command: ReturnPurchase) -> Outcome:
@@ -109,7 +110,7 @@ def _part(
     divided = purchase.division
     paid = growth(divided.paid, before, after, bought)
     if divided.returning == "reevaluate":
-        earned = _no_longer_earned(state, purchase, earlier, after, bought)
+        earned = _no_longer_earned(state, purchase, earlier, before, after, bought)
     else:
         earned = tuple(growth(each.parts, before, after, bought) for each in divided.earned)
     return Part(
@@ -118,6 +119,7 @@ def _part(
         paid=paid,
         spent=growth(divided.spent, before, after, bought),
         earned=earned,
+        all_back=list(after) == bought,
     )
 
 
@@ -164,19 +166,28 @@ def _positions(purchase: Purchase, asked: ReturnLine) -> list[int]:
 
 
 def _no_longer_earned(
-    state: State, purchase: Purchase, earlier: Sequence[PurchaseReturn], after: Sequence[int], bought: Sequence[int]
+    state: State,
+    purchase: Purchase,
+    earlier: Sequence[PurchaseReturn],
+    before: Sequence[int],
+    after: Sequence[int],
+    bought: Sequence[int],
 ) -> tuple[int, ...]:
     """What the rest of the bill would not have earned, under the terms it was earned under; less what earlier returns
-    have taken back, and never a credit.
+    have taken back, and never a credit. What promotions gave goes by its frozen parts.
     """
-    nets = [line.amount - share for line, share in zip(purchase.lines, purchase.shares, strict=True)]
+    off = purchase.division.discounts or (0,) * len(purchase.lines)
+    nets = [line.amount - share - less for line, share, less in zip(purchase.lines, purchase.shares, off, strict=True)]
     kept = [net - worth(net, now, whole) for net, now, whole in zip(nets, after, bought, strict=True)]
     still: dict[tuple[int, str], int] = {}
-    for program_no, version in {(each.program_no, each.version) for each in purchase.division.earned}:
+    of_rules = [each for each in purchase.division.earned if not each.rule.startswith(PROMOTION_RULE)]
+    for program_no, version in {(each.program_no, each.version) for each in of_rules}:
         program = terms_of(state, state.config.programs[program_no], version)
         still |= {(program_no, each.rule): each.points for each in earnings(program, purchase.lines, kept)}
     return tuple(
-        max(0, sum(each.parts) - sum(r.earned[k] for r in earlier) - still.get((each.program_no, each.rule), 0))
+        growth(each.parts, before, after, bought)
+        if each.rule.startswith(PROMOTION_RULE)
+        else max(0, sum(each.parts) - sum(r.earned[k] for r in earlier) - still.get((each.program_no, each.rule), 0))
         for k, each in enumerate(purchase.division.earned)
     )
 
@@ -353,7 +364,9 @@ def _keep(
     sums: _Sums,
     booking: Booking,
 ) -> Outcome:
-    """Close the event, write the return's row and answer."""
+    """Close the event, write the return's row and answer. After all of the bill, its promotions may be used again."""
+    whole = part.all_back and purchase.promoted
+    given_back = {"promotions": said} if whole and (said := uses.give_back(state, booking, purchase.no)) else {}
     event = booking.close(
         actor=command.actor,
         reason=command.reason,
@@ -367,6 +380,7 @@ def _keep(
             "lines": part.lines,
             "earned": part.earned,
             "written_off": sums.written_off,
+            **given_back,
         },
     )
     balances = tuple(

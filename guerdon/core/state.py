@@ -26,18 +26,24 @@ if TYPE_CHECKING:
     from guerdon.core.assets import Asset
     from guerdon.core.catalogue import CatalogueVersion, Reward, RewardList
     from guerdon.core.claims import Claim
+    from guerdon.core.codes import Code, CodeBatch, CodeLink, Switch
     from guerdon.core.events import Event
     from guerdon.core.imports import ImportedRow
     from guerdon.core.lots import Lot
     from guerdon.core.members import Member
     from guerdon.core.programs import Config, Program, Store, Till
+    from guerdon.core.promotions.terms import Lane, Promotion
     from guerdon.core.purchases import Purchase, PurchaseReturn
     from guerdon.core.redemptions import Redemption
     from guerdon.core.referrals import Referral
+    from guerdon.core.tallies import Tally
     from guerdon.core.transfers import Sent
+    from guerdon.core.uses import CartCommit, Reservation, Use
     from guerdon.core.webhooks import Webhook
 
 Key = tuple[Any, ...]
+CounterKey = tuple[str, str, str, str, str]
+"""See `promotions.limits.CounterKey`."""
 Head = tuple[str, int, bytes]
 """What tells one state of an organisation from another: who wrote its head row last, its last number, its last hash."""
 K = TypeVar("K")
@@ -135,6 +141,16 @@ class State:
         self.catalogue: Table[tuple[str, int], CatalogueVersion] = Table("catalogue")
         self.claims: Table[str, Claim] = Table("claims")
         self.claimed: Table[tuple[int, str], int] = Table("claimed", kept=False)
+        self.code_batches: Table[str, CodeBatch] = Table("code_batches")
+        self.codes: Table[str, Code] = Table("codes")
+        self.code_switches: Table[tuple[str, str], Switch] = Table("code_switches")
+        self.code_links: Table[str, CodeLink] = Table("code_links")
+        self.promotions: Table[str, Promotion] = Table("promotions")
+        self.promotion_lanes: Table[int, Lane] = Table("promotion_lanes")
+        self.promotion_counters: Table[CounterKey, Tally] = Table("promotion_counters")
+        self.promotion_uses: Table[tuple[int, int], Use] = Table("promotion_uses")
+        self.promotion_commits: Table[str, CartCommit] = Table("promotion_commits")
+        self.reservations: Table[str, Reservation] = Table("reservations")
         self.lifetimes: Table[int, int] = Table("lifetimes", kept=False)
         self.programs: Table[int, Program] = Table("programs")
         self.stores: Table[int, Store] = Table("stores")

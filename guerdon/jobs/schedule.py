@@ -1,5 +1,5 @@
 """What comes due by itself: lots that end, promises that are released, holds that are to be settled or let go,
-postings that wait for their time.
+postings that wait for their time, codes that were asked for and are not made yet.
 
 Promises: nothing is done twice, however often or in however many processes this runs, since the core looks again under
 the lock; and nothing that anybody may spend depends on when it runs, since the core reckons with what has ended whether
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -24,7 +24,8 @@ import uuid_utils
 from psycopg_pool import PoolTimeout
 
 from guerdon.core import commands as c
-from guerdon.core.outcomes import Outcome, Rejected
+from guerdon.core.codes import CodeBatch, next_codes
+from guerdon.core.outcomes import Outcome, Rejected, Rejection
 from guerdon.core.places import LATE_MAX
 from guerdon.store.due import Due, due, organisations
 from guerdon.store.pool import Pool
@@ -162,7 +163,7 @@ class Jobs:
                 self._next.pop(org_id, None)
             else:
                 self._next[org_id] = found.next_at
-            named = dict(self._commands(found, now))
+            named = dict(self._commands(found, now)) | await self._codes(found.batches, now)
             commands = [command for name, command in named.items() if name not in tried]
             tried.update(named)
             if not commands:
@@ -183,6 +184,15 @@ class Jobs:
             command = c.ExpireLots(**_envelope(now), accounts=accounts, members=members, lots=lots, ended_by=ended_by)
             yield f"expire {accounts}", command
 
+    async def _codes(self, batches: Sequence[CodeBatch], now: datetime) -> dict[str, c.Command]:
+        """The next codes of batches that are not all made; they are reckoned beside the event loop."""
+        commands: dict[str, c.Command] = {}
+        for batch in batches:
+            codes = await asyncio.to_thread(next_codes, batch)
+            command = c.AddCodes(**_envelope(now), batch=batch.id, codes=codes, start=batch.next_index)
+            commands[f"codes {batch.id} {batch.next_index}"] = command
+        return commands
+
     async def _ask_each(self, org_id: int, commands: Iterator[c.Command]) -> None:
         """One after the other; several of these share the commands, so that the queue never runs dry in between."""
         for command in commands:
@@ -198,7 +208,7 @@ class Jobs:
             except WriterFault:
                 log.error("a job of organisation %s failed: %s", org_id, type(command).__name__)  # noqa: TRY400
                 return
-            if isinstance(outcome, Rejected):
+            if isinstance(outcome, Rejected) and outcome.code != Rejection.CODE_BATCH_MOVED_ON:
                 log.warning("a job of organisation %s was refused: %s %s", org_id, outcome.code, outcome.detail)
             return
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from psycopg import AsyncConnection
 
+from guerdon.core.codes import CodeBatch
 from guerdon.store.statements import statements
 
 _SQL = statements("jobs")
@@ -14,7 +15,8 @@ _SQL = statements("jobs")
 
 class Due(NamedTuple):
     """Accounts with lots that ended or were released, whose they are and how many lots that is; ids of holds to settle,
-    of holds to let go, of postings to decide; and when something will be due next, None if nothing is known of.
+    of holds to let go, of postings to decide; batches of codes that are not all made; and when something will be due
+    next, None if nothing is known of.
 
     A list as long as the limit may not be all there is.
     """
@@ -23,10 +25,11 @@ class Due(NamedTuple):
     settles: list[str]
     releases: list[str]
     postings: list[str]
+    batches: list[CodeBatch]
     next_at: datetime | None
 
     def __bool__(self) -> bool:
-        return bool(self.accounts or self.settles or self.releases or self.postings)
+        return bool(self.accounts or self.settles or self.releases or self.postings or self.batches)
 
 
 async def organisations(connection: AsyncConnection[Any]) -> list[int]:
@@ -39,16 +42,17 @@ async def due(connection: AsyncConnection[Any], org_id: int, now: datetime, grac
     asked = {"org": org_id, "now": now, "ended_by": now - grace, "grace": grace, "limit": limit}
     async with connection.transaction(), connection.pipeline():
         await connection.execute(_SQL["enter"], {"org": org_id})
-        lots, holds, scheduled, next_due = [
+        lots, holds, scheduled, codes, next_due = [
             await connection.execute(_SQL[name], asked)
-            for name in ("lots_due", "holds_due", "scheduled_due", "next_due")
+            for name in ("lots_due", "holds_due", "scheduled_due", "codes_to_make", "next_due")
         ]
-        held = await holds.fetchall()
+        held, made = await holds.fetchall(), await codes.fetchall()
         row = await next_due.fetchone()
         return Due(
             accounts={account: (member, count) for account, member, count in await lots.fetchall()},
             settles=[id_ for id_, settles in held if settles],
             releases=[id_ for id_, settles in held if not settles],
             postings=[row[0] for row in await scheduled.fetchall()],
+            batches=[CodeBatch(**dict(zip(CodeBatch.__struct_fields__, row, strict=True))) for row in made],
             next_at=row[0] if row else None,
         )

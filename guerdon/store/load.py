@@ -17,6 +17,8 @@ from psycopg import AsyncConnection
 
 from guerdon.core.assets import Asset
 from guerdon.core.programs import Config, Store, Till
+from guerdon.core.promotions.shelf import Shelf
+from guerdon.core.promotions.terms import Lane
 from guerdon.core.state import Key, State
 from guerdon.store import rows
 from guerdon.store.lookups import KINDS, Lookup, Take, ask_more
@@ -122,6 +124,9 @@ def _ask_config(lookup: Lookup, version: int) -> Take:
     stores = lookup.run("config_stores")
     tills = lookup.run("config_tills")
     sources = lookup.run("config_sources")
+    timezone = lookup.run("config_timezone")
+    promotions = lookup.run("config_promotions")
+    lanes = lookup.run("config_promotion_lanes")
 
     def take(state: State) -> None:
         state.config = Config(
@@ -135,6 +140,11 @@ def _ask_config(lookup: Lookup, version: int) -> Take:
                 for no, id_, code, name, store_no, program_no in tills.rows
             },
             sources=frozenset([code for (code,) in sources.rows]),
+            timezone=timezone.rows[0][0] if timezone.rows else "UTC",
+            promotions=Shelf(
+                {terms.id: terms for terms in (rows.promotion(text) for (text,) in promotions.rows)},
+                {number: Lane(number=number, mode=mode, once=once) for number, mode, once in lanes.rows},
+            ),
         )
 
     return take

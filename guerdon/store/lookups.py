@@ -13,11 +13,13 @@ from collections.abc import Callable
 from datetime import datetime
 
 from guerdon.core import state as core_state
+from guerdon.core.codes import LINKED_MAX
 from guerdon.core.imports import ImportedRow
 from guerdon.core.purchases import Purchase
 from guerdon.core.redemptions import Redemption
 from guerdon.core.state import Key, State
 from guerdon.core.transfers import Sent
+from guerdon.core.uses import CartCommit
 from guerdon.store import rows
 from guerdon.store.arrays import array
 from guerdon.store.statements import statements
@@ -48,10 +50,13 @@ class Lookup:
         self.members: set[int] = set()
         self.returning: set[int] = set()
         self.purchases: set[int] = set()
+        self.codes: set[str] = set()
 
     def follows(self) -> bool:
         """Whether anything must be read next."""
-        return bool(self.transfers or self.whole_events or self.members or self.returning or self.purchases)
+        return bool(
+            self.transfers or self.whole_events or self.members or self.returning or self.purchases or self.codes
+        )
 
     def run(self, statement: str, /, **arrays: str) -> Answer:
         """Send a statement; its rows are there after the next sync."""
@@ -446,6 +451,101 @@ def _redemption_references(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
+def _code_batches(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("code_batches", ids=_uuids(keys))
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            rows.take_code_batch(state, row)
+
+    return take
+
+
+def _codes(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("codes", texts=array([key[1] for key in keys]))
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            member_no = rows.take_code(state, row)
+            if member_no:
+                lookup.members.add(member_no)
+
+    return take
+
+
+def _codes_of(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("codes_of", **_selectors(keys), linked=str(LINKED_MAX))
+
+    def take(state: State) -> None:
+        linked: dict[int, list[str]] = defaultdict(list)
+        for member_no, code in cursor.rows:
+            linked[member_no] += [] if code is None else [code]
+        for member_no, codes in linked.items():
+            state.found[("codes_of", member_no)] = tuple(codes)
+            lookup.codes.update(codes)
+
+    return take
+
+
+def _counters(lookup: Lookup, keys: _Keys) -> Take:
+    names = ("owners", "limits", "subjects", "periods")
+    cursor = lookup.run("counters", **{name: array([key[i] for key in keys]) for i, name in enumerate(names, 1)})
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            rows.take_counter(state, row)
+
+    return take
+
+
+def _reservations(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("reservations", ids=_uuids(keys), carts="{}")
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            reservation = rows.take_reservation(state, row)
+            state.found[("reservation", reservation.id)] = reservation.id
+
+    return take
+
+
+def _reservations_of_carts(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("reservations", ids="{}", carts=array([key[1] for key in keys]))
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            reservation = rows.take_reservation(state, row)
+            state.found[("reservation_cart", reservation.cart)] = reservation.id
+
+    return take
+
+
+def _cart_commits(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("cart_commits", texts=array([key[1] for key in keys]))
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            commit = CartCommit(**dict(zip(CartCommit.__struct_fields__, row, strict=True)))
+            state.promotion_commits[commit.id] = commit
+            state.found[("cart_commit", commit.number)] = commit.id
+
+    return take
+
+
+def _uses_of(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("uses_of_purchases", nos=array([key[1] for key in keys]))
+
+    def take(state: State) -> None:
+        found: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for row in cursor.rows:
+            use = rows.take_use(state, row)
+            found[use.purchase_no].append((use.event_seq, use.position))
+        for key in keys:
+            state.found[key] = tuple(found[key[1]])
+
+    return take
+
+
 def _imported(lookup: Lookup, keys: _Keys) -> Take:
     cursor = lookup.run("imported", kinds=array([key[1] for key in keys]), texts=array([key[2] for key in keys]))
 
@@ -521,6 +621,14 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "return": _returns,
     "redemption": _redemptions,
     "redemption_reference": _redemption_references,
+    "code": _codes,
+    "code_batch": _code_batches,
+    "codes_of": _codes_of,
+    "counter": _counters,
+    "reservation": _reservations,
+    "reservation_cart": _reservations_of_carts,
+    "cart_commit": _cart_commits,
+    "uses_of": _uses_of,
     "imported": _imported,
     "metadata": _metadata,
     "key": _api_keys,
@@ -558,6 +666,8 @@ def ask_more(lookup: Lookup) -> list[Take]:
             takers.append(_ask_members(lookup, [("spend", "number", str(no)) for no in nos], lots_asked))
     if lookup.purchases:
         takers.append(_ask_returns(lookup))
+    if lookup.codes:
+        takers.append(_codes(lookup, [("code", code) for code in lookup.codes]))
     return takers
 
 

@@ -692,6 +692,19 @@ def _arrays(chosen: LedgerFilter) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
+async def fetch(
+    pool: AsyncConnectionPool[AsyncConnection[Any]],
+    org_id: int,
+    noun: str,
+    name: str,
+    values: dict[str, Any],
+    type_: type[_Row],
+) -> list[_Row]:
+    """The rows of one statement, on a connection of its own."""
+    async with pool.connection() as connection:
+        return await _read(connection, org_id, noun, name, values, type_)
+
+
 async def _read(
     connection: AsyncConnection[Any],
     org_id: int,

@@ -13,16 +13,20 @@ from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Tra
 from guerdon.core.adjustments import Adjustment, Decision
 from guerdon.core.catalogue import ListTerms, Reward, RewardList, RewardTerms
 from guerdon.core.claims import Claim
+from guerdon.core.codes import Code, CodeBatch, CodeLink, Switch
 from guerdon.core.commands import Line, Tender
 from guerdon.core.division import Division
 from guerdon.core.events import Event
 from guerdon.core.lots import Lot, by_expiry
 from guerdon.core.members import Member
 from guerdon.core.programs import Policies, Program
+from guerdon.core.promotions.terms import Promotion
 from guerdon.core.purchases import Purchase, PurchaseReturn
 from guerdon.core.redemptions import Redemption
 from guerdon.core.referrals import Referral
 from guerdon.core.state import Reach, State
+from guerdon.core.tallies import Part, Raised, Tally
+from guerdon.core.uses import Reservation, Use
 from guerdon.core.webhooks import Webhook
 
 Row = tuple[Any, ...]
@@ -37,7 +41,10 @@ _lines = msgspec.json.Decoder(tuple[Line, ...]).decode
 _shares = msgspec.json.Decoder(tuple[int, ...]).decode
 _division = msgspec.json.Decoder(Division).decode
 _returned_lines = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
+_parts = msgspec.json.Decoder(tuple[Part, ...]).decode
+_raises = msgspec.json.Decoder(tuple[Raised, ...]).decode
 _tenders = msgspec.json.Decoder(tuple[Tender, ...]).decode
+promotion = msgspec.json.Decoder(Promotion).decode
 policies = msgspec.json.Decoder(Policies).decode
 list_terms = msgspec.json.Decoder(ListTerms).decode
 reward_terms = msgspec.json.Decoder(RewardTerms).decode
@@ -184,6 +191,28 @@ def take_redemption(state: State, row: Row) -> Redemption:
     return redemption
 
 
+def take_counter(state: State, row: Row) -> None:
+    owner, limit, subject, period, used, last_at, parts = row
+    state.promotion_counters["counter", owner, limit, subject, period] = Tally(
+        used=int(used), last_at=last_at, parts=_parts(parts)
+    )
+
+
+def take_use(state: State, row: Row) -> Use:
+    fields = dict(zip(Use.__struct_fields__, row, strict=True))
+    fields |= {name: int(fields[name]) for name in ("times", "discount", "voucher", "points")}
+    use = Use(**{**fields, "raises": _raises(fields["raises"])})
+    state.promotion_uses[use.event_seq, use.position] = use
+    return use
+
+
+def take_reservation(state: State, row: Row) -> Reservation:
+    fields = dict(zip(Reservation.__struct_fields__, row, strict=True))
+    reservation = Reservation(**{**fields, "raises": _raises(fields["raises"])})
+    state.reservations[reservation.id] = reservation
+    return reservation
+
+
 def take_referral(state: State, row: Row) -> Referral:
     referral = Referral(**dict(zip(Referral.__struct_fields__, row, strict=True)))
     state.referrals[referral.id] = referral
@@ -219,6 +248,36 @@ def take_claim(state: State, row: Row) -> Claim:
     claim = Claim(**dict(zip(Claim.__struct_fields__, row, strict=True)))
     state.claims[claim.id] = claim
     return claim
+
+
+_BATCH = len(CodeBatch.__struct_fields__)
+
+
+def take_code_batch(state: State, row: Row) -> CodeBatch:
+    """A batch of codes and its own switch."""
+    batch = CodeBatch(**dict(zip(CodeBatch.__struct_fields__, row[:_BATCH], strict=True)))
+    state.code_batches[batch.id] = batch
+    state.found[("code_batch", batch.id)] = batch.id
+    version, active, reason = row[_BATCH : _BATCH + 3]
+    if version is not None:
+        state.code_switches[batch.id, ""] = Switch(version, active, reason)
+    return batch
+
+
+def take_code(state: State, row: Row) -> int:
+    """A code, its batch, their switches and its link. Returns the number of the member it is linked to, 0 for none."""
+    batch = take_code_batch(state, row)
+    text, no, version, active, reason, link_id, member_no, mode, linked_at, actor = row[_BATCH + 3 :]
+    state.codes[text] = Code(text, batch.id, no)
+    state.found[("code", text)] = text
+    if version is not None:
+        state.code_switches[batch.id, text] = Switch(version, active, reason)
+    if link_id is None:
+        return 0
+    state.code_links[text] = CodeLink(
+        code=text, id=link_id, member_no=member_no, mode=mode, linked_at=linked_at, actor=actor
+    )
+    return int(member_no)
 
 
 def api_key(row: Row) -> ApiKey:

@@ -22,6 +22,7 @@ from guerdon.core.adjustments import Adjustment, Decision
 from guerdon.core.catalogue import CatalogueVersion, Reward, RewardList
 from guerdon.core.chain import link
 from guerdon.core.claims import Claim
+from guerdon.core.codes import Code, CodeBatch, CodeLink
 from guerdon.core.events import Event
 from guerdon.core.imports import ImportedRow
 from guerdon.core.lots import Lot
@@ -30,6 +31,7 @@ from guerdon.core.purchases import Purchase, PurchaseReturn
 from guerdon.core.redemptions import Redemption
 from guerdon.core.referrals import Referral
 from guerdon.core.state import State
+from guerdon.core.uses import CartCommit, Reservation, Use
 from guerdon.core.webhooks import Webhook
 from guerdon.store.arrays import array, blobs
 from guerdon.store.load import COUNTERS
@@ -45,7 +47,7 @@ Changed = dict[Any, tuple[bool, Any]]
 _SQL = {name: Prepared(text) for name, text in statements("save").items()}
 COMMIT = Prepared("commit")
 _NO_WAIT = Prepared("set local synchronous_commit = off")
-_CONFIGURATION = ("assets", "programs", "stores", "tills", "sources")
+_CONFIGURATION = ("assets", "programs", "stores", "tills", "sources", "promotions", "promotion_lanes")
 
 
 async def append(connection: AsyncConnection[Any], org_id: int, state: State, at_least: int = APPEND_MIN) -> None:
@@ -94,7 +96,7 @@ def hand_over(sending: Wire, org_id: int, state: State) -> Answer:
     changes = state.changes()
     _save_ledger(writing, changes)
     _save_members(writing, changes)
-    _save_facts(writing, changes)
+    _save_facts(writing, state, changes)
     _save_configuration(writing, state, changes)
     ended = writing.run(
         "update_head",
@@ -166,7 +168,7 @@ def _save_members(writing: _Writing, changes: dict[str, Changed]) -> None:
             writing.run(statement, no=array(list(removed)))
 
 
-def _save_facts(writing: _Writing, changes: dict[str, Changed]) -> None:
+def _save_facts(writing: _Writing, state: State, changes: dict[str, Changed]) -> None:
     new, _ = _split(changes, "purchases")
     writing.insert("insert_purchases", Purchase, new)
     new, _ = _split(changes, "returns")
@@ -196,6 +198,8 @@ def _save_facts(writing: _Writing, changes: dict[str, Changed]) -> None:
     writing.update("update_claims", old, "id", "status", "moved_at", "reason")
     sent = [(*key, *astuple(row)) for key, (_, row) in changes.get("sent", {}).items()]
     writing.write("write_sent", ("member_no", "program_no", "period", "points", "count"), sent)
+    _save_codes(writing, state, changes)
+    _save_promotions(writing, changes)
     new, old = _split(changes, "api_keys")
     writing.insert("insert_api_keys", ApiKey, new)
     writing.update("update_api_keys", old, "id", "expires_at", "revoked_at")
@@ -204,6 +208,33 @@ def _save_facts(writing: _Writing, changes: dict[str, Changed]) -> None:
     writing.update("update_webhooks", old, *_WEBHOOK_CHANGES)
     outcomes = [(*key, *outcome) for key, (_, outcome) in changes.get("outcomes", {}).items()]
     writing.write("insert_outcomes", ("actor", "key", "fingerprint", "answer", "recorded_at"), outcomes)
+
+
+def _save_codes(writing: _Writing, state: State, changes: dict[str, Changed]) -> None:
+    new, old = _split(changes, "code_batches")
+    writing.insert("insert_code_batches", CodeBatch, new)
+    writing.update("update_code_batches", old, "id", "wanted", "made", "next_index")
+    new, _ = _split(changes, "codes")
+    writing.insert("insert_codes", Code, new)
+    new, _ = _split(changes, "code_links")
+    writing.insert("insert_code_links", CodeLink, new)
+    if "code_switches" in changes:
+        switches = [(*key, *astuple(switch), at, actor) for key, switch, at, actor in state.history("code_switches")]
+        fields = ("batch", "code", "version", "active", "reason", "recorded_at", "actor")
+        writing.write("insert_code_switches", fields, switches)
+
+
+def _save_promotions(writing: _Writing, changes: dict[str, Changed]) -> None:
+    counters = [(*key[1:], *astuple(row)) for key, (_, row) in changes.get("promotion_counters", {}).items()]
+    fields = ("owner", "limit_code", "subject", "period", "used", "last_at", "parts")
+    writing.write("write_promotion_counters", fields, counters)
+    new, _ = _split(changes, "promotion_uses")
+    writing.insert("insert_promotion_uses", Use, new)
+    new, _ = _split(changes, "promotion_commits")
+    writing.insert("insert_promotion_commits", CartCommit, new)
+    new, old = _split(changes, "reservations")
+    writing.update("update_reservations", old, "id", "status")
+    writing.insert("insert_reservations", Reservation, new)
 
 
 def _save_configuration(writing: _Writing, state: State, changes: dict[str, Changed]) -> None:
@@ -225,6 +256,17 @@ def _save_configuration(writing: _Writing, state: State, changes: dict[str, Chan
         ]
         fields = ("program_no", "version", "policies", "recorded_at", "actor")
         writing.write("insert_program_versions", fields, versions)
+    if "promotion_lanes" in changes:
+        lanes = [astuple(lane) for _, lane in changes["promotion_lanes"].values()]
+        writing.write("write_promotion_lanes", ("number", "mode", "once"), lanes)
+    if "promotions" in changes:
+        history = state.history("promotions")
+        first = {id_: at for id_, _, at, _ in reversed(history)}
+        latest = {id_: terms for id_, terms, _, _ in history}
+        rows = [(id_, t.version, t.status, t.name, t, first[id_]) for id_, t in latest.items()]
+        writing.write("write_promotions", ("id", "version", "status", "name", "terms", "created_at"), rows)
+        versions = [(id_, terms.version, terms, at, actor) for id_, terms, at, actor in history]
+        writing.write("insert_promotion_versions", ("promotion", "version", "terms", "recorded_at", "actor"), versions)
     if "sources" in changes:
         sources = [(code, at) for code, (_, at) in changes["sources"].items()]
         writing.write("insert_sources", ("code", "created_at"), sources)
@@ -287,16 +329,20 @@ _WEBHOOK_CHANGES = (
     "active_since",
 )  # fmt: skip
 _FORMS: dict[str, Callable[[Sequence[Any]], str]] = {
+    "digest": blobs,
     "fingerprint": blobs,
     "hash": blobs,
+    "seed": blobs,
     "lines": _jsons,
     "shares": _jsons,
     "division": _jsons,
     "earned": _jsons,
     "tenders": _jsons,
+    "parts": _jsons,
     "pins": _jsons,
-    "policies": _jsons,
+    "raises": _jsons,
     "terms": _jsons,
+    "policies": _jsons,
     "scopes": _arrays,
     "filters": _arrays,
 }

@@ -25,6 +25,7 @@ from guerdon.core.keys import keys, weight
 from guerdon.core.lots import by_expiry, decode_moves
 from guerdon.core.outcomes import Accepted, Outcome
 from guerdon.core.programs import Config, Policies
+from guerdon.core.promotions.shelf import Shelf
 from guerdon.core.state import Key, State
 from guerdon.store.rows import take_reach
 from guerdon.writer.batch import Batches, Steps
@@ -33,7 +34,7 @@ from guerdon.writer.stats import Stats
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 GENERAL = Ledger(no=GENERAL_LEDGER, id="general_ledger_id", name="General Ledger", opened_at=EPOCH)
-CONFIGURATION = ("assets", "programs", "stores", "tills", "sources")
+CONFIGURATION = ("assets", "programs", "stores", "tills", "sources", "promotions", "promotion_lanes")
 
 CHANGEABLE: dict[str, tuple[str, ...]] = {
     "ledgers": ("name",),
@@ -71,6 +72,8 @@ CHANGEABLE: dict[str, tuple[str, ...]] = {
         "start_seq",
         "active_since",
     ),
+    "reservations": ("status",),
+    "code_batches": ("wanted", "made", "next_index"),
 }
 """What saving writes of a row that was there before; rows of other record tables never change."""
 
@@ -95,7 +98,7 @@ UNIQUE: dict[str, tuple[Callable[[Any], object], ...]] = {
 
 IMMUTABLE = (
     "events", "transfers", "purchases", "returns", "imported", "adjustments", "decisions", "outcomes", "assets",
-    "stores", "tills", "sources", "catalogue",
+    "stores", "tills", "sources", "catalogue", "promotion_uses", "promotion_commits", "codes", "code_links",
 )  # fmt: skip
 
 
@@ -217,6 +220,7 @@ class MemoryStore:
             stores=dict(self.rows("stores")),
             tills=dict(self.rows("tills")),
             sources=frozenset(self.rows("sources")),
+            promotions=Shelf(dict(self.rows("promotions")), dict(self.rows("promotion_lanes"))),
         )
 
 
@@ -347,6 +351,72 @@ class _Slice:
 
     def _lots(self, key: Key) -> None:
         self._take_lots(key[1], key[2] if len(key) == 3 else None)
+
+    def _counter(self, key: Key) -> None:
+        counter = self.store.rows("promotion_counters").get(key)
+        if counter is not None:
+            self.state.promotion_counters[key] = counter
+
+    def _reservation(self, key: Key) -> None:
+        reservation = self.store.rows("reservations").get(key[1])
+        if reservation is not None:
+            self.state.reservations[key[1]] = reservation
+            self.state.found[key] = key[1]
+
+    def _reservation_cart(self, key: Key) -> None:
+        for reservation in self.store.rows("reservations").values():
+            if reservation.cart == key[1] and reservation.status == "open":
+                self.state.reservations[reservation.id] = reservation
+                self.state.found[key] = reservation.id
+
+    def _cart_commit(self, key: Key) -> None:
+        for commit in self.store.rows("promotion_commits").values():
+            if commit.number == key[1]:
+                self.state.promotion_commits[commit.id] = commit
+                self.state.found[key] = commit.id
+
+    def _uses_of(self, key: Key) -> None:
+        uses = {place: use for place, use in self.store.rows("promotion_uses").items() if use.purchase_no == key[1]}
+        self.state.promotion_uses.update(uses)
+        self.state.found[key] = tuple(sorted(uses))
+
+    def _code_batch(self, key: Key) -> None:
+        batch = self.store.rows("code_batches").get(key[1])
+        if batch is not None:
+            self.state.code_batches[batch.id] = batch
+            self.state.found[key] = batch.id
+            self._switch(batch.id, "")
+
+    def _code(self, key: Key) -> None:
+        code = self.store.rows("codes").get(key[1])
+        if code is not None:
+            self._code_batch(("code_batch", code.batch))
+            self.state.codes[code.code] = code
+            self.state.found[key] = code.code
+            self._switch(code.batch, code.code)
+            link = self.store.rows("code_links").get(code.code)
+            if link is not None:
+                self.state.code_links[code.code] = link
+                self._follow(0, link.member_no)
+
+    def _switch(self, batch: str, code: str) -> None:
+        switch = self.store.rows("code_switches").get((batch, code))
+        if switch is not None:
+            self.state.code_switches[batch, code] = switch
+
+    def _codes_of(self, key: Key) -> None:
+        member = self._named(key)
+        if member is None:
+            return
+        family = {member.no}
+        while more := {m.no for m in self.store.rows("members").values() if m.survivor_no in family} - family:
+            family |= more
+        links = [tied for tied in self.store.rows("code_links").values() if tied.member_no in family]
+        links.sort(key=lambda tied: tied.code)
+        links.sort(key=lambda tied: tied.linked_at, reverse=True)
+        for tied in links:
+            self._code(("code", tied.code))
+        self.state.found["codes_of", member.no] = tuple(tied.code for tied in links)
 
     def _ledger(self, key: Key) -> None:
         for ledger in self.store.rows("ledgers").values():

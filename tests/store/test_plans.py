@@ -26,7 +26,7 @@ VALUES = {
 }  # fmt: skip
 EXCEPT = {
     "org_id": "1", "destination": "n + 1", "action": "'apply'", "redeemed": "0", "returned": "0", "expired": "0",
-    "held": "0", "reversed": "0", "hash": "int8send(n)", "lot_moves": "''", "floor": "null",
+    "held": "0", "reversed": "0", "hash": "int8send(n)", "lot_moves": "''", "floor": "null", "kind": "'generated'",
     "status": "'pending'",
 }  # fmt: skip
 

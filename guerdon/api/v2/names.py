@@ -16,6 +16,7 @@ EVENTS = {
     "PromisedPointsConversion": "DelayedAccrual",
     "TriggerPointsConversion": "DelayedAccrual",
     "CustomerMerge": "CustomerMerge",
+    "PromotionUse": "PromotionUse",
     "ReferralAward": "ReferralAward",
     "ReferralReturn": "ReferralReturn",
     "GoodwillAward": "AllocateGoodwillPoints",

@@ -73,12 +73,14 @@ def counters(
     shopper: Shopper | None = None,
     presented: Iterable[Presented] = (),
     zone: ZoneInfo = UTC_ZONE,
+    everything: bool = False,
 ) -> list[CounterKey]:
-    """The counters to load before evaluating: those of everything that could apply."""
+    """The counters to load before evaluating: those of everything that could apply, or (`everything`) that is live."""
     local = now.astimezone(zone)
     others = Subjects("", shopper.id if shopper else "", cart.store)
     found: dict[CounterKey, None] = {}
-    for offer in catalogue.offers(Basket(cart), shopper, presented):
+    offers = catalogue.every_offer(shopper, presented) if everything else None
+    for offer in catalogue.offers(Basket(cart), shopper, presented) if offers is None else offers:
         if offer.promotion is not None:
             subjects = _subjects(offer, others)
             found.update(dict.fromkeys(wanted(offer.promotion.id, offer.promotion.all_limits, subjects, local)))

@@ -36,6 +36,7 @@ class Promotion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `automatic` is for everybody, `member` for those to whom it was issued, `code` for whoever holds a code, `points`
     gives points only. `repeat` is how many times over one purchase may meet the condition. `base` is what percentages
     are taken of: prices before all discounts, or as earlier promotions left them. Lower `priority` comes first.
+    `on_return` says what becomes of a use when all of its purchase was returned.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Promotion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     priority: int = 0
     repeat: int = 1
     base: Base = "running"
+    on_return: Literal["keep", "give_back"] = "keep"
 
     @property
     def all_limits(self) -> tuple[Limit, ...]:

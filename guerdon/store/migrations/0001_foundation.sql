@@ -114,6 +114,37 @@ create table sources (
     primary key (org_id, code)
 );
 
+-- Promotions as they now are, and every version that ever was. `terms` is the whole record as JSON text.
+create table promotions (
+    org_id bigint not null,
+    id uuid not null,
+    version integer not null,
+    status text not null,
+    name text not null,
+    terms text not null,
+    created_at timestamptz not null,
+    primary key (org_id, id)
+);
+
+-- How the promotions of a lane go together; a lane that is not here stacks.
+create table promotion_lanes (
+    org_id bigint not null,
+    number integer not null,
+    mode text not null,
+    once boolean not null,
+    primary key (org_id, number)
+);
+
+create table promotion_versions (
+    org_id bigint not null,
+    promotion uuid not null,
+    version integer not null,
+    terms text not null,
+    recorded_at timestamptz not null,
+    actor text not null,
+    primary key (org_id, promotion, version)
+);
+
 -- members -------------------------------------------------------------------------------------------------------------
 
 create table members (
@@ -127,6 +158,7 @@ create table members (
     primary key (org_id, no),
     unique (org_id, id)
 );
+create index members_merged on members (org_id, survivor_no) where survivor_no > 0;
 
 create table member_identifiers (
     org_id bigint not null,
@@ -358,7 +390,141 @@ create table referrals (
     unique (org_id, referred_no)
 );
 
+-- How far each limit of each promotion is used up: the sum of what the uses say, and what is held for a time.
+create table promotion_counters (
+    org_id bigint not null,
+    owner text not null,
+    limit_code text not null,
+    subject text not null,
+    period text not null,
+    used numeric(38, 0) not null check (used >= 0),
+    last_at timestamptz,
+    parts text not null,
+    primary key (org_id, owner, limit_code, subject, period)
+) with (fillfactor = 50);
+
+-- Uses that are kept free for a cart until it is bought, cancelled, evaluated again or too late.
+create table reservations (
+    org_id bigint not null,
+    id uuid not null,
+    cart text not null,
+    member_no bigint not null,
+    status text not null check (status in ('open', 'used', 'cancelled', 'replaced')),
+    expires_at timestamptz not null,
+    digest bytea not null,
+    raises text not null,
+    primary key (org_id, id)
+) with (fillfactor = 80);
+create unique index reservations_of_cart on reservations (org_id, cart) where status = 'open' and cart <> '';
+
+-- Codes of a promotion that were made together: with what they are made from, and how far that went.
+create table code_batches (
+    org_id bigint not null,
+    id uuid not null,
+    promotion uuid not null,
+    kind text not null check (kind in ('generated', 'uploaded')),
+    name text not null,
+    partner text not null,
+    channel text not null,
+    form text not null,
+    seed bytea not null,
+    created_at timestamptz not null,
+    actor text not null,
+    wanted bigint not null,
+    made bigint not null check (made between 0 and wanted),
+    next_index bigint not null check (next_index >= 0),
+    primary key (org_id, id)
+);
+create index batches_of_promotion on code_batches (org_id, promotion, id);
+create index batches_to_make on code_batches (org_id) where made < wanted and kind = 'generated';
+
+-- Tries of callers who may not know whether a code exists. No business data: it may be emptied at any time.
+create table code_guesses (
+    org_id bigint not null,
+    caller text not null,
+    tries bigint not null,
+    since timestamptz not null,
+    primary key (org_id, caller)
+) with (fillfactor = 50);
+create index guesses_since on code_guesses (org_id, since);
+
 -- facts ---------------------------------------------------------------------------------------------------------------
+
+-- Every code, as it is compared: number `no` of its batch.
+create table codes (
+    org_id bigint not null,
+    batch uuid not null,
+    no bigint not null,
+    code text collate "C" not null,
+    primary key (org_id, batch, no),
+    unique (org_id, code)
+);
+
+-- Whether a batch (code '') or one code of it is in force: the highest version counts, none is in force.
+create table code_switches (
+    org_id bigint not null,
+    batch uuid not null,
+    code text collate "C" not null,
+    version integer not null,
+    active boolean not null,
+    reason text not null,
+    recorded_at timestamptz not null,
+    actor text not null,
+    primary key (org_id, batch, code, version)
+);
+
+-- Codes that are one member's, for good.
+create table code_links (
+    org_id bigint not null,
+    code text collate "C" not null,
+    id uuid not null,
+    member_no bigint not null,
+    mode text not null,
+    linked_at timestamptz not null,
+    actor text not null,
+    primary key (org_id, code)
+);
+create index links_of_member on code_links (org_id, member_no, linked_at);
+
+-- What promotions gave: by event, and the place in it. A row with `of_seq` gives back the use of that event and place.
+-- `raises` says which counters it raised by how much.
+create table promotion_uses (
+    org_id bigint not null,
+    event_seq bigint not null,
+    position integer not null,
+    promotion uuid not null,
+    version integer not null,
+    code text not null,
+    member_no bigint not null,
+    purchase_no bigint not null,
+    reference text not null,
+    used_at timestamptz not null,
+    times numeric(38, 0) not null,
+    discount numeric(38, 0) not null,
+    voucher numeric(38, 0) not null,
+    points numeric(38, 0) not null,
+    currency text not null,
+    raises text not null,
+    of_seq bigint not null,
+    primary key (org_id, event_seq, position)
+);
+create index uses_of_promotion on promotion_uses (org_id, promotion, event_seq, position);
+create index uses_of_code on promotion_uses (org_id, code, event_seq, position) where code <> '';
+create index uses_of_purchase on promotion_uses (org_id, purchase_no) where purchase_no > 0;
+
+-- Carts of shops that keep their own sales, by the number of the sale.
+create table promotion_commits (
+    org_id bigint not null,
+    id uuid not null,
+    number text not null,
+    event_seq bigint not null,
+    member_no bigint not null,
+    fingerprint bytea not null,
+    result text not null,
+    primary key (org_id, id),
+    unique (org_id, number)
+);
+
 
 create table purchases (
     org_id bigint not null,
@@ -665,7 +831,8 @@ declare
 begin
     foreach name in array array['transfers', 'events', 'purchases', 'purchase_returns', 'imported', 'adjustments',
                                 'adjustment_decisions', 'catalogue_versions', 'metadata', 'outcomes',
-                                'program_versions'] loop
+                                'program_versions', 'promotion_versions', 'promotion_uses', 'promotion_commits', 'codes',
+                                'code_switches', 'code_links'] loop
         execute format('create trigger append_only before update or delete or truncate on %I
                         for each statement execute function refuse_change()', name);
         execute format('grant select, insert on %I to guerdon_app', name);
@@ -674,11 +841,13 @@ begin
     foreach name in array array['heads', 'assets', 'programs', 'stores', 'tills', 'sources', 'members', 'ledgers',
                                 'accounts', 'figures', 'holds', 'scheduled', 'lots', 'sent', 'referrals',
                                 'redemptions', 'reward_lists', 'rewards', 'claims', 'imports', 'webhooks',
-                                'webhook_cursors'] loop
+                                'webhook_cursors', 'promotions', 'promotion_counters', 'promotion_lanes',
+                                'reservations', 'code_batches'] loop
         execute format('grant select, insert, update on %I to guerdon_app', name);
     end loop;
 
-    foreach name in array array['member_identifiers', 'member_profiles', 'webhook_behind', 'webhook_deliveries'] loop
+    foreach name in array array['member_identifiers', 'member_profiles', 'webhook_behind', 'webhook_deliveries',
+                                'code_guesses'] loop
         execute format('grant select, insert, update, delete on %I to guerdon_app', name);
     end loop;
     grant delete on members to guerdon_app;
@@ -693,7 +862,9 @@ begin
                                 'purchase_returns', 'redemptions', 'adjustments', 'adjustment_decisions', 'imported',
                                 'imports', 'import_results', 'reward_lists', 'rewards', 'catalogue_versions', 'claims',
                                 'metadata', 'outcomes', 'webhooks', 'webhook_cursors', 'webhook_behind',
-                                'webhook_deliveries'] loop
+                                'webhook_deliveries', 'promotions', 'promotion_versions', 'promotion_counters',
+                                'promotion_lanes', 'reservations', 'promotion_uses', 'promotion_commits',
+                                'code_batches', 'codes', 'code_switches', 'code_links', 'code_guesses'] loop
         execute format('alter table %I enable row level security', name);
         execute format('alter table %I force row level security', name);
         execute format('create policy own_rows on %I

@@ -465,7 +465,11 @@ with compared as (
            case when e.till_no <> p.till_no then 'till is ' || p.till_no || ', should be ' || e.till_no end,
            case when l.amount <> p.amount then 'amount is ' || p.amount || ', its lines add up to ' || l.amount end,
            case when l.count <> s.count then 'it has ' || l.count || ' lines and ' || s.count || ' shares' end,
-           case when p.paid <> p.amount - s.money then 'paid is ' || p.paid || ', should be ' || p.amount - s.money end,
+           case when p.paid <> p.amount - s.money - g.discount - g.voucher
+                then 'paid is ' || p.paid || ', should be ' || p.amount - s.money - g.discount - g.voucher end,
+           case when g.discount <> u.discount or g.voucher <> u.voucher
+                then 'its promotions gave ' || u.discount || ' and ' || u.voucher
+                    || ', and its division has ' || g.discount || ' and ' || g.voucher end,
            case when p.spent_points <> coalesce(r.points, 0)
                 then 'points spent are ' || p.spent_points || ', should be ' || coalesce(r.points, 0) end,
            case when (nullif(re.body, '')::jsonb ->> 'money')::numeric <> s.money
@@ -492,6 +496,15 @@ with compared as (
     cross join lateral (select coalesce(sum(share::numeric), 0) as money, count(*) as count
                         from jsonb_array_elements_text(p.shares::jsonb) as share) s
     cross join lateral (select p.result::jsonb as result, p.division::jsonb as division offset 0) x  -- read once
+    cross join lateral (
+        select (select coalesce(sum(y::numeric), 0)
+                from jsonb_array_elements_text(x.division -> 'discounts') y) as discount,
+               (select coalesce(sum(y::numeric), 0)
+                from jsonb_array_elements_text(x.division -> 'vouchers') y) as voucher) g
+    cross join lateral (
+        select coalesce(sum((y ->> 'discount')::numeric), 0) as discount,
+               coalesce(sum((y ->> 'voucher')::numeric), 0) as voucher
+        from jsonb_array_elements(nullif(e.body, '')::jsonb -> 'promotions') y) u
     cross join lateral (
         select jsonb_array_length(x.division -> 'paid') as lines,
                (select coalesce(sum(y::numeric), 0) from jsonb_array_elements_text(x.division -> 'paid') y) as paid,
@@ -630,6 +643,97 @@ union all
  where e.org_id = %(org)s and e.reference <> '' and i.event_seq is null
    and (e.name in ('PointsImport', 'PointsExpiryChange') or e.name = 'PointsLedgerBulkJob' and e.body like '%%"import"%%')
  order by e.seq limit %(limit)s)
+
+-- promotions --
+-- each use is what its event says; counters are the sums of the uses, and hold what open reservations keep; promotions
+-- have all their versions; carts that were committed were committed by their events
+with said as (
+    select e.seq, e.member_no, e.purchase_no, e.event_at, (x.place - 1)::int as position, x.said,
+           (x.said ->> 'of_seq')::bigint as of_seq
+    from events e
+    cross join lateral jsonb_array_elements(nullif(e.body, '')::jsonb -> 'promotions') with ordinality as x (said, place)
+    where e.org_id = %(org)s and e.name in ('TransactionAdd', 'TransactionReturn', 'PromotionUse')
+      and e.body like '%%"promotions"%%'
+), told as (
+    select s.*, case when s.of_seq is null then s.position else (s.said ->> 'position')::int end as place from said s
+), uses as (
+    select coalesce(u.event_seq, t.seq) as seq, coalesce(u.position, t.place) as position, concat_ws('; ',
+           case when t.seq is null then 'no event says it' end,
+           case when u.event_seq is null then 'missing' end,
+           case when u.promotion::text <> t.said ->> 'promotion' or u.version <> (t.said ->> 'version')::int
+                     or u.code <> t.said ->> 'code' or u.times <> (t.said ->> 'times')::numeric
+                     or u.discount <> (t.said ->> 'discount')::numeric or u.voucher <> (t.said ->> 'voucher')::numeric
+                     or u.points <> (t.said ->> 'points')::numeric or u.raises::jsonb <> t.said -> 'raises'
+                     or u.of_seq <> coalesce(t.of_seq, 0) or u.member_no <> t.member_no or u.used_at <> t.event_at
+                     or u.purchase_no <> t.purchase_no
+                then 'it is not what its event says' end,
+           case when u.of_seq > 0 and (b.event_seq is null or b.of_seq > 0 or b.times <> -u.times)
+                then 'it gives back what was not used' end) as problem
+    from (select * from promotion_uses where org_id = %(org)s) u
+    full join told t on t.seq = u.event_seq and t.place = u.position
+    left join promotion_uses b on b.org_id = %(org)s and b.event_seq = u.of_seq and b.position = u.position
+), now as (
+    select last_recorded_at as at from heads where org_id = %(org)s
+), raised as (
+    select r ->> 0 as key, (r ->> 1)::numeric as by, (r ->> 2)::timestamptz as until, u.used_at
+    from promotion_uses u cross join lateral jsonb_array_elements(u.raises::jsonb) as r
+    where u.org_id = %(org)s
+), summed as (
+    select key, coalesce(sum(by) filter (where until is null), 0) as used,
+           coalesce(sum(by) filter (where until > now.at), 0) as rolling
+    from raised cross join now group by key
+), held as (
+    select r ->> 0 as key, sum((r ->> 1)::numeric) as held
+    from reservations v cross join now cross join lateral jsonb_array_elements(v.raises::jsonb) as r
+    where v.org_id = %(org)s and v.status = 'open' and v.expires_at > now.at group by 1
+), counters as (
+    select jsonb_build_array('counter', c.owner, c.limit_code, c.subject, c.period)::text as key, c.used,
+           coalesce(sum((p ->> 1)::numeric) filter (where (p ->> 0)::timestamptz > now.at and p ->> 2 = ''), 0) as rolling,
+           coalesce(sum((p ->> 1)::numeric) filter (where (p ->> 0)::timestamptz > now.at and p ->> 2 <> ''), 0) as held
+    from promotion_counters c cross join now left join lateral jsonb_array_elements(c.parts::jsonb) as p on true
+    where c.org_id = %(org)s group by 1, 2
+), compared as (
+    select coalesce(c.key, s.key, h.key) as key, concat_ws('; ',
+           case when coalesce(c.used, 0) <> coalesce(s.used, 0)
+                then 'used is ' || coalesce(c.used, 0) || ', should be ' || coalesce(s.used, 0) end,
+           case when coalesce(c.rolling, 0) <> coalesce(s.rolling, 0)
+                then 'used in its window is ' || coalesce(c.rolling, 0) || ', should be ' || coalesce(s.rolling, 0) end,
+           case when coalesce(c.held, 0) <> coalesce(h.held, 0)
+                then 'held is ' || coalesce(c.held, 0) || ', should be ' || coalesce(h.held, 0) end) as problem
+    from counters c
+    full join summed s on s.key = c.key
+    full join held h on h.key = coalesce(c.key, s.key)
+), versions as (
+    select coalesce(p.id, v.promotion) as id, concat_ws('; ',
+           case when p.id is null then 'does not exist, but has versions' end,
+           case when v.count is distinct from v.last or p.version is distinct from v.last then 'versions are missing' end,
+           case when p.terms is distinct from l.terms or p.status is distinct from l.terms::jsonb ->> 'status'
+                     or p.name is distinct from l.terms::jsonb ->> 'name'
+                then 'it is not its last version' end) as problem
+    from (select * from promotions where org_id = %(org)s) p
+    full join (select promotion, count(*) as count, max(version) as last
+               from promotion_versions where org_id = %(org)s group by 1) v on v.promotion = p.id
+    left join promotion_versions l on l.org_id = %(org)s and l.promotion = p.id and l.version = p.version
+)
+(select 'use ' || seq || '/' || position, problem from uses where problem <> '' order by seq, position limit %(limit)s)
+union all
+(select 'counter ' || key, problem from compared where problem <> '' order by key limit %(limit)s)
+union all
+(select 'promotion ' || id, problem from versions where problem <> '' order by id limit %(limit)s)
+union all
+(select 'use ' || u.event_seq || '/' || u.position, 'its promotion has no such version'
+ from promotion_uses u
+ left join promotion_versions v on v.org_id = %(org)s and v.promotion = u.promotion and v.version = u.version
+ where u.org_id = %(org)s and v.promotion is null order by u.event_seq, u.position limit %(limit)s)
+union all
+(select 'commit ' || coalesce(c.number, e.reference), case when c.id is null then 'missing, and event ' || e.seq || ' made it'
+            else 'its event ' || c.event_seq || ' does not say so' end
+ from (select * from promotion_commits where org_id = %(org)s) c
+ full join (select * from events where org_id = %(org)s and name = 'PromotionUse') e on e.seq = c.event_seq
+ where c.id is null or e.seq is null or e.reference <> c.number or e.member_no <> c.member_no
+    or nullif(e.body, '')::jsonb ->> 'commit_id' <> c.id::text
+    or c.result::jsonb ->> 'number' <> c.number or (c.result::jsonb ->> 'event_no')::bigint <> c.event_seq
+ order by 1 limit %(limit)s)
 
 -- sent --
 -- what members have sent per day and month, as their transfers name them
@@ -850,6 +954,60 @@ with versions as (
     left join out o on o.id = t.id
 )
 select kind || ' ' || id, problem from compared where problem <> '' order by 1 limit %(limit)s
+
+-- codes --
+-- each batch has the codes it says, numbered without a gap; each code, switch and link hangs on something
+with counted as (
+    select c.batch, count(*) as codes, min(c.no) as first, max(c.no) as last
+    from codes c where c.org_id = %(org)s group by c.batch
+), batches as (
+    select coalesce(b.id, c.batch) as id, concat_ws('; ',
+           case when b.id is null then 'missing, and ' || c.codes || ' codes are of it' end,
+           case when b.made <> coalesce(c.codes, 0)
+                then 'made is ' || b.made || ', should be ' || coalesce(c.codes, 0) end,
+           case when c.first <> 1 or c.last <> c.codes then 'its codes are not numbered without a gap' end,
+           case when b.kind = 'generated' and b.next_index < b.made
+                then 'it goes on at ' || b.next_index || ', but has ' || b.made || ' codes' end,
+           case when b.kind = 'uploaded' and (b.next_index > 0 or b.wanted <> b.made)
+                then 'it is of uploaded codes, but asks for more' end,
+           case when (b.kind = 'generated') <> (b.form <> '') or (b.kind = 'generated') <> (length(b.seed) >= 32)
+                then 'its form and seed are not those of its kind' end,
+           case when b.id is not null and p.id is null then 'its promotion ' || b.promotion || ' does not exist' end
+           ) as problem
+    from (select * from code_batches where org_id = %(org)s) b
+    full join counted c on c.batch = b.id
+    left join promotions p on p.org_id = %(org)s and p.id = b.promotion
+)
+(select 'code batch ' || id, problem from batches where problem <> '' order by id limit %(limit)s)
+union all
+(select 'code ' || l.code, concat_ws('; ',
+            case when c.code is null then 'linked, but there is no such code' end,
+            case when m.no is null then 'linked to member ' || l.member_no || ', who does not exist' end)
+ from code_links l
+ left join codes c on c.org_id = %(org)s and c.code = l.code
+ left join members m on m.org_id = %(org)s and m.no = l.member_no
+ where l.org_id = %(org)s and (c.code is null or m.no is null) order by l.code limit %(limit)s)
+union all
+(select 'code ' || u.code, 'used by event ' || min(u.event_seq) || ', but '
+        || case when bool_and(c.code is null) then 'there is no such code' else 'it is another promotion''s' end
+ from promotion_uses u
+ left join codes c on c.org_id = %(org)s and c.code = u.code
+ left join code_batches b on b.org_id = %(org)s and b.id = c.batch
+ where u.org_id = %(org)s and u.code <> '' and b.promotion is distinct from u.promotion
+ group by u.code order by u.code limit %(limit)s)
+union all
+(select case when s.code = '' then 'code batch ' || s.batch else 'code ' || s.code end, concat_ws('; ',
+            case when s.last <> s.count or s.first <> 1 then 'switches are missing' end,
+            case when s.again then 'it was switched to what it was' end,
+            case when b.id is null then 'switched, but its batch does not exist' end,
+            case when s.code <> '' and c.code is null then 'switched, but it is not of batch ' || s.batch end)
+ from (select x.batch, x.code, min(x.version) as first, max(x.version) as last, count(*) as count,
+              bool_or(x.active = (x.version %% 2 = 1)) as again
+       from code_switches x where x.org_id = %(org)s group by x.batch, x.code) s
+ left join code_batches b on b.org_id = %(org)s and b.id = s.batch
+ left join codes c on c.org_id = %(org)s and c.code = s.code and c.batch = s.batch
+ where s.last <> s.count or s.first <> 1 or s.again or b.id is null or (s.code <> '' and c.code is null)
+ order by s.batch, s.code limit %(limit)s)
 
 -- accounts --
 -- every account a row names exists, with figures; those of members are the ones that events opened

@@ -44,6 +44,12 @@ select transfer_id::text from scheduled
 where org_id = %(org)s and not done and due_at <= %(now)s
 order by due_at limit %(limit)s
 
+-- codes_to_make --
+-- batches of which there are fewer codes than were asked for
+select id::text, promotion::text, kind, name, partner, channel, form, seed, created_at, actor, wanted, made, next_index
+from code_batches where org_id = %(org)s and made < wanted and kind = 'generated'
+order by id limit 4
+
 -- next_due --
 -- when something will be due after now, null if nothing is known of; what ends or is released is looked at `grace` later
 select least(

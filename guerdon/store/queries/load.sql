@@ -408,6 +408,63 @@ left join lateral (
     where x.org_id = %(org)s::bigint and x.member_no = a.no and x.status not in ('denied', 'cancelled')
     group by 1, 2) c on true
 
+-- code_batch_columns --
+-- a batch of codes, for those that include this
+select b.id::text, b.promotion::text, b.kind, b.name, b.partner, b.channel, b.form, b.seed, b.created_at, b.actor, b.wanted,
+       b.made, b.next_index,
+
+-- code_batches --
+-- batches by id, each with its own switch
+-- include code_batch_columns
+       s.version, s.active, s.reason
+from code_batches b
+left join lateral (
+    select * from code_switches x where x.org_id = %(org)s::bigint and x.batch = b.id and x.code = ''
+    order by x.version desc limit 1) s on true
+where b.org_id = %(org)s::bigint and b.id = any(%(ids)s::uuid[])
+
+-- code_side_columns --
+-- what belongs to a code, for those that include this: its batch, both switches, and its link
+cross join lateral (select * from code_batches x where x.org_id = %(org)s::bigint and x.id = k.batch offset 0) b
+left join lateral (
+    select * from code_switches x where x.org_id = %(org)s::bigint and x.batch = k.batch and x.code = ''
+    order by x.version desc limit 1) s on true
+left join lateral (
+    select * from code_switches x where x.org_id = %(org)s::bigint and x.batch = k.batch and x.code = k.code
+    order by x.version desc limit 1) t on true
+left join lateral (
+    select * from code_links x where x.org_id = %(org)s::bigint and x.code = k.code offset 0) l on true
+
+-- codes --
+-- codes as they are compared
+-- include code_batch_columns
+       s.version, s.active, s.reason, k.code, k.no, t.version, t.active, t.reason,
+       l.id::text, l.member_no, l.mode, l.linked_at, l.actor
+from codes k
+-- include code_side_columns
+where k.org_id = %(org)s::bigint and k.code = any(%(texts)s::text[])
+
+-- codes_of --
+-- the codes linked to members or to whom they took over, those linked last first; a row without a code where there is
+-- none
+-- include member_no_columns
+select a.no, k.*
+from asked_for a
+left join lateral (
+    with recursive family as (
+        select a.no as no
+        union
+        select m.no from family f
+        cross join lateral (
+            select x.no from members x where x.org_id = %(org)s::bigint and x.survivor_no = f.no and x.survivor_no > 0
+            offset 0) m
+    )
+    select c.code from family f
+    cross join lateral (
+        select x.code, x.linked_at from code_links x where x.org_id = %(org)s::bigint and x.member_no = f.no
+        order by x.linked_at desc limit %(linked)s::bigint) c
+    order by c.linked_at desc, c.code limit %(linked)s::bigint) k on true
+
 -- imported --
 -- rows of imports that were taken, by kind and reference
 select x.kind, x.reference, x.event_seq, x.fingerprint, x.result
@@ -445,6 +502,50 @@ select w.id::text, w.url, w.description, w.filters, w.status, w.reason, w.genera
        w.start_seq, w.created_at, w.active_since
 from unnest(%(ids)s::uuid[]) as asked (id)
 cross join lateral (select * from webhooks x where x.org_id = %(org)s::bigint and x.id = asked.id offset 0) w
+
+-- counters --
+-- how far limits of promotions are used up
+select c.owner, c.limit_code, c.subject, c.period, c.used::text, c.last_at, c.parts
+from unnest(%(owners)s::text[], %(limits)s::text[], %(subjects)s::text[], %(periods)s::text[])
+     as asked (owner, limit_code, subject, period)
+cross join lateral (
+    select * from promotion_counters x
+    where x.org_id = %(org)s::bigint and x.owner = asked.owner and x.limit_code = asked.limit_code
+          and x.subject = asked.subject and x.period = asked.period offset 0) c
+
+-- reservations --
+-- reservations by id, and the open ones of carts
+select id::text, cart, member_no, status, expires_at, digest, raises
+from reservations
+where org_id = %(org)s::bigint and id = any(array(
+    select unnest(%(ids)s::uuid[])
+    union all
+    select id from reservations
+    where org_id = %(org)s::bigint and status = 'open' and cart <> '' and cart = any(%(carts)s::text[])))
+
+-- cart_commits --
+-- carts committed without a purchase, by the number of the sale
+select id::text, number, event_seq, member_no, fingerprint, result
+from promotion_commits where org_id = %(org)s::bigint and number = any(%(texts)s::text[])
+
+-- uses_of_purchases --
+-- what promotions gave on bills
+select event_seq, position, promotion::text, version, code, member_no, purchase_no, reference, used_at, times::text,
+       discount::text, voucher::text, points::text, currency, raises, of_seq
+from promotion_uses where org_id = %(org)s::bigint and purchase_no > 0 and purchase_no = any(%(nos)s::bigint[])
+order by event_seq, position
+
+-- config_timezone --
+-- by which calendar promotions count
+select timezone from organisations where org_id = %(org)s::bigint
+
+-- config_promotions --
+-- every promotion as it now is
+select terms from promotions where org_id = %(org)s::bigint order by id
+
+-- config_promotion_lanes --
+-- every lane that does not just stack
+select number, mode, once from promotion_lanes where org_id = %(org)s::bigint order by number
 
 -- config_assets --
 -- every asset

@@ -332,11 +332,106 @@ set code = excluded.code, name = excluded.name, store_no = excluded.store_no, pr
 insert into sources (org_id, code, created_at)
 select %(org)s::bigint, * from unnest(%(code)s::text[], %(created_at)s::timestamptz[])
 
+-- write_promotions --
+-- promotions as they now are
+insert into promotions (org_id, id, version, status, name, terms, created_at)
+select %(org)s::bigint, * from unnest(
+    %(id)s::uuid[], %(version)s::integer[], %(status)s::text[], %(name)s::text[], %(terms)s::text[],
+    %(created_at)s::timestamptz[])
+on conflict (org_id, id) do update
+set version = excluded.version, status = excluded.status, name = excluded.name, terms = excluded.terms
+
+-- write_promotion_lanes --
+-- how the promotions of lanes go together
+insert into promotion_lanes (org_id, number, mode, once)
+select %(org)s::bigint, * from unnest(%(number)s::integer[], %(mode)s::text[], %(once)s::boolean[])
+on conflict (org_id, number) do update set mode = excluded.mode, once = excluded.once
+
+-- insert_promotion_versions --
+-- every version of a promotion, with its time and who made it
+insert into promotion_versions (org_id, promotion, version, terms, recorded_at, actor)
+select %(org)s::bigint, * from unnest(
+    %(promotion)s::uuid[], %(version)s::integer[], %(terms)s::text[], %(recorded_at)s::timestamptz[], %(actor)s::text[])
+
+-- write_promotion_counters --
+-- how far limits are used up by now
+insert into promotion_counters (org_id, owner, limit_code, subject, period, used, last_at, parts)
+select %(org)s::bigint, * from unnest(
+    %(owner)s::text[], %(limit_code)s::text[], %(subject)s::text[], %(period)s::text[], %(used)s::numeric[],
+    %(last_at)s::timestamptz[], %(parts)s::text[])
+on conflict (org_id, owner, limit_code, subject, period) do update
+set used = excluded.used, last_at = excluded.last_at, parts = excluded.parts
+
+-- insert_promotion_uses --
+-- what promotions gave, or was given back
+insert into promotion_uses (org_id, event_seq, position, promotion, version, code, member_no, purchase_no, reference,
+                            used_at, times, discount, voucher, points, currency, raises, of_seq)
+select %(org)s::bigint, * from unnest(
+    %(event_seq)s::bigint[], %(position)s::integer[], %(promotion)s::uuid[], %(version)s::integer[], %(code)s::text[],
+    %(member_no)s::bigint[], %(purchase_no)s::bigint[], %(reference)s::text[], %(used_at)s::timestamptz[],
+    %(times)s::numeric[], %(discount)s::numeric[], %(voucher)s::numeric[], %(points)s::numeric[],
+    %(currency)s::text[], %(raises)s::text[], %(of_seq)s::bigint[])
+
+-- insert_promotion_commits --
+-- carts of shops that keep their own sales
+insert into promotion_commits (org_id, id, number, event_seq, member_no, fingerprint, result)
+select %(org)s::bigint, * from unnest(
+    %(id)s::uuid[], %(number)s::text[], %(event_seq)s::bigint[], %(member_no)s::bigint[], %(fingerprint)s::bytea[],
+    %(result)s::text[])
+
+-- update_reservations --
+-- only how they ended changes; before new ones of the same carts
+update reservations set status = new.status
+from unnest(%(id)s::uuid[], %(status)s::text[]) as new (id, status)
+where reservations.org_id = %(org)s::bigint and reservations.id = new.id
+
+-- insert_reservations --
+-- uses kept for carts
+insert into reservations (org_id, id, cart, member_no, status, expires_at, digest, raises)
+select %(org)s::bigint, * from unnest(
+    %(id)s::uuid[], %(cart)s::text[], %(member_no)s::bigint[], %(status)s::text[], %(expires_at)s::timestamptz[],
+    %(digest)s::bytea[], %(raises)s::text[])
+
 -- insert_metadata --
 -- every version, with its time and who made it
 insert into metadata (org_id, kind, object, version, meta, recorded_at, actor)
 select %(org)s::bigint, * from unnest(
     %(kind)s::text[], %(object)s::text[], %(version)s::integer[], %(meta)s::text[], %(recorded_at)s::timestamptz[],
+    %(actor)s::text[])
+
+-- insert_code_batches --
+-- new batches of codes
+insert into code_batches (org_id, id, promotion, kind, name, partner, channel, form, seed, created_at, actor, wanted, made,
+                          next_index)
+select %(org)s::bigint, * from unnest(
+    %(id)s::uuid[], %(promotion)s::uuid[], %(kind)s::text[], %(name)s::text[], %(partner)s::text[], %(channel)s::text[],
+    %(form)s::text[], %(seed)s::bytea[], %(created_at)s::timestamptz[], %(actor)s::text[], %(wanted)s::bigint[],
+    %(made)s::bigint[], %(next_index)s::bigint[])
+
+-- update_code_batches --
+-- how far they went
+update code_batches set wanted = new.wanted, made = new.made, next_index = new.next_index
+from unnest(%(id)s::uuid[], %(wanted)s::bigint[], %(made)s::bigint[], %(next_index)s::bigint[])
+    as new (id, wanted, made, next_index)
+where code_batches.org_id = %(org)s::bigint and code_batches.id = new.id
+
+-- insert_codes --
+-- new codes
+insert into codes (org_id, code, batch, no)
+select %(org)s::bigint, * from unnest(%(code)s::text[], %(batch)s::uuid[], %(no)s::bigint[])
+
+-- insert_code_switches --
+-- batches and codes that were put out of force or back
+insert into code_switches (org_id, batch, code, version, active, reason, recorded_at, actor)
+select %(org)s::bigint, * from unnest(
+    %(batch)s::uuid[], %(code)s::text[], %(version)s::integer[], %(active)s::boolean[], %(reason)s::text[],
+    %(recorded_at)s::timestamptz[], %(actor)s::text[])
+
+-- insert_code_links --
+-- codes that became a member's
+insert into code_links (org_id, code, id, member_no, mode, linked_at, actor)
+select %(org)s::bigint, * from unnest(
+    %(code)s::text[], %(id)s::uuid[], %(member_no)s::bigint[], %(mode)s::text[], %(linked_at)s::timestamptz[],
     %(actor)s::text[])
 
 -- insert_api_keys --

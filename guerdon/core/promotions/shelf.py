@@ -1,0 +1,34 @@
+"""All promotions of an organisation, as its configuration keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from guerdon.core.promotions.offers import Catalogue
+from guerdon.core.promotions.terms import Lane, Promotion
+
+
+class Shelf:
+    """Promotions by id; never changed, only replaced. The index is made when it is first asked for, so that a thousand
+    changes in a row cost one.
+    """
+
+    __slots__ = ("_catalogue", "by_id", "lanes")
+
+    def __init__(self, by_id: Mapping[str, Promotion] | None = None, lanes: Mapping[int, Lane] | None = None) -> None:
+        self.by_id: Mapping[str, Promotion] = {} if by_id is None else by_id
+        self.lanes: Mapping[int, Lane] = {} if lanes is None else lanes
+        self._catalogue: Catalogue | None = None
+
+    def put(self, promotion: Promotion) -> Shelf:
+        """A shelf with one more, or with the next version of one."""
+        return Shelf({**self.by_id, promotion.id: promotion}, self.lanes)
+
+    def put_lane(self, lane: Lane) -> Shelf:
+        return Shelf(self.by_id, {**self.lanes, lane.number: lane})
+
+    @property
+    def catalogue(self) -> Catalogue:
+        if self._catalogue is None:
+            self._catalogue = Catalogue(self.by_id.values(), self.lanes.values())
+        return self._catalogue

@@ -1,0 +1,146 @@
+"""Counters of promotions as they are kept: what uses have raised, and what carts hold for a time.
+
+A part counts until its time: a use in a rolling window, or uses that a reservation keeps free. So nothing has to happen
+for a reservation to end, and no job can be late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from guerdon.core.places import LATE_MAX
+from guerdon.core.promotions.limits import Counter, CounterKey, Raise
+from guerdon.core.state import NotLoaded
+
+if TYPE_CHECKING:
+    from guerdon.core.state import State
+
+
+class Part(Struct, frozen=True, array_like=True):
+    """`by` until a time, held by a reservation or ("") used by the event of a number."""
+
+    until: datetime
+    by: int
+    reservation: str = ""
+    seq: int = 0
+
+
+class Tally(Struct, frozen=True, kw_only=True):
+    """One counter: `used` for good, `parts` for a time, and when it was raised last."""
+
+    used: int = 0
+    last_at: datetime | None = None
+    parts: tuple[Part, ...] = ()
+
+    def at(self, now: datetime, reservation: str = "") -> Counter:
+        """What it is worth at a time, to a cart that holds a reservation of its own."""
+        alive = sum(
+            part.by for part in self.parts if part.until > now and not (reservation and part.reservation == reservation)
+        )
+        return Counter(self.used + alive, self.last_at)
+
+
+class Raised(Struct, frozen=True, array_like=True):
+    """What one use did to one counter, as its row says. `until` for rolling windows."""
+
+    key: CounterKey
+    by: int
+    until: datetime | None = None
+
+
+_EMPTY = Tally()
+
+
+def tally(state: State, key: CounterKey) -> Tally:
+    """A counter; one that nobody has raised is zero, one that nobody has looked up raises `NotLoaded`."""
+    found = state.promotion_counters.get(key)
+    if found is not None:
+        return found
+    if key in state.asked:
+        return _EMPTY
+    raise NotLoaded(key)
+
+
+def usage(
+    state: State, keys: Iterable[CounterKey], now: datetime, reservation: str = ""
+) -> Mapping[CounterKey, Counter]:
+    """The counters' values. All that are not loaded are asked for at once."""
+    wanted = list(keys)
+    missing = [key for key in wanted if key not in state.promotion_counters and key not in state.asked]
+    if missing:
+        raise NotLoaded(*missing)
+    return {key: tally(state, key).at(now, reservation) for key in wanted}
+
+
+def use(state: State, raises: Iterable[Raise], at: datetime, seq: int) -> tuple[Raised, ...]:
+    """Raise counters for good, as the row of the use will say."""
+    done = []
+    for each in raises:
+        old = tally(state, each.key)
+        last = each.key[4] == "last"
+        if each.until is not None:
+            new = Tally(
+                used=old.used, last_at=old.last_at, parts=(*_alive(state, old), Part(each.until, each.by, "", seq))
+            )
+        else:
+            new = msgspec.structs.replace(old, used=old.used + each.by, parts=_alive(state, old))
+        if last:
+            new = msgspec.structs.replace(new, last_at=max(at, old.last_at or at))
+        state.put(state.promotion_counters, each.key, new)
+        done.append(Raised(each.key, each.by, each.until))
+    return tuple(done)
+
+
+def give_back(state: State, raised: Iterable[Raised], seq: int) -> tuple[Raised, ...]:
+    """Lower the counters that the use of an event had raised, in the windows in which it fell. The time of the last
+    use stays.
+    """
+    done = []
+    keys = [each.key for each in raised if each.key[4] != "last"]
+    usage(state, keys, state.now)
+    for each in raised:
+        if each.key[4] == "last":
+            continue
+        old = tally(state, each.key)
+        if each.until is not None:
+            parts = tuple(part for part in _alive(state, old) if part.seq != seq)
+            new = msgspec.structs.replace(old, parts=parts)
+        else:
+            new = msgspec.structs.replace(old, used=old.used - each.by, parts=_alive(state, old))
+        state.put(state.promotion_counters, each.key, new)
+        done.append(Raised(each.key, -each.by, each.until))
+    return tuple(done)
+
+
+def hold(state: State, raises: Iterable[Raise], reservation: str, until: datetime) -> tuple[Raised, ...]:
+    """Keep uses free for a reservation until a time. When the last use was is not held."""
+    done = []
+    for each in raises:
+        if each.key[4] == "last":
+            continue
+        old = tally(state, each.key)
+        parts = (*_alive(state, old), Part(until, each.by, reservation))
+        state.put(state.promotion_counters, each.key, msgspec.structs.replace(old, parts=parts))
+        done.append(Raised(each.key, each.by, until))
+    return tuple(done)
+
+
+def release(state: State, raised: Iterable[Raised], reservation: str) -> None:
+    """Let go what a reservation holds."""
+    keys = [each.key for each in raised]
+    usage(state, keys, state.now)
+    for key in dict.fromkeys(keys):
+        old = tally(state, key)
+        parts = tuple(part for part in _alive(state, old) if part.reservation != reservation)
+        if parts != old.parts:
+            state.put(state.promotion_counters, key, msgspec.structs.replace(old, parts=parts))
+
+
+def _alive(state: State, old: Tally) -> tuple[Part, ...]:
+    """Without what has ended for everybody: also for facts that are told late and judged at their own time."""
+    return tuple(part for part in old.parts if part.until > state.now - LATE_MAX)
