@@ -17,7 +17,7 @@ import msgspec
 
 from guerdon.api.call import Call
 from guerdon.api.problem import Problem
-from guerdon.core.promotions.guessing import ANSWER_S, WINDOW, blocked_until
+from guerdon.core.promotions.guessing import ANSWER_MS, WINDOW, blocked_until
 from guerdon.core.promotions.verdicts import Reason, Verdict
 from guerdon.core.results import Evaluated
 
@@ -115,7 +115,7 @@ async def forgive(call: Call, tries: int) -> None:
 
 async def same_time(started: float) -> None:
     """Wait until a refusal takes as long as every other."""
-    await asyncio.sleep(max(0.0, started + ANSWER_S - time.monotonic()))
+    await asyncio.sleep(max(0.0, started + ANSWER_MS / 1000 - time.monotonic()))
 
 
 def _caller(call: Call) -> str:

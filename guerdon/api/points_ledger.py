@@ -124,7 +124,7 @@ class LotMoveOut(Shown, frozen=True, kw_only=True):
     rule: str
 
 
-class PromotionOut(Shown, frozen=True, kw_only=True):
+class PromotionGiven(Shown, frozen=True, kw_only=True):
     """A promotion that had a part in the event."""
 
     id: str
@@ -164,7 +164,7 @@ class EventOut(Shown, frozen=True, kw_only=True, omit_defaults=True):
     redemption: str | None = None
     lots: tuple[LotMoveOut, ...] | None = None
     purchase: PurchaseOutline | None = None
-    promotions: tuple[PromotionOut, ...] | None = None
+    promotions: tuple[PromotionGiven, ...] | None = None
 
 
 class LedgerPage(Shown, frozen=True, kw_only=True, omit_defaults=True):

@@ -10,7 +10,8 @@ from psycopg.sql import SQL, Composable, Composed, Identifier
 
 HISTORY = (
     "transfers", "events", "purchases", "purchase_returns", "imported", "adjustments", "adjustment_decisions",
-    "metadata", "outcomes", "program_versions", "catalogue_versions",
+    "metadata", "outcomes", "program_versions", "promotion_versions", "promotion_uses",
+    "promotion_commits", "codes", "code_switches", "code_links", "catalogue_versions",
 )  # fmt: skip
 """What is appended to and never changed."""
 NOT_OF_A_TENANT = {"organisations", "api_keys", "schema_version"}

@@ -42,7 +42,7 @@ async def test_not_even_the_owner_of_the_tables_sees_rows_without_saying_whose(
 async def test_both_organisations_have_rows_in_every_table(database: Database, two_tenants: tuple[int, int]) -> None:
     """Else there would be nothing to leak."""
     with psycopg.connect(database.superuser_dsn) as connection:
-        for table in set(tenants_tables(connection)):
+        for table in set(tenants_tables(connection)) - {"code_guesses"}:  # which no command writes
             count = connection.execute(f"select count(distinct org_id) from {table}").fetchone()
             assert count == (2,), table
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from guerdon.core.accounts import GENERAL_LEDGER, Figures
@@ -267,7 +268,7 @@ async def test_the_head_gives_counters_time_and_hash(stocked: Shop) -> None:
 
 async def test_configuration_is_read_once_for_each_version(stocked: Shop) -> None:
     first = (await stocked.look()).config
-    assert first == Config(
+    assert msgspec.structs.replace(first, promotions=None) == Config(
         version=1, assets={"POINTS": r.POINTS}, programs={1: r.PROGRAM}, since={1: (r.NOON,)}, stores={2: r.STORE},
         tills={3: r.TILL}, sources=frozenset({"KIOSK"}),
     )  # fmt: skip

@@ -44,7 +44,9 @@ def fill(connection: psycopg.Connection[Any]) -> None:
             sql.SQL("insert into {} ({}) select {} from generate_series(1, {}) n").format(
                 sql.Identifier(table),
                 sql.SQL(", ").join(sql.Identifier(name) for name, _ in columns),
-                sql.SQL(", ").join(sql.SQL(EXCEPT.get(name) or VALUES[kind]) for name, kind in columns),
+                sql.SQL(", ").join(
+                    sql.SQL((EXCEPT.get(name) if kind != "integer" else None) or VALUES[kind]) for name, kind in columns
+                ),
                 ROWS,
             )
         )

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 TRIES_MAX = 10
 """So many wrong codes may one caller present in a window; whoever goes beyond is not even told of right ones."""
 WINDOW = timedelta(hours=1)
-ANSWER_S = 0.1
+ANSWER_MS = 100
 """A wrong code is answered no sooner than this, so that the time does not tell why it is wrong."""
 
 
