@@ -23,24 +23,37 @@ from guerdon.api import openapi
 from guerdon.api.routes import ROUTES
 from tests.api.conftest import ADMIN_KEY, Shop
 
-# Left out for now: one of these routes takes minutes on some input that is found here, which is still to be mended.
-UNMENDED = "promotion"
-schema = schemathesis.openapi.from_dict(openapi.document([r for r in ROUTES if UNMENDED not in r.path]))
-
-
-@schema.parametrize()
-@settings(
-    max_examples=int(os.environ.get("GUERDON_FUZZ_EXAMPLES", "5")),
+EXAMPLES = int(os.environ.get("GUERDON_FUZZ_EXAMPLES", "5"))
+NESTED = r"^(POST|PATCH) /v1/promotions(/\{promotion\})?$"
+schema = schemathesis.openapi.from_dict(openapi.document(ROUTES))
+FUZZ = settings(
+    max_examples=EXAMPLES,
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
+
+
+@schema.exclude(name_regex=NESTED).parametrize()
+@FUZZ
 def test_an_answer_is_as_documented(case: Case[Any], open_shop: Shop) -> None:
+    check(case, open_shop)
+
+
+# Conditions hold conditions: "each keyword at its edge", which the phase `explicit` brings, comes to 29,000 requests
+# for each of these two. Made up ones in greater number stand in for them.
+@schema.include(name_regex=NESTED).parametrize()
+@settings(FUZZ, max_examples=20 * EXAMPLES, phases=[Phase.generate])
+def test_an_answer_to_terms_that_nest_is_as_documented(case: Case[Any], open_shop: Shop) -> None:
+    check(case, open_shop)
+
+
+def check(case: Case[Any], shop: Shop) -> None:
     case.headers["authorization"] = f"Bearer {ADMIN_KEY}"
     case.headers["guerdon-organisation"] = "default"
     case.call_and_validate(
-        base_url=open_shop.api.url,
+        base_url=shop.api.url,
         checks=[
             not_a_server_error,
             status_code_conformance,
