@@ -26,6 +26,7 @@ from guerdon.installation import Installation, ready
 from guerdon.jobs import Jobs, Queue
 from guerdon.settings import Settings
 from guerdon.store import imports, organisations
+from guerdon.store.backtests import Backtests
 from guerdon.store.codes import Codes
 from guerdon.store.pool import Pool, make_pool
 from guerdon.store.promotions import Promotions
@@ -137,6 +138,7 @@ def _services(settings: Settings, installation: Installation, pool: Pool, writer
         writer=writer,
         reader=reader,
         codes=Codes(pool),
+        backtests=Backtests(pool),
         promotions=Promotions(pool),
         organisations=_Organisations(reader, pool),
         imports=_Imports(pool),

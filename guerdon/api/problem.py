@@ -58,6 +58,7 @@ KINDS: dict[str, Kind] = {
     "method_not_allowed": Kind(405, "This cannot be done here", "See the `Allow` header."),
     "organisation_not_found": Kind(404, "No such organisation"),
     "import_not_found": Kind(404, "No such import"),
+    "backtest_not_found": Kind(404, "No such backtest"),
     "event_not_found": Kind(404, "No such event"),
     "too_many_webhooks": Kind(409, "Too many endpoints", "Remove one, or let one serve several of your systems."),
     "reversal_is_final": Kind(409, "A reversal cannot be reversed", "Redeem the points again."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from guerdon.api import (
     adjustments,
+    backtests,
     bulk_awards,
     carts,
     claims,
@@ -59,6 +60,7 @@ ROUTES: list[Route] = [
         carts.routes,
         codes.routes,
         code_links.routes,
+        backtests.routes,
         reports.routes,
         webhooks.routes,
         v2_routes.routes,

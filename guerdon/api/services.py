@@ -13,6 +13,7 @@ from guerdon.api.metrics import Metrics
 from guerdon.core.commands import Command
 from guerdon.core.outcomes import Outcome
 from guerdon.settings import Settings
+from guerdon.store.backtests import Backtests
 from guerdon.store.codes import Codes
 from guerdon.store.promotions import Promotions
 from guerdon.store.read import OrganisationRow, Reader
@@ -59,6 +60,7 @@ class Services:
         writer: Submits,
         reader: Reader,
         codes: Codes,
+        backtests: Backtests,
         promotions: Promotions,
         organisations: Organisations,
         imports: Imports,
@@ -70,6 +72,7 @@ class Services:
         self.writer = writer
         self.reader = reader
         self.codes = codes
+        self.backtests = backtests
         self.promotions = promotions
         self.organisations = organisations
         self.imports = imports

@@ -638,6 +638,26 @@ create table import_results (
     primary key (org_id, import_id, row)
 );
 
+-- Backtests asked for over the API, and what they found: work to be done, not history. `asked` and `report` are JSON.
+create table backtests (
+    org_id bigint not null,
+    id uuid not null,
+    name text not null,
+    actor text not null,
+    key text,
+    fingerprint bytea not null,
+    asked text not null,
+    status text not null,
+    done bigint not null default 0,
+    total bigint not null default 0,
+    report text not null default '',
+    created_at timestamptz not null,
+    finished_at timestamptz,
+    primary key (org_id, id),
+    unique (org_id, actor, key),
+    check (status in ('waiting', 'running', 'finished', 'cancelled', 'failed'))
+);
+
 -- Points corrected by hand: what was asked, and what a second person decided where it needed one.
 create table adjustments (
     org_id bigint not null,
@@ -841,7 +861,7 @@ begin
     foreach name in array array['heads', 'assets', 'programs', 'stores', 'tills', 'sources', 'members', 'ledgers',
                                 'accounts', 'figures', 'holds', 'scheduled', 'lots', 'sent', 'referrals',
                                 'redemptions', 'reward_lists', 'rewards', 'claims', 'imports', 'webhooks',
-                                'webhook_cursors', 'promotions', 'promotion_counters', 'promotion_lanes',
+                                'backtests', 'webhook_cursors', 'promotions', 'promotion_counters', 'promotion_lanes',
                                 'reservations', 'code_batches'] loop
         execute format('grant select, insert, update on %I to guerdon_app', name);
     end loop;
@@ -860,7 +880,7 @@ begin
                                 'members', 'member_identifiers', 'member_profiles', 'ledgers', 'accounts', 'figures',
                                 'transfers', 'events', 'holds', 'scheduled', 'lots', 'sent', 'referrals', 'purchases',
                                 'purchase_returns', 'redemptions', 'adjustments', 'adjustment_decisions', 'imported',
-                                'imports', 'import_results', 'reward_lists', 'rewards', 'catalogue_versions', 'claims',
+                                'imports', 'import_results', 'backtests', 'reward_lists', 'rewards', 'catalogue_versions', 'claims',
                                 'metadata', 'outcomes', 'webhooks', 'webhook_cursors', 'webhook_behind',
                                 'webhook_deliveries', 'promotions', 'promotion_versions', 'promotion_counters',
                                 'promotion_lanes', 'reservations', 'promotion_uses', 'promotion_commits',
