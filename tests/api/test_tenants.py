@@ -41,6 +41,11 @@ def things(shop: Shop) -> dict[str, str]:
         "webhook": api.post("/v1/webhooks", {"url": "https://example.com/hook"})["id"],
         "referral": api.post("/v1/referrals", {"referrer": shop.member, "referred": friend["id"]})["id"],
         "adjustment": api.post(f"/v1/members/{shop.member}/adjustments", {"points": "9", "reason": "x"})["id"],
+        "backtest": api.post(
+            "/v1/backtests",
+            {"since": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z", "earning_rules": []},
+            202,
+        )["id"],
         "import_id": api.post("/v1/imports", {"kind": "members", "rows": [{"external_id": "C-1"}]}, 202)["id"],
     }
 

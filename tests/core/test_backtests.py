@@ -11,7 +11,7 @@ from guerdon.core.promotions.effects import Points
 from guerdon.core.promotions.limits import Budget, Limit
 from guerdon.core.promotions.shelf import Shelf
 from guerdon.core.promotions.terms import Lane, Promotion
-from tests.core.promotions.till import NOW, off, of, percent, pieces, promotion, spend
+from tests.core.promotions.till import NOW, of, off, percent, pieces, promotion, spend
 
 FIRST = datetime(2026, 1, 1, 12, tzinfo=UTC)
 CLUB = Program(
