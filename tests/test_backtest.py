@@ -29,14 +29,16 @@ async def test_a_draft_from_a_file_is_reported_as_a_page_rows_and_json(database:
             b.later(days=1)
     draft = tmp_path / "draft.json"
     draft.write_text(json.dumps(DRAFT))
-    shown = guerdon("backtest", str(draft), *PERIOD, "--rows", "rows.csv", folder=tmp_path, database=database)
+    shown = guerdon(
+        "backtest", str(draft), *PERIOD, "--rows", "rows.csv", folder=tmp_path, database=database, GUERDON_UNSAFE="true"
+    )
     assert shown.returncode == 0, shown.stderr
     assert "| it gives | 2 | 1 | 2 | 60.00 | 5.00 |" in shown.stdout
     assert "| condition not met | 1 |" in shown.stdout
     assert "Budget spring: 5.00 of 5.00 used, used up 2027-01-03" in shown.stdout
     rows = list(csv.DictReader((tmp_path / "rows.csv").open()))
     assert [(row["number"], row["discount_minor"]) for row in rows] == [("B-1", "200"), ("B-3", "300")]
-    told = guerdon("backtest", str(draft), *PERIOD, "--json", folder=tmp_path, database=database)
+    told = guerdon("backtest", str(draft), *PERIOD, "--json", folder=tmp_path, database=database, GUERDON_UNSAFE="true")
     assert json.loads(told.stdout)["gives"]["discount"] == 500
 
     (tmp_path / "wrong.json").write_text(json.dumps({**DRAFT, "effects": []}))
@@ -47,7 +49,7 @@ async def test_a_draft_from_a_file_is_reported_as_a_page_rows_and_json(database:
         (("nothing.json", *PERIOD), "nothing.json"),
         ((*PERIOD,), "name either"),
     ):
-        refused = guerdon("backtest", *arguments, folder=tmp_path, database=database)
+        refused = guerdon("backtest", *arguments, folder=tmp_path, database=database, GUERDON_UNSAFE="true")
         assert refused.returncode == 1
         assert said in refused.stderr
         assert "Traceback" not in refused.stderr

@@ -19,7 +19,7 @@ from guerdon.core.promotions.authoring import Fault, read
 from guerdon.core.promotions.conditions import Base, Condition
 from guerdon.core.promotions.effects import Effect
 from guerdon.core.promotions.limits import Budget, Limit
-from guerdon.core.promotions.terms import Audience, Kind, Lane, Mode, Promotion, Status
+from guerdon.core.promotions.terms import Audience, Issuing, Kind, Lane, Mode, Promotion, Status
 from guerdon.core.promotions.windows import Window
 from guerdon.core.results import PromotionMade
 from guerdon.store.promotions import PromotionRow, UseRow
@@ -54,6 +54,7 @@ class PromotionIn(Body, frozen=True, kw_only=True):
     repeat: int = 1
     base: Base = "running"
     on_return: Literal["keep", "give_back"] = "keep"
+    issuing: Issuing = Issuing()
 
 
 class PromotionOut(Shown, frozen=True, kw_only=True):
@@ -298,7 +299,7 @@ async def end_promotion(call: Call, promotion: str) -> PromotionOut:
 )
 async def copy_promotion(call: Call, promotion: str, body: CopyIn) -> PromotionOut:
     """A draft with the same terms. Codes, uses and counters stay with the original."""
-    command = commands.CopyPromotion(promotion=_id(promotion), name=body.name, **call.common())
+    command = commands.CopyPromotion(promotion=promotion_id(promotion), name=body.name, **call.common())
     return await _made(call, await call.submit(command))
 
 
@@ -337,7 +338,7 @@ async def list_promotion_lanes(call: Call) -> LanesOut:
 
 async def _run(call: Call, promotion: str, status: Literal["active", "paused", "ended"], body: RunIn) -> PromotionOut:
     command = commands.RunPromotion(
-        promotion=_id(promotion),
+        promotion=promotion_id(promotion),
         status=status,
         starts_at=instant(body.starts_at, "starts_at"),
         ends_at=instant(body.ends_at, "ends_at"),
@@ -346,7 +347,8 @@ async def _run(call: Call, promotion: str, status: Literal["active", "paused", "
     return await _made(call, await call.submit(command))
 
 
-def _id(promotion: str) -> str:
+def promotion_id(promotion: str) -> str:
+    """The uuid inside a promotion's public id, or a refusal."""
     identifier = private(PROMOTION, promotion)
     if identifier is None:
         raise Problem("promotion_not_found", field="promotion")
@@ -354,7 +356,7 @@ def _id(promotion: str) -> str:
 
 
 async def _row(call: Call, promotion: str) -> PromotionRow:
-    row = await call.services.promotions.find(call.org_id, _id(promotion))
+    row = await call.services.promotions.find(call.org_id, promotion_id(promotion))
     if row is None:
         raise Problem("promotion_not_found", field="promotion")
     return row

@@ -15,6 +15,7 @@ from guerdon.core.outcomes import Outcome
 from guerdon.settings import Settings
 from guerdon.store.backtests import Backtests
 from guerdon.store.codes import Codes
+from guerdon.store.issues import Issues
 from guerdon.store.promotions import Promotions
 from guerdon.store.read import OrganisationRow, Reader
 
@@ -61,6 +62,7 @@ class Services:
         reader: Reader,
         codes: Codes,
         backtests: Backtests,
+        issues: Issues,
         promotions: Promotions,
         organisations: Organisations,
         imports: Imports,
@@ -73,6 +75,7 @@ class Services:
         self.reader = reader
         self.codes = codes
         self.backtests = backtests
+        self.issues = issues
         self.promotions = promotions
         self.organisations = organisations
         self.imports = imports

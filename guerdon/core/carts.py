@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from guerdon.core import codes, tallies, uses
+from guerdon.core import codes, issues, tallies, uses
 from guerdon.core.assets import AMOUNT_MAX, allocate
 from guerdon.core.booking import Booking
 from guerdon.core.commands import CancelReservation, CommitCart, EvaluateCart, Line, RecordPurchase, Tender
@@ -241,7 +241,7 @@ def _evaluation(
 ) -> Evaluation:
     """Evaluate, with everything that is known of who asks, where and when."""
     lines, catalogue = command.lines, shelf(state).catalogue
-    shopper = Shopper(id=member.id) if member is not None else None
+    shopper = Shopper(id=member.id, issues=issues.held(state, member)) if member is not None else None
     presented = codes.presented(state, command.codes, member)
     store = state.config.stores[place.store_no].code if place.store_no else ""
     everything = isinstance(command, EvaluateCart) and command.everything

@@ -74,7 +74,7 @@ BODIES: dict[str, Any] = {
 """A body that is right in all but the id in the path, where the route's example is none."""
 
 
-TRIED_ELSEWHERE = ("promotion", "batch", "code", "reservation", "webhook")
+TRIED_ELSEWHERE = ("promotion", "issue", "batch", "code", "reservation", "webhook")
 """Kinds of ids that the tests of their nouns try."""
 
 
