@@ -284,7 +284,7 @@ async def create_program(call: Call, body: ProgramIn) -> ProgramOut:
         rounding=body.rounding,
         timezone=body.timezone,
         expiry=_expiry(body.expiry),
-        rules=_rules(body.earning_rules, scale),
+        rules=rules_in(body.earning_rules, scale),
         currency=body.currency,
         redemption_rate=_rate(body.redemption_rate, scale),
         minimum_redemption=minor(body.minimum_redemption, scale, "minimum_redemption"),
@@ -352,7 +352,7 @@ async def change_program(call: Call, program: str, body: ProgramChange) -> Progr
         if value is not UNSET and name not in ("name", "earning_rules", "transfer_limits")
     }
     if body.earning_rules is not UNSET:
-        given["rules"] = _rules(body.earning_rules, scale)
+        given["rules"] = rules_in(body.earning_rules, scale)
     if body.expiry is not UNSET:
         given["expiry"] = _expiry(body.expiry)
     if body.redemption_rate is not UNSET:
@@ -427,7 +427,8 @@ def _referral(given: ReferralIn | None, scale: int) -> ReferralPoints | None:
     )
 
 
-def _rules(given: tuple[RuleIn, ...], scale: int) -> tuple[Rule, ...]:
+def rules_in(given: tuple[RuleIn, ...], scale: int) -> tuple[Rule, ...]:
+    """Earning rules as the core has them; `scale` is that of the points."""
     return tuple(_rule(rule, scale, f"earning_rules[{position}]") for position, rule in enumerate(given))
 
 

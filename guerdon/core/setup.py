@@ -5,6 +5,7 @@ All of it is configuration: each change makes a new configuration, which the wri
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -161,16 +162,21 @@ def _policies_refusal(state: State, policies: Policies) -> Rejected | None:
         return Rejected(Rejection.INVALID_VALUE, "policies.referral", {"minimum": 0})
     if policies.currency and policies.currency not in state.config.assets:
         return Rejected(Rejection.ASSET_NOT_FOUND, "policies.currency", {"asset": policies.currency})
-    if len(policies.rules) > RULES_MAX:
-        return Rejected(Rejection.INVALID_VALUE, "policies.rules", {"maximum": RULES_MAX})
+    return rules_refusal(policies.rules, "policies.rules")
+
+
+def rules_refusal(rules: Sequence[Rule], field: str) -> Rejected | None:
+    """What earning rules cannot say, by the place of the rule in `field`."""
+    if len(rules) > RULES_MAX:
+        return Rejected(Rejection.INVALID_VALUE, field, {"maximum": RULES_MAX})
     seen: set[str] = set()
-    for i, rule in enumerate(policies.rules):
+    for i, rule in enumerate(rules):
         if rule.code in seen:
-            return Rejected(Rejection.CODE_TAKEN, f"policies.rules[{i}].code", {"code": rule.code})
+            return Rejected(Rejection.CODE_TAKEN, f"{field}[{i}].code", {"code": rule.code})
         seen.add(rule.code)
         if rule.points <= 0 or rule.amount <= 0:
-            return Rejected(Rejection.INVALID_VALUE, f"policies.rules[{i}]", {"minimum": 1})
-        refused = _release_refusal(rule, f"policies.rules[{i}]")
+            return Rejected(Rejection.INVALID_VALUE, f"{field}[{i}]", {"minimum": 1})
+        refused = _release_refusal(rule, f"{field}[{i}]")
         if refused is not None:
             return refused
     return None

@@ -23,10 +23,12 @@ from guerdon.core.state import Key, State
 from guerdon.store import rows
 from guerdon.store.lookups import KINDS, Lookup, Take, ask_more
 from guerdon.store.memory import Memory
-from guerdon.store.wire import wire
+from guerdon.store.wire import Prepared, wire
 
 COUNTERS = ("seq", "ledger", "account", "lot", "member", "purchase", "return", "redemption", "config")
 """The counters of a state, in the order of the head's columns."""
+
+_COMMIT = Prepared("commit")
 
 
 class OrganisationNotFound(LookupError):
@@ -95,6 +97,19 @@ class Asked:
             state.know_lot(lot)
         state.mark_loaded(self._keys)
         return state
+
+
+async def configuration(connection: AsyncConnection[Any], org_id: int, now: datetime) -> Config:
+    """An organisation's configuration as it stands, read without the lock, in a transaction of its own."""
+    async with wire(connection) as sending:
+        lookup = Lookup(sending, org_id, now)
+        lookup.run("enter")
+        take = _ask_config(lookup, version=0)
+        sending.send(_COMMIT)
+        await sending.sync()
+    state = State(Config(), {}, now, b"")
+    take(state)
+    return state.config
 
 
 def ask(lookup: Lookup, keys: Iterable[Key]) -> list[Take]:

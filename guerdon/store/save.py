@@ -25,6 +25,7 @@ from guerdon.core.claims import Claim
 from guerdon.core.codes import Code, CodeBatch, CodeLink
 from guerdon.core.events import Event
 from guerdon.core.imports import ImportedRow
+from guerdon.core.issues import IssueMove, PromotionIssue
 from guerdon.core.lots import Lot
 from guerdon.core.programs import Program, Store, Till
 from guerdon.core.purchases import Purchase, PurchaseReturn
@@ -241,6 +242,10 @@ def _save_promotions(writing: _Writing, changes: dict[str, Changed]) -> None:
     counters = [(*key[1:], *astuple(row)) for key, (_, row) in changes.get("promotion_counters", {}).items()]
     fields = ("owner", "limit_code", "subject", "period", "used", "last_at", "parts")
     writing.write("write_promotion_counters", fields, counters)
+    new, _ = _split(changes, "issues")
+    writing.insert("insert_issues", PromotionIssue, new)
+    new, _ = _split(changes, "issue_moves")
+    writing.insert("insert_issue_moves", IssueMove, new)
     new, _ = _split(changes, "promotion_uses")
     writing.insert("insert_promotion_uses", Use, new)
     new, _ = _split(changes, "promotion_commits")
