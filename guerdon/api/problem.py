@@ -79,6 +79,8 @@ KINDS: dict[str, Kind] = {
     _R.IDENTIFIER_TAKEN: Kind(409, "Another member has this identifier", "Look the member up by it."),
     _R.INDICATOR_TAKEN: Kind(409, "This internal account exists already"),
     _R.INVALID_VALUE: Kind(400, "A value is not allowed", "See `field` and `detail`."),
+    _R.WINDOW_NEVER_OPEN: Kind(400, "The window is never open", "Let it end later than it starts."),
+    _R.WINDOWS_OVERLAP: Kind(400, "Two windows of a rule are open at the same time", "Make one of them, or two rules."),
     _R.IDENTIFIER_MISSING: Kind(400, "A member needs an identifier", "Send one of external_id, email, mobile, card."),
     _R.PURCHASE_WITHOUT_LINES: Kind(400, "A purchase has lines", "Send at least one line."),
     _R.RETURN_WITHOUT_LINES: Kind(

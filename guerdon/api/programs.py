@@ -17,15 +17,18 @@ from guerdon.api.values import Body, Code, Minor, Name, Points, Shown, minor, po
 from guerdon.core import commands
 from guerdon.core.assets import Rounding
 from guerdon.core.programs import (
+    Cap,
     Expiry,
     Policies,
     RedemptionRate,
     ReferralPoints,
     Returning,
     Rule,
+    Stacking,
     TransferLimits,
     internal_name,
 )
+from guerdon.core.promotions.windows import Window
 from guerdon.store.read import Directory, ProgramRow
 
 routes = Routes("Programs")
@@ -70,7 +73,49 @@ class ReferralIn(Body, frozen=True, kw_only=True):
     referred: Points = Decimal(0)
 
 
-class Release(Body, frozen=True, kw_only=True):
+class CapIn(Body, frozen=True, kw_only=True):
+    """At most so many `points`: per purchase, or by one member per calendar day, week, month or year, in the last
+    `days` (`rolling`), or ever (`member`). What is beyond it is not given; a return gives its part of it back.
+    """
+
+    code: Code
+    points: Points
+    per: Literal["purchase", "day", "week", "month", "year", "rolling", "member"] = "purchase"
+    days: Annotated[int, Meta(ge=0, le=36_500)] = 0
+
+
+class StackingIn(Body, frozen=True, kw_only=True):
+    """How the rules of a `group` ("" for those that name none) go together where several give: `all` of them, the
+    `best`, or the `first` by priority. Multipliers are compared with multipliers, the others with one another.
+    """
+
+    group: Annotated[str, Meta(max_length=64)] = ""
+    mode: Literal["all", "best", "first"] = "all"
+
+
+Caps = Annotated[tuple[CapIn, ...], Meta(max_length=20)]
+Stackings = Annotated[tuple[StackingIn, ...], Meta(max_length=200)]
+
+
+class Holding(Body, frozen=True, kw_only=True):
+    """When and where a rule holds: from `starts_at` until just before `ends_at`, while one of its `windows` is open in
+    the program's time zone, at these `stores` (codes) and over these `sources`; what is left out is no condition. Of
+    the rules that could give, `group`, `priority` (the highest first) and `exclusive` (no other rule gives then) say
+    which do; `caps` say how much.
+    """
+
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    windows: Annotated[tuple[Window, ...], Meta(max_length=20)] = ()
+    stores: Words = ()
+    sources: Words = ()
+    group: Annotated[str, Meta(max_length=64)] = ""
+    priority: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] = 0
+    exclusive: bool = False
+    caps: Caps = ()
+
+
+class Release(Holding, frozen=True, kw_only=True):
     """When points that are not regular become so: `release_days` after the day they were earned or on `release_on`
     (promised points), or by the `trigger` of that name (trigger-based ones); without any of these, when somebody
     unlocks them. `expires_from` says what their expiry counts from.
@@ -136,7 +181,8 @@ class ProgramIn(Body, frozen=True, kw_only=True):
 
     A redemption takes at least `minimum_redemption` points and at most `maximum_redemption`, a multiple of
     `redemption_multiple`, by a member who has earned `minimum_lifetime` points; 0 is no such condition. A manual
-    adjustment of more than `adjustment_limit` points needs two persons; null is no limit.
+    adjustment of more than `adjustment_limit` points needs two persons; null is no limit. `caps` bound what all earning
+    rules give together.
     """
 
     code: Code
@@ -147,6 +193,8 @@ class ProgramIn(Body, frozen=True, kw_only=True):
     rounding: Rounding = Rounding.HALF_UP
     expiry: ExpiryPolicyIn = ExpiryPolicyIn()
     earning_rules: Rules = ()
+    caps: Caps = ()
+    stacking: Stackings = ()
     redemption_rate: RateIn | None = None
     minimum_redemption: Points = Decimal(0)
     maximum_redemption: Points = Decimal(0)
@@ -168,6 +216,8 @@ class ProgramChange(Body, frozen=True, kw_only=True):
     rounding: Rounding | UnsetType = UNSET
     expiry: ExpiryPolicyIn | UnsetType = UNSET
     earning_rules: Rules | UnsetType = UNSET
+    caps: Caps | UnsetType = UNSET
+    stacking: Stackings | UnsetType = UNSET
     redemption_rate: RateIn | UnsetType | None = UNSET
     minimum_redemption: Points | UnsetType = UNSET
     maximum_redemption: Points | UnsetType = UNSET
@@ -203,6 +253,18 @@ class ExpiryPolicy(Shown, frozen=True, kw_only=True):
     count: int
 
 
+class CapOut(Shown, frozen=True, kw_only=True):
+    code: str
+    points: str
+    per: str
+    days: int
+
+
+class StackingOut(Shown, frozen=True, kw_only=True):
+    group: str
+    mode: str
+
+
 class RuleOut(Shown, frozen=True, kw_only=True, omit_defaults=True):
     """As it was given; `points` and `amount_minor`, or `factor` for a multiplier."""
 
@@ -222,6 +284,15 @@ class RuleOut(Shown, frozen=True, kw_only=True, omit_defaults=True):
     release_on: date | None = None
     trigger: str = ""
     expires_from: str = "earning"
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    windows: tuple[Window, ...] = ()
+    stores: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    group: str = ""
+    priority: int = 0
+    exclusive: bool = False
+    caps: tuple[CapOut, ...] = ()
 
 
 class ProgramOut(Shown, frozen=True, kw_only=True):
@@ -240,6 +311,8 @@ class ProgramOut(Shown, frozen=True, kw_only=True):
     rounding: str
     expiry: ExpiryPolicy
     earning_rules: tuple[RuleOut, ...]
+    caps: tuple[CapOut, ...]
+    stacking: tuple[StackingOut, ...]
     redemption_rate: RateOut | None
     minimum_redemption: str
     maximum_redemption: str
@@ -274,7 +347,16 @@ _PROGRAM: dict[str, Any] = {
     scope="programs:write",
     summary="Make a program",
     example=_PROGRAM,
-    errors=("code_taken", "asset_not_found", "wrong_scale", "amount_out_of_range"),
+    errors=(
+        "code_taken",
+        "asset_not_found",
+        "store_not_found",
+        "source_not_found",
+        "window_never_open",
+        "windows_overlap",
+        "wrong_scale",
+        "amount_out_of_range",
+    ),
 )
 async def create_program(call: Call, body: ProgramIn) -> ProgramOut:
     """Every member gets three accounts in it: regular, promised and trigger-based points."""
@@ -285,6 +367,8 @@ async def create_program(call: Call, body: ProgramIn) -> ProgramOut:
         timezone=body.timezone,
         expiry=_expiry(body.expiry),
         rules=_rules(body.earning_rules, scale),
+        caps=_caps(body.caps, scale, "caps"),
+        stacking=_stacking(body.stacking),
         currency=body.currency,
         redemption_rate=_rate(body.redemption_rate, scale),
         minimum_redemption=minor(body.minimum_redemption, scale, "minimum_redemption"),
@@ -339,7 +423,17 @@ async def get_program(call: Call, program: str) -> ProgramOut:
     scope="programs:write",
     summary="Change a program",
     example={"earning_rules": [{"kind": "fixed", "code": "visit", "points": "5"}]},
-    errors=("program_not_found", "asset_not_found", "wrong_scale", "amount_out_of_range"),
+    errors=(
+        "program_not_found",
+        "asset_not_found",
+        "code_taken",
+        "store_not_found",
+        "source_not_found",
+        "window_never_open",
+        "windows_overlap",
+        "wrong_scale",
+        "amount_out_of_range",
+    ),
 )
 async def change_program(call: Call, program: str, body: ProgramChange) -> ProgramOut:
     """What is left out stays as it is. Points keep the terms they were earned under."""
@@ -353,6 +447,10 @@ async def change_program(call: Call, program: str, body: ProgramChange) -> Progr
     }
     if body.earning_rules is not UNSET:
         given["rules"] = _rules(body.earning_rules, scale)
+    if body.caps is not UNSET:
+        given["caps"] = _caps(body.caps, scale, "caps")
+    if body.stacking is not UNSET:
+        given["stacking"] = _stacking(body.stacking)
     if body.expiry is not UNSET:
         given["expiry"] = _expiry(body.expiry)
     if body.redemption_rate is not UNSET:
@@ -427,6 +525,17 @@ def _referral(given: ReferralIn | None, scale: int) -> ReferralPoints | None:
     )
 
 
+def _caps(given: tuple[CapIn, ...], scale: int, field: str) -> tuple[Cap, ...]:
+    return tuple(
+        Cap(code=cap.code, points=minor(cap.points, scale, f"{field}[{i}].points"), per=cap.per, days=cap.days)
+        for i, cap in enumerate(given)
+    )
+
+
+def _stacking(given: tuple[StackingIn, ...]) -> tuple[Stacking, ...]:
+    return tuple(Stacking(group=each.group, mode=each.mode) for each in given)
+
+
 def _rules(given: tuple[RuleIn, ...], scale: int) -> tuple[Rule, ...]:
     return tuple(_rule(rule, scale, f"earning_rules[{position}]") for position, rule in enumerate(given))
 
@@ -443,6 +552,15 @@ def _rule(given: RuleIn, scale: int, field: str) -> Rule:
         "release_on": given.release_on,
         "trigger": given.trigger,
         "expires_from": given.expires_from,
+        "starts_at": given.starts_at,
+        "ends_at": given.ends_at,
+        "windows": given.windows,
+        "stores": given.stores,
+        "sources": given.sources,
+        "group": given.group,
+        "priority": given.priority,
+        "exclusive": given.exclusive,
+        "caps": _caps(given.caps, scale, f"{field}.caps"),
     }
     if isinstance(given, FixedRule):
         return Rule(kind="fixed", points=minor(given.points, scale, f"{field}.points"), **common)
@@ -476,6 +594,8 @@ def _shown(directory: Directory, row: ProgramRow) -> ProgramOut:
         rounding=policies.rounding.value,
         expiry=ExpiryPolicy(kind=policies.expiry.kind, count=policies.expiry.count),
         earning_rules=tuple(_rule_shown(rule, scale) for rule in policies.rules),
+        caps=_caps_shown(policies.caps, scale),
+        stacking=tuple(StackingOut(group=each.group, mode=each.mode) for each in policies.stacking),
         redemption_rate=None if rate is None else RateOut(points=points(rate.points, scale), money_minor=rate.money),
         minimum_redemption=points(policies.minimum_redemption, scale),
         maximum_redemption=points(policies.maximum_redemption, scale),
@@ -527,7 +647,20 @@ def _rule_shown(rule: Rule, scale: int) -> RuleOut:
         release_on=rule.release_on,
         trigger=rule.trigger,
         expires_from=rule.expires_from,
+        starts_at=rule.starts_at,
+        ends_at=rule.ends_at,
+        windows=rule.windows,
+        stores=rule.stores,
+        sources=rule.sources,
+        group=rule.group,
+        priority=rule.priority,
+        exclusive=rule.exclusive,
+        caps=_caps_shown(rule.caps, scale),
     )
+
+
+def _caps_shown(caps: tuple[Cap, ...], scale: int) -> tuple[CapOut, ...]:
+    return tuple(CapOut(code=cap.code, points=points(cap.points, scale), per=cap.per, days=cap.days) for cap in caps)
 
 
 def _factor(rule: Rule) -> str:

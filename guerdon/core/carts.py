@@ -14,12 +14,12 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from guerdon.core import codes, tallies, uses
+from guerdon.core import caps, codes, tallies, uses
 from guerdon.core.assets import AMOUNT_MAX, allocate
 from guerdon.core.booking import Booking
 from guerdon.core.commands import CancelReservation, CommitCart, EvaluateCart, Line, RecordPurchase
 from guerdon.core.content import encode, fingerprint, replay
-from guerdon.core.earning import PROMOTION_RULE, Earning, earnings
+from guerdon.core.earning import PROMOTION_RULE, Earning, Occasion, earnings
 from guerdon.core.events import Name
 from guerdon.core.ledger import out_of_range
 from guerdon.core.members import Member, account_in, resolve
@@ -249,6 +249,7 @@ def _evaluation(
     everything = isinstance(command, EvaluateCart) and command.everything
     zone = ZoneInfo(state.config.timezone)
     nets = [line.amount for line in lines]
+    occasion = None if program is None else caps.occasion(state, program, member, place)
     cart = Cart(
         currency=command.currency,
         lines=tuple([_cart_line(line) for line in lines]),
@@ -256,7 +257,7 @@ def _evaluation(
         tenders=command.tenders,
         store=store,
         channel=place.source,
-        points=_points(program, lines, nets),
+        points=_points(program, lines, nets, occasion),
     )
     now = place.judged_at
     keys = counters(cart, catalogue, now=now, shopper=shopper, presented=presented, zone=zone, everything=everything)
@@ -275,7 +276,7 @@ def _evaluation(
         if not (evaluation.points and any(evaluation.discounts)):
             break
         nets = [line.amount - off for line, off in zip(lines, evaluation.discounts, strict=True)]
-        cart = msgspec.structs.replace(cart, points=_points(program, lines, nets))
+        cart = msgspec.structs.replace(cart, points=_points(program, lines, nets, occasion))
     return evaluation
 
 
@@ -290,12 +291,14 @@ def _cart_line(line: Line) -> CartLine:
     )
 
 
-def _points(program: Program | None, lines: Sequence[Line], nets: Sequence[int]) -> tuple[int, ...]:
+def _points(
+    program: Program | None, lines: Sequence[Line], nets: Sequence[int], occasion: Occasion | None
+) -> tuple[int, ...]:
     """What each line earns by the earning rules alone."""
-    if program is None:
+    if program is None or occasion is None:
         return ()
     parts = [0] * len(lines)
-    for earning in earnings(program, lines, nets):
+    for earning in earnings(program, lines, nets, occasion):
         for i, part in enumerate(earning.parts):
             parts[i] += part
     return tuple(parts)

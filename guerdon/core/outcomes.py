@@ -26,6 +26,8 @@ class Rejection(StrEnum):
     IDENTIFIER_TAKEN = "identifier_taken"
     INDICATOR_TAKEN = "indicator_taken"
     INVALID_VALUE = "invalid_value"
+    WINDOW_NEVER_OPEN = "window_never_open"
+    WINDOWS_OVERLAP = "windows_overlap"
     IDENTIFIER_MISSING = "identifier_missing"
     PURCHASE_WITHOUT_LINES = "purchase_without_lines"
     RETURN_WITHOUT_LINES = "return_without_lines"

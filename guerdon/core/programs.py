@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from guerdon.core.assets import Asset, Rounding
 from guerdon.core.dates import end_of_day_after, midnight_after_months
+from guerdon.core.promotions.windows import Window
 
 if TYPE_CHECKING:
     from guerdon.core.promotions.shelf import Shelf
@@ -55,6 +56,28 @@ class Expiry(Struct, frozen=True, kw_only=True):
         return midnight_after_months(moment, self.count, zone)
 
 
+class Cap(Struct, frozen=True, kw_only=True):
+    """At most so many `points` (minor units): per purchase, or by one member per calendar day, week, month or year of
+    the program's time zone, in the last `days` (`rolling`), or ever (`member`). What is beyond it is not given.
+
+    A cap goes by its `code`: one that is raised or lowered goes on counting where it was.
+    """
+
+    code: str
+    points: int
+    per: Literal["purchase", "day", "week", "month", "year", "rolling", "member"] = "purchase"
+    days: int = 0
+
+
+class Stacking(Struct, frozen=True, kw_only=True):
+    """How the rules of a `group` go together where several give: all of them, the one that gives `best`, or the
+    `first` by priority. Multipliers are compared with multipliers, the others with one another.
+    """
+
+    group: str = ""
+    mode: Literal["all", "best", "first"] = "all"
+
+
 class Rule(Struct, frozen=True, kw_only=True):
     """One earning rule.
 
@@ -67,6 +90,11 @@ class Rule(Struct, frozen=True, kw_only=True):
     day + N + 1: 28 September + 1 = 30 September) or at the start of `release_on`; those of `trigger_based` when the
     `trigger` of that name is pulled; without any of these, when somebody unlocks them. `expires_from` says whether
     their expiry counts from the day they were earned or from the day they were released.
+
+    A rule holds from `starts_at` until just before `ends_at`, while one of its `windows` is open in the program's time
+    zone, at its `stores` and over its `sources` (codes); empty or None is no such condition. `group`, `priority` (the
+    highest first, then the order of the rules) and `exclusive` say which rules give where several could: where an
+    exclusive one gives, no other does.
     """
 
     code: str
@@ -84,6 +112,15 @@ class Rule(Struct, frozen=True, kw_only=True):
     release_on: date | None = None
     trigger: str = ""
     expires_from: Literal["earning", "release"] = "earning"
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    windows: tuple[Window, ...] = ()
+    stores: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    group: str = ""
+    priority: int = 0
+    exclusive: bool = False
+    caps: tuple[Cap, ...] = ()
 
     @property
     def narrow(self) -> bool:
@@ -122,13 +159,17 @@ class Policies(Struct, frozen=True, kw_only=True):
 
     A redemption takes at least `minimum_redemption` points, at most `maximum_redemption`, a multiple of
     `redemption_multiple`, by a member who has earned at least `minimum_lifetime` points; 0 is no such condition.
-    A manual adjustment of more than `adjustment_limit` points needs two persons; None is no limit.
+    A manual adjustment of more than `adjustment_limit` points needs two persons; None is no limit. `caps` bound what
+    all earning rules give together, the first of them giving first; `stacking` has the groups of rules that do not
+    simply add up.
     """
 
     rounding: Rounding = Rounding.HALF_UP
     timezone: str = "UTC"
     expiry: Expiry = Expiry()
     rules: tuple[Rule, ...] = ()
+    caps: tuple[Cap, ...] = ()
+    stacking: tuple[Stacking, ...] = ()
     currency: str = ""
     redemption_rate: RedemptionRate | None = None
     minimum_redemption: int = 0

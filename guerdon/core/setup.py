@@ -23,7 +23,8 @@ from guerdon.core.commands import (
 from guerdon.core.ledger import add_account
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.places import SOURCES
-from guerdon.core.programs import ROLES, Policies, Program, ReferralPoints, Rule, Store, Till, internal_name
+from guerdon.core.programs import ROLES, Cap, Policies, Program, ReferralPoints, Rule, Store, Till, internal_name
+from guerdon.core.promotions.windows import DAY_MINUTES, overlapping
 from guerdon.core.results import Changed, Opened
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 DAYS_MAX = 36_500
 MONTHS_MAX = 1_200
 RULES_MAX = 200
+WINDOWS_MAX = 20
+CAPS_MAX = 20
 YEAR_MAX = 9000
 """Release dates lie before the end of that year, so that an expiry can still be counted from them."""
 
@@ -161,18 +164,83 @@ def _policies_refusal(state: State, policies: Policies) -> Rejected | None:
         return Rejected(Rejection.INVALID_VALUE, "policies.referral", {"minimum": 0})
     if policies.currency and policies.currency not in state.config.assets:
         return Rejected(Rejection.ASSET_NOT_FOUND, "policies.currency", {"asset": policies.currency})
+    return _rules_refusal(state, policies)
+
+
+def _rules_refusal(state: State, policies: Policies) -> Rejected | None:
+    """What in the earning rules, their caps or groups cannot work."""
     if len(policies.rules) > RULES_MAX:
         return Rejected(Rejection.INVALID_VALUE, "policies.rules", {"maximum": RULES_MAX})
     seen: set[str] = set()
     for i, rule in enumerate(policies.rules):
+        field = f"policies.rules[{i}]"
         if rule.code in seen:
-            return Rejected(Rejection.CODE_TAKEN, f"policies.rules[{i}].code", {"code": rule.code})
+            return Rejected(Rejection.CODE_TAKEN, f"{field}.code", {"code": rule.code})
         seen.add(rule.code)
         if rule.points <= 0 or rule.amount <= 0:
-            return Rejected(Rejection.INVALID_VALUE, f"policies.rules[{i}]", {"minimum": 1})
-        refused = _release_refusal(rule, f"policies.rules[{i}]")
+            return Rejected(Rejection.INVALID_VALUE, field, {"minimum": 1})
+        refused = (
+            _release_refusal(rule, field)
+            or _bonus_refusal(state, rule, field)
+            or _caps_refusal(rule.caps, f"{field}.caps")
+        )
         if refused is not None:
             return refused
+    return _caps_refusal(policies.caps, "policies.caps") or _stacking_refusal(policies)
+
+
+def _bonus_refusal(state: State, rule: Rule, field: str) -> Rejected | None:
+    """What says when and where the rule holds, and leaves it no time or no place."""
+    if rule.starts_at is not None and rule.ends_at is not None and rule.ends_at <= rule.starts_at:
+        return Rejected(Rejection.WINDOW_NEVER_OPEN, f"{field}.ends_at", {"starts_at": rule.starts_at.isoformat()})
+    for i, window in enumerate(rule.windows):
+        where = f"{field}.windows[{i}]"
+        if window.start == window.end:
+            return Rejected(Rejection.WINDOW_NEVER_OPEN, f"{where}.end", {"start": window.start})
+        if not 0 <= window.start < DAY_MINUTES or not 0 <= window.end <= DAY_MINUTES:
+            return Rejected(Rejection.INVALID_VALUE, where, {"minimum": 0, "maximum": DAY_MINUTES})
+        if not all(1 <= day <= 7 for day in window.weekdays):
+            return Rejected(Rejection.INVALID_VALUE, f"{where}.weekdays", {"minimum": 1, "maximum": 7})
+        if not all(1 <= day <= 31 or day == -1 for day in window.days):
+            return Rejected(Rejection.INVALID_VALUE, f"{where}.days", {"minimum": 1, "maximum": 31})
+    if len(rule.windows) > WINDOWS_MAX:
+        return Rejected(Rejection.INVALID_VALUE, f"{field}.windows", {"maximum": WINDOWS_MAX})
+    pair = overlapping(rule.windows)
+    if pair is not None:
+        return Rejected(Rejection.WINDOWS_OVERLAP, f"{field}.windows[{pair[1]}]", {"overlaps": pair[0]})
+    for i, code in enumerate(rule.stores):
+        if state.config.store(("code", code)) is None:
+            return Rejected(Rejection.STORE_NOT_FOUND, f"{field}.stores[{i}]", {"store": code})
+    for i, code in enumerate(rule.sources):
+        if code not in SOURCES and code not in state.config.sources:
+            return Rejected(Rejection.SOURCE_NOT_FOUND, f"{field}.sources[{i}]", {"source": code})
+    return None
+
+
+def _caps_refusal(caps: tuple[Cap, ...], field: str) -> Rejected | None:
+    """What in caps cannot be counted."""
+    if len(caps) > CAPS_MAX:
+        return Rejected(Rejection.INVALID_VALUE, field, {"maximum": CAPS_MAX})
+    for i, cap in enumerate(caps):
+        if cap.points <= 0:
+            return Rejected(Rejection.INVALID_VALUE, f"{field}[{i}].points", {"minimum": 1})
+        least, most = (1, DAYS_MAX) if cap.per == "rolling" else (0, 0)
+        if not least <= cap.days <= most:
+            return Rejected(Rejection.INVALID_VALUE, f"{field}[{i}].days", {"minimum": least, "maximum": most})
+        if any(cap.code == other.code for other in caps[:i]):
+            return Rejected(Rejection.CODE_TAKEN, f"{field}[{i}].code", {"code": cap.code})
+    return None
+
+
+def _stacking_refusal(policies: Policies) -> Rejected | None:
+    """Groups that are named twice, or that no rule is in."""
+    groups = {rule.group for rule in policies.rules}
+    for i, stacking in enumerate(policies.stacking):
+        field = f"policies.stacking[{i}].group"
+        if any(stacking.group == other.group for other in policies.stacking[:i]):
+            return Rejected(Rejection.CODE_TAKEN, field, {"code": stacking.group})
+        if stacking.group not in groups:
+            return Rejected(Rejection.INVALID_VALUE, field, {"reason": "no rule is in this group"})
     return None
 
 

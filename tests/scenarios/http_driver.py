@@ -166,6 +166,11 @@ class HttpDriver:
             "rounding": policies.rounding.value,
             "expiry": {"kind": policies.expiry.kind, "count": policies.expiry.count},
             "earning_rules": [_rule(rule, scale) for rule in policies.rules],
+            "caps": [
+                {"code": cap.code, "points": decimal_text(cap.points, scale), "per": cap.per, "days": cap.days}
+                for cap in policies.caps
+            ],
+            "stacking": [{"group": each.group, "mode": each.mode} for each in policies.stacking],
             "redemption_rate": rate and {"points": decimal_text(rate.points, scale), "money_minor": rate.money},
             "minimum_redemption": decimal_text(policies.minimum_redemption, scale),
             "maximum_redemption": decimal_text(policies.maximum_redemption, scale),

@@ -23,7 +23,17 @@ from typing import Any
 
 from guerdon.core.assets import Rounding
 from guerdon.core.catalogue import ListTerms, RewardTerms
-from guerdon.core.programs import Expiry, Policies, RedemptionRate, ReferralPoints, Rule, TransferLimits
+from guerdon.core.programs import (
+    Cap,
+    Expiry,
+    Policies,
+    RedemptionRate,
+    ReferralPoints,
+    Rule,
+    Stacking,
+    TransferLimits,
+)
+from guerdon.core.promotions.windows import Window
 
 SCALES = {"USD": 2, "EUR": 2}
 
@@ -285,6 +295,7 @@ def terms(text: str) -> Terms:
     rules: list[Rule] = []
     values: dict[str, Any] = {"currency": "USD"}
     limits: dict[str, int] = {}
+    caps: list[Cap] = []
     for term in text.split(", "):
         code = f"rule_{len(rules) + 1}"
         if match := re.fullmatch(r"points have (\d) decimals", term):
@@ -309,7 +320,9 @@ def terms(text: str) -> Terms:
                     expires_from="release" if match[10] else "earning",
                 )
             )
-        elif match := re.fullmatch(rf"x({_NUMBER})(?: on ({_NAME}))?(?: from ({_NUMBER}))?", term):
+        elif (
+            match := re.fullmatch(rf"x({_NUMBER})(?: on ({_NAME}))?(?: from ({_NUMBER}))?", term)
+        ) and "weekends" not in term:
             rules.append(
                 Rule(
                     code=code,
@@ -320,6 +333,16 @@ def terms(text: str) -> Terms:
                     minimum=minor(match[3], 2) if match[3] else 0,
                 )
             )
+        elif match := re.fullmatch(rf"at most ({_NUMBER}) points? per (purchase|day|week|month|year|member)", term):
+            per: Any = match[2]
+            caps.append(Cap(code=f"per_{per}", points=minor(match[1], scale), per=per))
+        elif match := re.fullmatch(rf"at most ({_NUMBER}) points? in (\d+) days?", term):
+            caps.append(Cap(code="rolling", points=minor(match[1], scale), per="rolling", days=int(match[2])))
+        elif match := re.fullmatch(rf"x({_NUMBER}) on weekends", term):
+            weekend = (Window(weekdays=frozenset({6, 7})),)
+            rules.append(Rule(code=code, kind="multiplier", points=minor(match[1], 1), amount=10, windows=weekend))
+        elif term in ("the best rule gives", "the first rule gives"):
+            values["stacking"] = (Stacking(mode="best" if "best" in term else "first"),)
         elif match := re.fullmatch(rf"({_NUMBER}) points? buy ({_NUMBER})", term):
             values["redemption_rate"] = RedemptionRate(minor(match[1], scale), minor(match[2], 2))
         elif match := re.fullmatch(r"expires after (\d+) (day|month)s?", term):
@@ -352,7 +375,7 @@ def terms(text: str) -> Terms:
             values["returns"] = "reevaluate"
         else:
             raise Misread(term)
-    return Terms(Policies(rules=tuple(rules), transfers=TransferLimits(**limits), **values), scale)
+    return Terms(Policies(rules=tuple(rules), caps=tuple(caps), transfers=TransferLimits(**limits), **values), scale)
 
 
 def list_terms(name: str, text: str, scale: int) -> ListTerms:
