@@ -17,8 +17,10 @@ from guerdon.api.values import Body, Code, Minor, Name, Points, Shown, minor, po
 from guerdon.core import commands
 from guerdon.core.assets import Rounding
 from guerdon.core.programs import (
+    Activity,
     Cap,
     Expiry,
+    Follow,
     Policies,
     RedemptionRate,
     ReferralPoints,
@@ -34,16 +36,33 @@ from guerdon.store.read import Directory, ProgramRow
 routes = Routes("Programs")
 
 _FACTOR_DECIMALS = 6
-_FIELDS = {"policies.rules": "earning_rules", "policies.transfers": "transfer_limits", "policies.": ""}
+FIELDS = {
+    "policies.rules": "earning_rules",
+    "policies.transfers": "transfer_limits",
+    "policies.follow.": "",
+    "policies.follow": "existing_points",
+    "policies.": "",
+}
+"""What parts of policies are called in requests."""
 Category = Literal["regular", "promised", "trigger_based"]
 Words = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...], Meta(max_length=1000)]
 
 
 class ExpiryPolicyIn(Body, frozen=True, kw_only=True):
-    """Never, after a number of days, or after a number of months. Points end at the end of their last day."""
+    """Points end at the end of their last day: never; after `count` days or months; `yearly` with the first such `day`
+    of a `month` on or after the day they were earned, and `count` years on; or `count` of a `unit` after the member's
+    last activity. `rolling`: each lot counts from its earning or from the last of the `activities` after it.
+    `inactivity`: points that come without activity end with those that are there. `rounding` `month` lets points live
+    through the month in which they would end.
+    """
 
-    kind: Literal["never", "days", "months"] = "never"
+    kind: Literal["never", "days", "months", "yearly", "rolling", "inactivity"] = "never"
     count: Annotated[int, Meta(ge=0, le=36_500)] = 0
+    unit: Literal["days", "months"] = "months"
+    rounding: Literal["exact", "month"] = "exact"
+    month: Annotated[int, Meta(ge=1, le=12)] = 12
+    day: Annotated[int, Meta(ge=1, le=31)] = 31
+    activities: tuple[Activity, ...] = ("purchase", "redemption")
 
 
 class RateIn(Body, frozen=True, kw_only=True):
@@ -208,8 +227,13 @@ class ProgramIn(Body, frozen=True, kw_only=True):
 
 
 class ProgramChange(Body, frozen=True, kw_only=True):
-    """What is left out stays as it is. A change makes a new version; points keep the terms they were earned under."""
+    """What is left out stays as it is. A change makes a new version. Points keep the terms they were earned under, or
+    with `existing_points` `follow` end as the new version says; none of them ends before the end of the day of the
+    change and `grace_days` more, unless it would have anyway.
+    """
 
+    existing_points: Literal["keep", "follow"] = "keep"
+    grace_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
     name: Name | UnsetType = UNSET
     currency: Code | UnsetType = UNSET
     timezone: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
@@ -248,9 +272,16 @@ class ReferralShown(Shown, frozen=True, kw_only=True):
     referred: str
 
 
-class ExpiryPolicy(Shown, frozen=True, kw_only=True):
+class ExpiryPolicy(Shown, frozen=True, kw_only=True, omit_defaults=True):
+    """As it was given; `unit` and `activities` for what activity renews, `month` and `day` for `yearly`."""
+
     kind: str
     count: int
+    rounding: str = "exact"
+    unit: str | None = None
+    activities: tuple[str, ...] | None = None
+    month: int | None = None
+    day: int | None = None
 
 
 class CapOut(Shown, frozen=True, kw_only=True):
@@ -296,7 +327,9 @@ class RuleOut(Shown, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ProgramOut(Shown, frozen=True, kw_only=True):
-    """`pool` is the internal account that points come from; `version` counts the changes."""
+    """`pool` is the internal account that points come from; `version` counts the changes. `following` is the version
+    that points which were there are being made to follow at the moment, null when all do.
+    """
 
     id: str
     number: int
@@ -307,6 +340,7 @@ class ProgramOut(Shown, frozen=True, kw_only=True):
     currency: str
     pool: str
     version: int
+    following: int | None
     timezone: str
     rounding: str
     expiry: ExpiryPolicy
@@ -384,7 +418,7 @@ async def create_program(call: Call, body: ProgramIn) -> ProgramOut:
     command = commands.CreateProgram(
         code=body.code, name=body.name, asset=body.asset, policies=policies, **call.common()
     )
-    result = await call.submit(command, scale, _FIELDS)
+    result = await call.submit(command, scale, FIELDS)
     row = ProgramRow(
         no=result.number,
         id=result.id,
@@ -415,7 +449,7 @@ async def list_programs(call: Call) -> ProgramList:
 async def get_program(call: Call, program: str) -> ProgramOut:
     """One program by id, number or code."""
     directory = await call.directory()
-    return _shown(directory, _found(directory, program))
+    return _shown(directory, found_program(directory, program))
 
 
 @routes.patch(
@@ -425,6 +459,8 @@ async def get_program(call: Call, program: str) -> ProgramOut:
     example={"earning_rules": [{"kind": "fixed", "code": "visit", "points": "5"}]},
     errors=(
         "program_not_found",
+        "change_in_progress",
+        "policy_in_the_past",
         "asset_not_found",
         "code_taken",
         "store_not_found",
@@ -438,13 +474,23 @@ async def get_program(call: Call, program: str) -> ProgramOut:
 async def change_program(call: Call, program: str, body: ProgramChange) -> ProgramOut:
     """What is left out stays as it is. Points keep the terms they were earned under."""
     directory = await call.directory()
-    row = _found(directory, program)
+    row = found_program(directory, program)
     scale = directory.scale(row.asset)
+    await call.submit(change_of(call, row, body, scale), scale, FIELDS)
+    return _shown(*(await _again(call, row.id)))
+
+
+def change_of(call: Call, row: ProgramRow, body: ProgramChange, scale: int) -> commands.ChangeProgram:
+    """The change that is asked for."""
+    if body.grace_days and body.existing_points == "keep":
+        raise Problem("invalid_value", "Points that keep their terms need no grace.", field="grace_days")
     given: dict[str, Any] = {
         name: value
         for name, value in msgspec.structs.asdict(body).items()
-        if value is not UNSET and name not in ("name", "earning_rules", "transfer_limits")
+        if value is not UNSET
+        and name not in ("name", "earning_rules", "transfer_limits", "existing_points", "grace_days")
     }
+    given["follow"] = Follow(grace_days=body.grace_days) if body.existing_points == "follow" else None
     if body.earning_rules is not UNSET:
         given["rules"] = _rules(body.earning_rules, scale)
     if body.caps is not UNSET:
@@ -464,14 +510,12 @@ async def change_program(call: Call, program: str, body: ProgramChange) -> Progr
         given["adjustment_limit"] = _maybe(body.adjustment_limit, scale, "adjustment_limit")
     if body.referral is not UNSET:
         given["referral"] = _referral(body.referral, scale)
-    command = commands.ChangeProgram(
+    return commands.ChangeProgram(
         program=("id", row.id),
         policies=msgspec.structs.replace(row.policies, **given),
         name="" if body.name is UNSET else body.name,
         **call.common(),
     )
-    await call.submit(command, scale, _FIELDS)
-    return _shown(*(await _again(call, row.id)))
 
 
 async def _again(call: Call, program_id: str) -> tuple[Directory, ProgramRow]:
@@ -479,7 +523,7 @@ async def _again(call: Call, program_id: str) -> tuple[Directory, ProgramRow]:
     return directory, find(directory.programs, ("id", program_id))
 
 
-def _found(directory: Directory, text: str) -> ProgramRow:
+def found_program(directory: Directory, text: str) -> ProgramRow:
     row: ProgramRow | None = find(directory.programs, program_selector(text))
     if row is None:
         raise Problem("program_not_found", field="program")
@@ -494,7 +538,20 @@ def _scale(directory: Directory, asset: str) -> int:
 
 
 def _expiry(given: ExpiryPolicyIn) -> Expiry:
-    return Expiry(kind=given.kind, count=given.count)
+    return Expiry(**msgspec.structs.asdict(given))
+
+
+def expiry_shown(expiry: Expiry) -> ExpiryPolicy:
+    yearly = expiry.kind == "yearly"
+    return ExpiryPolicy(
+        kind=expiry.kind,
+        count=expiry.count,
+        rounding=expiry.rounding,
+        unit=expiry.unit if expiry.renews else None,
+        activities=expiry.activities if expiry.renews else None,
+        month=expiry.month if yearly else None,
+        day=expiry.day if yearly else None,
+    )
 
 
 def _rate(given: RateIn | None, scale: int) -> RedemptionRate | None:
@@ -590,9 +647,10 @@ def _shown(directory: Directory, row: ProgramRow) -> ProgramOut:
         currency=policies.currency,
         pool=internal_name("pool", row.first, row.code),
         version=row.version,
+        following=row.following,
         timezone=policies.timezone,
         rounding=policies.rounding.value,
-        expiry=ExpiryPolicy(kind=policies.expiry.kind, count=policies.expiry.count),
+        expiry=expiry_shown(policies.expiry),
         earning_rules=tuple(_rule_shown(rule, scale) for rule in policies.rules),
         caps=_caps_shown(policies.caps, scale),
         stacking=tuple(StackingOut(group=each.group, mode=each.mode) for each in policies.stacking),

@@ -108,7 +108,7 @@ def commit(state: State, command: CommitCart) -> Outcome:
     said = uses.book(state, booking, evaluation, purchase_no=0, reference=command.number)
     if program is not None and earned:
         portions = [Portion(points=e.points, rule=e.rule, version=e.version, line=e.line) for e in earned]
-        credit(state, booking, account_no, pool, portions, program.policies, earned_at=place.event_at)
+        credit(state, booking, account_no, pool, portions, program, earned_at=place.event_at)
     event = booking.close(
         actor=command.actor, reference=command.number, body={"commit_id": command.id, "promotions": said}
     )

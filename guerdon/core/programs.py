@@ -6,14 +6,14 @@ Policies are versioned: changing them makes the next version, and every lot keep
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from guerdon.core.assets import Asset, Rounding
-from guerdon.core.dates import end_of_day_after, midnight_after_months
+from guerdon.core.dates import add_months, local_midnight, month_end, yearly_on
 from guerdon.core.promotions.windows import Window
 
 if TYPE_CHECKING:
@@ -37,23 +37,58 @@ Returning = Literal["proportional", "reevaluate"]
 """How part of a bill is taken back: its frozen share of what was earned, or what the rest would not have earned."""
 
 
-class Expiry(Struct, frozen=True, kw_only=True):
-    """When points end: never, after `count` days, or after `count` months (31 Jan + 1 month = last day of February).
+Activity = Literal["purchase", "redemption", "claim", "transfer", "award", "referral"]
+"""What a member can do, or be given, that may count as activity: see `endings.ACTIVITIES`."""
+
+
+class Expiry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """When points end: never; after `count` days or months (31 Jan + 1 month = last day of February); `yearly` with the
+    first such `day` of a `month` on or after the day they were earned and `count` years on (29 February is the last
+    of February); or so long (`count` of a `unit`) after the member's last activity.
+
+    With `rolling`, each lot counts from its earning or from the last of the `activities` after it, whichever is later.
+    With `inactivity`, points that come without activity end with those that are there, so that all end together.
+    `rounding` lets points live through the month in which they would end.
 
     Points end at the local midnight after their last day: a lot of 30 days earned on 1 June lives through 1 July.
     """
 
-    kind: Literal["never", "days", "months"] = "never"
+    kind: Literal["never", "days", "months", "yearly", "rolling", "inactivity"] = "never"
     count: int = 0
+    unit: Literal["days", "months"] = "months"
+    rounding: Literal["exact", "month"] = "exact"
+    month: int = 12
+    day: int = 31
+    activities: tuple[Activity, ...] = ("purchase", "redemption")
+
+    @property
+    def renews(self) -> bool:
+        """Whether activity puts off the end."""
+        return self.kind in ("rolling", "inactivity")
 
     def end(self, moment: datetime, timezone: str) -> datetime | None:
         """The exclusive end of points that count from a moment: the local midnight after their last day."""
         if self.kind == "never":
             return None
         zone = ZoneInfo(timezone)
-        if self.kind == "days":
-            return end_of_day_after(moment, self.count, zone)
-        return midnight_after_months(moment, self.count, zone)
+        day = moment.astimezone(zone).date()
+        if self.kind == "yearly":
+            last = yearly_on(day, self.count, self.month, self.day)
+        elif self.kind == "days" or (self.renews and self.unit == "days"):
+            last = day + timedelta(days=self.count)
+        else:
+            last = add_months(day, self.count)
+        if self.rounding == "month":
+            last = month_end(last)
+        return local_midnight(last + timedelta(days=1), zone)
+
+
+class Follow(Struct, frozen=True, kw_only=True):
+    """A version whose expiry counts for the points that are there as well (otherwise they keep theirs). None of them
+    ends before the end of the day of the change and `grace_days` more, unless it would have anyway.
+    """
+
+    grace_days: int = 0
 
 
 class Cap(Struct, frozen=True, kw_only=True):
@@ -161,7 +196,7 @@ class Policies(Struct, frozen=True, kw_only=True):
     `redemption_multiple`, by a member who has earned at least `minimum_lifetime` points; 0 is no such condition.
     A manual adjustment of more than `adjustment_limit` points needs two persons; None is no limit. `caps` bound what
     all earning rules give together, the first of them giving first; `stacking` has the groups of rules that do not
-    simply add up.
+    simply add up. `follow` is said of one version and not handed on to the next.
     """
 
     rounding: Rounding = Rounding.HALF_UP
@@ -181,6 +216,7 @@ class Policies(Struct, frozen=True, kw_only=True):
     referral: ReferralPoints | None = None
     on_shortfall: Literal["below_zero", "write_off"] = "below_zero"
     returns: Returning = "proportional"
+    follow: Follow | None = None
 
 
 class Program(Struct, frozen=True, kw_only=True):
@@ -222,7 +258,9 @@ def internal_name(role: str, first: bool, code: str) -> str:
 class Config(Struct, frozen=True, kw_only=True):
     """What changes rarely and is kept per process, by the configuration version on the head row. `since` says per
     program when each of its versions began, the first one first; `timezone` is the organisation's, by whose calendar
-    promotions count; `promotions` is None where there are none.
+    promotions count; `renewing` are programs with a version whose points activity renews; `follows` has of each program
+    the last version that the points which were there follow too, and `following` those of them that not all points
+    follow yet (`endings`); `promotions` is None where there are none.
     """
 
     version: int = 0
@@ -233,6 +271,9 @@ class Config(Struct, frozen=True, kw_only=True):
     tills: dict[int, Till] = {}
     sources: frozenset[str] = frozenset()
     timezone: str = "UTC"
+    renewing: frozenset[int] = frozenset()
+    follows: dict[int, int] = {}
+    following: dict[int, int] = {}
     promotions: Shelf | None = None
 
     def program(self, selector: tuple[str, str]) -> Program | None:

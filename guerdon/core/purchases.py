@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from guerdon.core import caps, carts, promises, uses
+from guerdon.core import caps, carts, endings, promises, uses
 from guerdon.core.assets import AMOUNT_MAX, allocate
 from guerdon.core.booking import Booking
 from guerdon.core.commands import Line, RecordPurchase, Tender
@@ -171,6 +171,7 @@ def record(state: State, command: RecordPurchase) -> Outcome:
     booking = Booking(state, Name.TRANSACTION_ADD, member.no, place)
     _pay(state, booking, command, due)
     _credit(state, booking, member, program, earned, place, no)
+    endings.renew(state, booking, program.no)
     raised = caps.use(state, program, member, place, earned, booking.seq)
     event = booking.close(
         actor=command.actor,
@@ -410,7 +411,7 @@ def _credit(
                 account_in(state, member, program, category),
                 internal(state, program, "pool"),
                 portions,
-                program.policies,
+                program,
                 earned_at=place.event_at,
                 purchase_no=purchase_no,
             )

@@ -81,6 +81,12 @@ class Previewed(Result, frozen=True, kw_only=True):
     items: tuple[Projection, ...]
 
 
+class Followed(Result, frozen=True, kw_only=True):
+    """How many events it took to let points follow a policy."""
+
+    events: int
+
+
 class Earned(Result, frozen=True, kw_only=True):
     """Points one rule gave in one program. `basis` is the money it looked at, in minor units; `releases_at` and
     `trigger` say when promised points become regular, and `expires_at` is None where that decides when they end.

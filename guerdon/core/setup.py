@@ -5,6 +5,7 @@ All of it is configuration: each change makes a new configuration, which the wri
 
 from __future__ import annotations
 
+from calendar import monthrange
 from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -18,12 +19,24 @@ from guerdon.core.commands import (
     CreateProgram,
     CreateStore,
     CreateTill,
+    PreviewChange,
     RegisterSource,
 )
 from guerdon.core.ledger import add_account
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.places import SOURCES
-from guerdon.core.programs import ROLES, Cap, Policies, Program, ReferralPoints, Rule, Store, Till, internal_name
+from guerdon.core.programs import (
+    ROLES,
+    Cap,
+    Expiry,
+    Policies,
+    Program,
+    ReferralPoints,
+    Rule,
+    Store,
+    Till,
+    internal_name,
+)
 from guerdon.core.promotions.windows import DAY_MINUTES, overlapping
 from guerdon.core.results import Changed, Opened
 
@@ -32,6 +45,8 @@ if TYPE_CHECKING:
 
 DAYS_MAX = 36_500
 MONTHS_MAX = 1_200
+YEARS_MAX = 100
+LEAP_YEAR = 2028
 RULES_MAX = 200
 WINDOWS_MAX = 20
 CAPS_MAX = 20
@@ -69,6 +84,9 @@ def create_program(state: State, command: CreateProgram) -> Outcome:
     refused = _policies_refusal(state, command.policies)
     if refused is not None:
         return refused
+    if command.policies.follow is not None:
+        reason = "there are no points yet that could follow"
+        return Rejected(Rejection.INVALID_VALUE, "policies.follow", {"reason": reason})
     first = all(program.asset != command.asset for program in config.programs.values())
     ledger = Ledger(no=state.next("ledger"), id=state.new_id(), name=command.name, opened_at=state.now)
     state.put(state.ledgers, ledger.no, ledger)
@@ -110,11 +128,17 @@ def _put_program(state: State, program: Program) -> None:
         state.put(state.found, ("policies", program.no, before.version), before.policies)
     state.put(state.programs, program.no, program)
     since = (*config.since.get(program.no, ()), state.now)
+    follows, following = config.follows, config.following
+    if program.policies.follow is not None:
+        follows, following = (_with(known, program.no, program.version) for known in (follows, following))
     state.set_config(
         msgspec.structs.replace(
             config,
             programs=_with(config.programs, program.no, program),
             since=_with(config.since, program.no, since),
+            renewing=config.renewing | {program.no} if program.policies.expiry.renews else config.renewing,
+            follows=follows,
+            following=following,
         )
     )
 
@@ -124,9 +148,12 @@ def change_program(state: State, command: ChangeProgram) -> Outcome:
     program = state.config.program(command.program)
     if program is None:
         return Rejected(Rejection.PROGRAM_NOT_FOUND, "program", {"program": command.program[1]})
-    refused = _policies_refusal(state, command.policies)
+    refused = _policies_refusal(state, command.policies) or _past_refusal(state, program, command.policies)
     if refused is not None:
         return refused
+    if command.policies.follow is not None and program.no in state.config.following:
+        version = state.config.following[program.no]
+        return Rejected(Rejection.CHANGE_IN_PROGRESS, "program", {"version": version})
     _put_program(
         state,
         msgspec.structs.replace(
@@ -136,18 +163,42 @@ def change_program(state: State, command: ChangeProgram) -> Outcome:
     return Accepted(Changed(id=program.id))
 
 
+def preview_change(state: State, command: PreviewChange) -> Outcome:
+    """What a change would answer, found out by making it and undoing it."""
+    mark = state.mark()
+    outcome = change_program(state, command.of)
+    state.rollback(mark)
+    return outcome
+
+
+def _past_refusal(state: State, program: Program, policies: Policies) -> Rejected | None:
+    """A rule that is new and starts, or has ended, in the past: what was bought then is judged by the rules of then."""
+    known = program.policies.rules
+    for i, rule in enumerate(policies.rules):
+        for name in ("starts_at", "ends_at"):
+            moment = getattr(rule, name)
+            if (
+                moment is not None
+                and moment < state.now
+                and not any(rule.code == other.code and moment == getattr(other, name) for other in known)
+            ):
+                return Rejected(
+                    Rejection.POLICY_IN_THE_PAST, f"policies.rules[{i}].{name}", {"now": state.now.isoformat()}
+                )
+    return None
+
+
 def _policies_refusal(state: State, policies: Policies) -> Rejected | None:
     """What in the policies cannot work, naming the place."""
     try:
         ZoneInfo(policies.timezone)
     except (KeyError, ValueError, OSError):
         return Rejected(Rejection.INVALID_VALUE, "policies.timezone", {"timezone": policies.timezone})
-    expiry = policies.expiry
-    longest = {"never": 0, "days": DAYS_MAX, "months": MONTHS_MAX}[expiry.kind]
-    if not (min(1, longest) <= expiry.count <= longest):
-        return Rejected(
-            Rejection.INVALID_VALUE, "policies.expiry.count", {"minimum": min(1, longest), "maximum": longest}
-        )
+    refused = _expiry_refusal(policies.expiry)
+    if refused is not None:
+        return refused
+    if policies.follow is not None and not 0 <= policies.follow.grace_days <= DAYS_MAX:
+        return Rejected(Rejection.INVALID_VALUE, "policies.follow.grace_days", {"minimum": 0, "maximum": DAYS_MAX})
     rate = policies.redemption_rate
     if rate is not None and (rate.points <= 0 or rate.money <= 0):
         return Rejected(Rejection.INVALID_VALUE, "policies.redemption_rate", {"minimum": 1})
@@ -165,6 +216,23 @@ def _policies_refusal(state: State, policies: Policies) -> Rejected | None:
     if policies.currency and policies.currency not in state.config.assets:
         return Rejected(Rejection.ASSET_NOT_FOUND, "policies.currency", {"asset": policies.currency})
     return _rules_refusal(state, policies)
+
+
+def _expiry_refusal(expiry: Expiry) -> Rejected | None:
+    """What in an expiry policy cannot be reckoned with."""
+    unit = expiry.unit if expiry.renews else expiry.kind
+    least, most = {"never": (0, 0), "days": (1, DAYS_MAX), "months": (1, MONTHS_MAX), "yearly": (0, YEARS_MAX)}[unit]
+    if not least <= expiry.count <= most:
+        return Rejected(Rejection.INVALID_VALUE, "policies.expiry.count", {"minimum": least, "maximum": most})
+    if not 1 <= expiry.month <= 12:
+        return Rejected(Rejection.INVALID_VALUE, "policies.expiry.month", {"minimum": 1, "maximum": 12})
+    longest = monthrange(LEAP_YEAR, expiry.month)[1]
+    if not 1 <= expiry.day <= longest:
+        return Rejected(Rejection.INVALID_VALUE, "policies.expiry.day", {"minimum": 1, "maximum": longest})
+    if expiry.renews and not expiry.activities:
+        reason = "say which activities put off the end"
+        return Rejected(Rejection.INVALID_VALUE, "policies.expiry.activities", {"reason": reason})
+    return None
 
 
 def _rules_refusal(state: State, policies: Policies) -> Rejected | None:

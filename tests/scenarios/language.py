@@ -19,13 +19,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from guerdon.core.assets import Rounding
 from guerdon.core.catalogue import ListTerms, RewardTerms
 from guerdon.core.programs import (
     Cap,
     Expiry,
+    Follow,
     Policies,
     RedemptionRate,
     ReferralPoints,
@@ -347,6 +348,26 @@ def terms(text: str) -> Terms:
             values["redemption_rate"] = RedemptionRate(minor(match[1], scale), minor(match[2], 2))
         elif match := re.fullmatch(r"expires after (\d+) (day|month)s?", term):
             values["expiry"] = Expiry(kind="days" if match[2] == "day" else "months", count=int(match[1]))
+        elif match := re.fullmatch(r"expires after (\d+) (day|month)s? to the end of the month", term):
+            values["expiry"] = Expiry(
+                kind="days" if match[2] == "day" else "months", count=int(match[1]), rounding="month"
+            )
+        elif match := re.fullmatch(r"expires on (\d\d)-(\d\d)(?: after (\d+) years?)?", term):
+            month, day, years = int(match[1]), int(match[2]), int(match[3] or 0)
+            values["expiry"] = Expiry(kind="yearly", month=month, day=day, count=years)
+        elif match := re.fullmatch(
+            r"(expires|renewed for) (\d+) (days|months)(?: (to the end of the month))? (?:without|by) ([a-z and]+)",
+            term,
+        ):
+            values["expiry"] = Expiry(
+                kind="inactivity" if match[1] == "expires" else "rolling",
+                count=int(match[2]),
+                unit="days" if match[3] == "days" else "months",
+                rounding="month" if match[4] else "exact",
+                activities=tuple(cast("Any", match[5].split(" and "))),
+            )
+        elif match := re.fullmatch(r"counting for what is there(?: after (\d+) days?)?", term):
+            values["follow"] = Follow(grace_days=int(match[1] or 0))
         elif match := re.fullmatch(r"in (\w+/\w+)", term):
             values["timezone"] = match[1]
         elif match := re.fullmatch(r"rounded (half_even|half_up|down|up)", term):
