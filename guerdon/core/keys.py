@@ -72,6 +72,8 @@ def weight(command: c.Command) -> int:
         return sum([len(p.sources) + len(p.destinations) or 1 for p in command.postings])
     if isinstance(command, c.Preview):
         return sum(weight(each) for each in command.of)
+    if isinstance(command, c.FollowPolicy):
+        return 2 * max(1, len(command.accounts), command.lots)
     if isinstance(command, c.ExpireLots):
         return 4 * max(1, len(command.accounts), command.lots)
     if isinstance(command, c.AwardMany):
@@ -200,6 +202,11 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
         ("programs",),
         *(("member", "number", str(no)) for no in x.members),
         *(("account_no", no) for no in (() if x.members else x.accounts)),
+    ],
+    c.FollowPolicy: lambda x: [
+        ("programs",),
+        *(("member", "number", str(no)) for no in x.members),
+        *(key for no in x.accounts for key in (("lots", no), *(() if x.members else (("account_no", no),)))),
     ],
     c.UnlockPoints: lambda x: (
         [("spend", *x.member), ("programs",)] + ([("purchase", *x.purchase)] if x.purchase else [])

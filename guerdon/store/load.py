@@ -148,7 +148,10 @@ def _ask_config(lookup: Lookup, version: int) -> Take:
             version=version,
             assets={code: Asset(code, scale) for code, scale in assets.rows},
             programs={row[0]: rows.program(row) for row in programs.rows},
-            since={program_no: tuple(since) for program_no, since in versions.rows},
+            since={program_no: tuple(since) for program_no, since, *_ in versions.rows},
+            renewing=frozenset([program_no for program_no, _, renews, *_ in versions.rows if renews]),
+            follows={program_no: last for program_no, _, _, last, _ in versions.rows if last},
+            following={program_no: last for program_no, _, _, last, done in versions.rows if last > done},
             stores={no: Store(no=no, id=id_, code=code, name=name) for no, id_, code, name in stores.rows},
             tills={
                 no: Till(no=no, id=id_, code=code, name=name, store_no=store_no, program_no=program_no)

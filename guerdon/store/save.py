@@ -48,7 +48,7 @@ Changed = dict[Any, tuple[bool, Any]]
 _SQL = {name: Prepared(text) for name, text in statements("save").items()}
 COMMIT = Prepared("commit")
 _NO_WAIT = Prepared("set local synchronous_commit = off")
-_CONFIGURATION = ("assets", "programs", "stores", "tills", "sources", "promotions", "promotion_lanes")
+_CONFIGURATION = ("assets", "programs", "followed", "stores", "tills", "sources", "promotions", "promotion_lanes")
 
 
 async def append(connection: AsyncConnection[Any], org_id: int, state: State, at_least: int = APPEND_MIN) -> None:
@@ -274,6 +274,9 @@ def _save_configuration(writing: _Writing, state: State, changes: dict[str, Chan
         ]
         fields = ("program_no", "version", "policies", "recorded_at", "actor")
         writing.write("insert_program_versions", fields, versions)
+    if "followed" in changes:
+        followed = [(no, version) for no, (_, version) in changes["followed"].items()]
+        writing.write("write_followed", ("no", "followed"), followed)
     if "promotion_lanes" in changes:
         lanes = [astuple(lane) for _, lane in changes["promotion_lanes"].values()]
         writing.write("write_promotion_lanes", ("number", "mode", "once"), lanes)

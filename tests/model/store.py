@@ -35,7 +35,7 @@ from guerdon.writer.stats import Stats
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 GENERAL = Ledger(no=GENERAL_LEDGER, id="general_ledger_id", name="General Ledger", opened_at=EPOCH)
-CONFIGURATION = ("assets", "programs", "stores", "tills", "sources", "promotions", "promotion_lanes")
+CONFIGURATION = ("assets", "programs", "followed", "stores", "tills", "sources", "promotions", "promotion_lanes")
 
 CHANGEABLE: dict[str, tuple[str, ...]] = {
     "ledgers": ("name",),
@@ -225,8 +225,20 @@ class MemoryStore:
             stores=dict(self.rows("stores")),
             tills=dict(self.rows("tills")),
             sources=frozenset(self.rows("sources")),
+            **self._follows(),
             promotions=Shelf(dict(self.rows("promotions")), dict(self.rows("promotion_lanes"))),
         )
+
+    def _follows(self) -> dict[str, Any]:
+        """What of a configuration follows from all versions of its programs."""
+        numbered = {no: list(enumerate((each for _, each in versions), 1)) for no, versions in self.policies.items()}
+        follows = {no: max([i for i, p in each if p.follow is not None], default=0) for no, each in numbered.items()}
+        done = self.rows("followed")
+        return {
+            "renewing": frozenset(no for no, each in numbered.items() if any(p.expiry.renews for _, p in each)),
+            "follows": {no: last for no, last in follows.items() if last},
+            "following": {no: last for no, last in follows.items() if last > done.get(no, 0)},
+        }
 
 
 def _check(name: str, row: Any) -> None:

@@ -688,6 +688,10 @@ with said as (
     left join events e on e.org_id = %(org)s and e.seq = u.event_seq
     cross join lateral jsonb_array_elements(u.raises::jsonb) as r
     where u.org_id = %(org)s
+    union all  -- caps on earning count by what purchases and returns say
+    select r ->> 0, (r ->> 1)::numeric, (r ->> 2)::timestamptz, e.event_at
+    from events e cross join lateral jsonb_array_elements(nullif(e.body, '')::jsonb -> 'caps') as r
+    where e.org_id = %(org)s and e.name in ('TransactionAdd', 'TransactionReturn') and e.body like '%%"caps"%%'
 ), summed as (
     select key, coalesce(sum(by) filter (where until is null), 0) as used,
            coalesce(sum(by) filter (where until > now.at), 0) as rolling, max(last_at) as last_at
