@@ -3,9 +3,11 @@
 Pure and generous: a key too many costs a look-up, a key too few costs a second batch (`state.NotLoaded`), neither costs
 correctness. `store/load.py` knows what each kind of key brings along:
 
-    ("account", id)  ("internal", name, asset)  ("ledger", id)     the account with its figures and overdue lots
+    ("account", id)  ("internal", name, asset)  ("ledger", id)     the account with its figures and overdue lots (the
+                                                                   first `state.DUE_LOTS` of them)
     ("lots", account number)                                       all its open lots
     ("lots", account number, count)                                so many of them, those that are spent first
+    ("due", account number)  ("due", account number, count)        those that have ended: all, or so many
     ("member", by, value)                                          the member, its accounts, figures and overdue lots
     ("spend", by, value)                                           the same, with the first of the open lots
     ("programs",)                                                  the internal accounts of all programs

@@ -27,7 +27,7 @@ from guerdon.core.outcomes import Accepted, Outcome
 from guerdon.core.programs import Config, Policies
 from guerdon.core.promotions.shelf import Shelf
 from guerdon.core.state import Key, State
-from guerdon.store.rows import take_reach
+from guerdon.store.rows import take_ended, take_reach
 from guerdon.writer.batch import Batches, Steps
 from guerdon.writer.queue import Waiting
 from guerdon.writer.stats import Stats
@@ -284,9 +284,11 @@ class _Slice:
         first = sorted([lot for lot in lots if lot not in ended], key=by_expiry)
         if lots_asked is not None:
             first = first[:lots_asked]
+            ended = sorted(ended, key=by_expiry)[: core_state.DUE_LOTS]
+            take_ended(state, account_no, ended, core_state.DUE_LOTS)
         state.lots.update({lot.no: lot for lot in (*ended, *released, *first)})
         if lots_asked is None:
-            state.found["lots", account_no] = True
+            state.found["lots", account_no] = state.found["due", account_no] = True
         elif lots_asked:
             take_reach(state, account_no, first, lots_asked)
 
@@ -351,6 +353,14 @@ class _Slice:
 
     def _lots(self, key: Key) -> None:
         self._take_lots(key[1], key[2] if len(key) == 3 else None)
+
+    def _due(self, key: Key) -> None:
+        lots = [lot for lot in self.store.rows("lots").values() if lot.account == key[1] and lot.remaining]
+        ended = [lot for lot in lots if lot.expires_at is not None and lot.expires_at <= self.now]
+        size = key[2] if len(key) == 3 else None
+        ended = sorted(ended, key=by_expiry)[:size]
+        self.state.lots.update({lot.no: lot for lot in ended})
+        take_ended(self.state, key[1], ended, size)
 
     def _counter(self, key: Key) -> None:
         counter = self.store.rows("promotion_counters").get(key)

@@ -28,7 +28,8 @@ select 1 / exists(
 
 -- account_columns --
 -- an account, its figures (as text, which int() reads faster than a loader can) and its lots, for those that include
--- this: all open ones, or those whose time has come and, of the others, so many that are spent first
+-- this: all open ones, or those that were released, the first of those that have ended and, of the others, so many that
+-- are spent first
 select a.no, a.id::text, a.ledger_no, a.asset, a.indicator, a.member_no, a.program_no, a.category, a.role,
        a.tracks_lots, a.opened_at, a.options,
        f.credit::text, f.debit::text, f.inflight_credit::text, f.inflight_debit::text, f.version, f.floor::text,
@@ -46,11 +47,16 @@ select a.no, a.id::text, a.ledger_no, a.asset, a.indicator, a.member_no, a.progr
                 from (
                     select * from lots x
                     where x.org_id = %(org)s::bigint and x.account = a.no and x.remaining > 0 and x.expires_at <= m.now
-                    union all
-                    select * from lots x
-                    where x.org_id = %(org)s::bigint and x.account = a.no and x.remaining > 0
-                          and x.releases_at is not null and x.releases_at <= m.now and a.category = 'promised') l)
+                    order by x.expires_at, x.no limit %(ended)s::bigint) l)
        end as lots,
+       case when a.category = 'promised' and not %(all_lots)s::boolean then (
+                select json_agg(json_build_array(
+                    l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
+                    l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise))::text
+                from lots l
+                where l.org_id = %(org)s::bigint and l.account = a.no and l.remaining > 0
+                      and l.releases_at is not null and l.releases_at <= m.now)
+       end as released_lots,
        case when a.tracks_lots and %(first)s::bigint > 0 then (
                 select json_agg(json_build_array(
                     l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
@@ -234,21 +240,29 @@ cross join lateral (
 where l.org_id = %(org)s::bigint and l.account = any(%(nos)s::bigint[]) and l.remaining > 0
 
 -- lots_first --
--- what remains on some accounts whose time has come, and so many of the others (which is what the last column says) that
--- are spent first
+-- of what remains on some accounts and has not ended, so many lots that are spent first
 select l.no, l.account, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
-       l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise, l.first
+       l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise
 from heads h
 cross join lateral unnest(%(nos)s::bigint[], %(sizes)s::bigint[]) as asked (no, size)
 cross join lateral (
-    select x.*, false as first from lots x
-    where x.org_id = %(org)s::bigint and x.account = asked.no and x.remaining > 0
-          and x.expires_at <= greatest(%(now)s::timestamptz, h.last_recorded_at)
-    union all (
-    select x.*, true from lots x
+    select * from lots x
     where x.org_id = %(org)s::bigint and x.account = asked.no and x.remaining > 0
           and (x.expires_at > greatest(%(now)s::timestamptz, h.last_recorded_at) or x.expires_at is null)
-    order by x.expires_at, x.no limit asked.size)) l
+    order by x.expires_at, x.no limit asked.size) l
+where h.org_id = %(org)s::bigint
+
+-- lots_ended --
+-- of what remains on some accounts and has ended, so many lots (null: all) that ended first
+select l.no, l.account, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
+       l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise
+from heads h
+cross join lateral unnest(%(nos)s::bigint[], %(sizes)s::bigint[]) as asked (no, size)
+cross join lateral (
+    select * from lots x
+    where x.org_id = %(org)s::bigint and x.account = asked.no and x.remaining > 0
+          and x.expires_at <= greatest(%(now)s::timestamptz, h.last_recorded_at)
+    order by x.expires_at, x.no limit asked.size) l
 where h.org_id = %(org)s::bigint
 
 -- lots_by_no --
