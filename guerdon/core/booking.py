@@ -74,7 +74,7 @@ class Booking:
         if action in ("apply", "settle"):
             self._note(source, "debit", -amount)
             self._note(destination, "credit", amount)
-            if state.lifetimes:
+            if state.lifetimes and self.name is not Name.CUSTOMER_MERGE:  # it counts what was earned: see `merges`
                 self._count_lifetime(source, destination, amount)
         return transfer
 

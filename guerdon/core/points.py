@@ -253,7 +253,7 @@ def shortage(state: State, account_no: int, points: int, *others: int) -> Reject
 
 def lifetime(state: State, account_no: int) -> int:
     """All points an account was ever credited with, but for what was given back after spending, less what was returned
-    or adjusted away.
+    or adjusted away; with all that members had earned who were merged into its holder.
     """
     try:
         return state.lifetimes[account_no]

@@ -172,12 +172,23 @@ left join lateral (
            and x.period >= to_char(%(now)s::timestamptz - interval '35 days', 'YYYY-MM-DD') offset 0) s on true
 
 -- referrals_of --
--- the referral of each member who was referred
+-- the referral of each member who was referred, or of whom somebody was who was merged into them: the earliest
 -- include member_no_columns
 select a.no, r.id::text, r.referrer_no, r.referred_no, r.program_no, r.referrer_event, r.referred_event, r.taken_back
 from asked_for a
 left join lateral (
-    select * from referrals x where x.org_id = %(org)s::bigint and x.referred_no = a.no offset 0) r on true
+    with recursive family as (
+        select a.no as no
+        union
+        select m.no from family f
+        cross join lateral (
+            select x.no from members x where x.org_id = %(org)s::bigint and x.survivor_no = f.no and x.survivor_no > 0
+            offset 0) m
+    )
+    select x.* from family f
+    cross join lateral (
+        select * from referrals y where y.org_id = %(org)s::bigint and y.referred_no = f.no offset 0) x
+    order by x.id limit 1) r on true
 
 -- referrals --
 -- referrals by id
@@ -208,17 +219,37 @@ cross join lateral (
 where c.survivor_no > 0
 
 -- lifetimes --
--- all that accounts were credited with, but for what was given back after spending, less what was taken back
-select asked.no,
+-- all that accounts were credited with, but for what was given back after spending, less what was taken back; those of
+-- members merged into the holder count with it, and the merge itself does not
+select asked.no, family.earned
+from unnest(%(nos)s::bigint[]) as asked (no)
+cross join lateral (
+    with recursive family as (
+        select a.no, a.member_no, a.program_no, a.category
+        from accounts a where a.org_id = %(org)s::bigint and a.no = asked.no
+        union
+        select v.no, v.member_no, v.program_no, v.category from family f
+        cross join lateral (
+            select x.no from members x
+            where x.org_id = %(org)s::bigint and x.survivor_no = f.member_no and x.survivor_no > 0 offset 0) m
+        cross join lateral (
+            select * from accounts x
+            where x.org_id = %(org)s::bigint and x.member_no = m.no and x.member_no > 0
+                  and x.program_no = f.program_no and x.category = f.category offset 0) v
+    )
+    select coalesce(sum(
        (select coalesce(sum(t.amount), 0) from transfers t
         join accounts a on a.org_id = %(org)s::bigint and a.no = t.source
-        where t.org_id = %(org)s::bigint and t.destination = asked.no and t.action in ('apply', 'settle')
-              and a.role <> 'reversed')
+        where t.org_id = %(org)s::bigint and t.destination = f.no and t.action in ('apply', 'settle')
+              and a.role <> 'reversed'
+              and not (a.member_no > 0 and exists (
+                  select from events e
+                  where e.org_id = %(org)s::bigint and e.seq = t.event_seq and e.name = 'CustomerMerge')))
        - (select coalesce(sum(t.amount), 0) from transfers t
           join accounts a on a.org_id = %(org)s::bigint and a.no = t.destination
-          where t.org_id = %(org)s::bigint and t.source = asked.no and t.action in ('apply', 'settle')
-                and a.role in ('returned', 'adjusted'))
-from unnest(%(nos)s::bigint[]) as asked (no)
+          where t.org_id = %(org)s::bigint and t.source = f.no and t.action in ('apply', 'settle')
+                and a.role in ('returned', 'adjusted'))), 0) as earned
+    from family f) family
 
 -- lot_columns --
 -- a lot as it stands, for the statements that include this
