@@ -320,6 +320,16 @@ def test_an_adjustment_that_waits_too_long_or_is_rejected_is_never_booked() -> N
     holds(world)
 
 
+def test_what_an_adjustment_took_of_a_bills_points_is_returned_from_others() -> None:
+    world, amy, _ = club()
+    world.buy("B-1", 10_000, amy)
+    give(world, amy, 50)
+    world.ok(c.AdjustPoints, member=amy, points=-30, reason="count", person="eve")
+    returned = world.ok(c.ReturnPurchase, purchase=("number", "B-1"), number="R-1")
+    assert (returned.returned_points, world.balance(amy)) == (100, 20)
+    holds(world)
+
+
 def test_a_referral_gives_both_sides_their_points_once() -> None:
     world, amy, bob = club(referral=ReferralPoints(100, 40))
     referral = world.ok(c.Refer, referrer=amy, referred=bob)
