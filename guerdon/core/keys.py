@@ -25,8 +25,8 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("sent", by, value)  ("sent", member number)                   what a member has sent lately
     ("lifetime", account number)                                   what it was ever credited with (`points.lifetime`)
     ("adjustment", id)                                             with its decision and the member, ready to spend
-    ("referral_of", by, value)  ("referral_of", member number)     that of the member who was referred, or the earliest of
-                                                                   those of members merged into it
+    ("referral_of", by, value)  ("referral_of", member number)     that of the member who was referred, or the earliest
+                                                                   of those of members merged into it
     ("referral", id)                                               with its events, and both members, ready to spend
     ("reward_list", id)  ("reward", id)                            the reward with its list
     ("claim", id)                                                  with its reward, its event and the member, ready to
