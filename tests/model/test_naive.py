@@ -319,7 +319,7 @@ class Life:
 
     def _name(self) -> int:
         """A new name, or one of lately."""
-        return max(0, self.made // 8 - self._one_of(0, 0, 1, 2, 4))
+        return max(0, self.made // 8 - int(self._one_of(0, 0, 1, 2, 4)))
 
     def _member(self) -> str:
         return str(self._one_of("amy", "amy", "bob", "bob", "cat"))
