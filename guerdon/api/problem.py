@@ -149,6 +149,7 @@ KINDS: dict[str, Kind] = {
     _R.CODE_BATCH_MOVED_ON: Kind(409, "The batch has gone on meanwhile", "Read it again."),
     _R.CODE_LINKED_TO_ANOTHER: Kind(409, "The code is another customer's"),
     _R.CODE_DEACTIVATED: Kind(409, "The code is deactivated"),
+    _R.CODE_ALREADY_USED: Kind(409, "The code was used"),
     _R.CODE_EXPIRED: Kind(409, "The promotion of the code has ended"),
     _R.CODE_OF_ANOTHER_MODE: Kind(400, "The code is of another mode", "Send the mode named in `mode`."),
     _R.ASSET_IN_USE: Kind(409, "The asset is in use"),

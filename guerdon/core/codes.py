@@ -249,7 +249,7 @@ def link(state: State, command: LinkCode) -> Outcome:
             actor=command.actor,
         )
         state.put(state.code_links, code.code, known)
-        _remember(state, member, code.code)
+        remember(state, member.no, code.code)
     return Accepted(CodeLinked(id=known.id, code=code.code, member_no=member.no, linked_at=known.linked_at))
 
 
@@ -258,9 +258,9 @@ def mode_of(terms: Promotion) -> LinkMode:
     return "PAYMENT_VOUCHER" if any(isinstance(effect, Voucher) for effect in terms.effects) else "DISCOUNT"
 
 
-def _remember(state: State, member: Member, code: str) -> None:
+def remember(state: State, member_no: int, code: str) -> None:
     """Let the link be found by whoever asks for the member's codes in this batch."""
-    key: Key = ("codes_of", member.no)
+    key: Key = ("codes_of", member_no)
     if key in state.found or key in state.asked:
         state.put(state.found, key, (code, *(state.find(key) or ())))
 

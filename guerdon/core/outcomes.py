@@ -88,6 +88,7 @@ class Rejection(StrEnum):
     CODE_LINKED_TO_ANOTHER = "code_linked_to_another"
     CODE_DEACTIVATED = "code_deactivated"
     CODE_EXPIRED = "code_expired"
+    CODE_ALREADY_USED = "code_already_used"
     CODE_OF_ANOTHER_MODE = "code_of_another_mode"
     PROMOTION_ENDED = "promotion_ended"
     PROMOTION_NOT_ACTIVE = "promotion_not_active"

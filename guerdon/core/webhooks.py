@@ -17,6 +17,7 @@ from guerdon.core.booking import Booking
 from guerdon.core.commands import (
     AddWebhook,
     ChangeWebhook,
+    NoteFailingWebhook,
     PauseWebhook,
     RemoveWebhook,
     ReplayWebhook,
@@ -138,6 +139,23 @@ def pause(state: State, command: PauseWebhook) -> Outcome:
         here = Place(event_at=state.now, judged_at=state.now)
         Booking(state, Name.WEBHOOK_PAUSED, NO_MEMBER, here).close(
             actor=command.actor, reason=command.reason, reference=f"whk_{webhook.id}"
+        )
+    return Accepted(Changed(id=webhook.id))
+
+
+def note_failing(state: State, command: NoteFailingWebhook) -> Outcome:
+    """What the relay asks for when nothing has got through to an endpoint for a while: an event that says so. Once for
+    each time that it fails, by the command's key."""
+    webhook = _find(state, command.target)
+    if webhook is None:
+        return _not_found(command.target)
+    if webhook.status == "active" and webhook.active_since <= command.since:
+        here = Place(event_at=state.now, judged_at=state.now)
+        Booking(state, Name.WEBHOOK_FAILING, NO_MEMBER, here).close(
+            actor=command.actor,
+            reason=command.reason,
+            reference=f"whk_{webhook.id}",
+            body={"since": command.since.isoformat()},
         )
     return Accepted(Changed(id=webhook.id))
 
