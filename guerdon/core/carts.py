@@ -110,7 +110,9 @@ def commit(state: State, command: CommitCart) -> Outcome:
         portions = [Portion(points=e.points, rule=e.rule, version=e.version, line=e.line) for e in earned]
         credit(state, booking, account_no, pool, portions, program.policies, earned_at=place.event_at)
     event = booking.close(
-        actor=command.actor, reference=command.number, body={"commit_id": command.id, "promotions": said}
+        actor=command.actor,
+        reference=command.number,
+        body={"commit_id": command.id, "promotions": said, **uses.told(command.reservation)},
     )
     if account_no:
         expire_overdue(state, account_no, state.now)

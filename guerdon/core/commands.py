@@ -753,6 +753,12 @@ class MoreCodes(Command, frozen=True, kw_only=True):
     count: int
 
 
+class StopCodes(Command, frozen=True, kw_only=True):
+    """Make no more codes of a generated batch than there are."""
+
+    batch: str
+
+
 class AddCodes(Command, frozen=True, kw_only=True):
     """Store codes of a batch, as they are compared. Generated ones are those from `start` on (`codes.next_codes`);
     None for those that were brought in.

@@ -180,6 +180,7 @@ DECISIONS: dict[type[c.Command], Callable[[State, Any], Outcome]] = {
     c.ExpireLots: points.expire,
     c.CreateCodeBatch: codes.create_batch,
     c.MoreCodes: codes.more,
+    c.StopCodes: codes.stop,
     c.AddCodes: codes.add,
     c.SwitchCodes: codes.switch,
     c.LinkCode: codes.link,

@@ -40,6 +40,7 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("counter", owner, limit, subject, period)                     how far a promotion's limit is used up
     ("reservation", id)  ("reservation_cart", cart)                a reservation; the open one of a cart
     ("cart_commit", number)  ("uses_of", purchase number)
+    ("promotion_version", id, version)                             what a promotion said in one of its versions
     ("metadata", kind, id)  ("key", id)  ("webhook", id)
 """
 
@@ -244,6 +245,7 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
     ],
     c.MoveClaim: lambda x: [("claim", x.claim), ("programs",)],
     c.MoreCodes: lambda x: [("code_batch", x.batch)],
+    c.StopCodes: lambda x: [("code_batch", x.batch)],
     c.AddCodes: lambda x: [("code_batch", x.batch), *(("code", text) for text in x.codes)],
     c.SwitchCodes: lambda x: [("code", x.code) if x.code else ("code_batch", x.batch)],
     c.LinkCode: lambda x: [("code", x.code), ("member", *x.member)],

@@ -266,6 +266,7 @@ class _Promoted(Struct, frozen=True, kw_only=True):
     discounts: tuple[int, ...] = ()
     vouchers: int = 0
     evaluation: Evaluation | None = None
+    reservation: str = ""
 
     @property
     def given(self) -> int:
@@ -284,7 +285,7 @@ class _Promoted(Struct, frozen=True, kw_only=True):
         if self.evaluation is None or not self.evaluation.applied:
             return {}
         said = uses.book(state, booking, self.evaluation, purchase_no=purchase_no, reference=number)
-        return {"promotions": said}
+        return {"promotions": said, **uses.told(self.reservation)}
 
 
 def _promoted(
@@ -301,6 +302,7 @@ def _promoted(
         discounts=evaluation.discounts if any(evaluation.discounts) else (),
         vouchers=evaluation.vouchers,
         evaluation=evaluation,
+        reservation=command.reservation,
     )
 
 

@@ -64,7 +64,7 @@ class Asked:
         self._keys = set(keys)
         self._known = memory.knows(self._keys)
         self._head = lookup.run("lock_head")
-        self._takers = _ask(lookup, self._keys.difference(self._known))
+        self._takers = ask(lookup, self._keys.difference(self._known))
 
     def take(self) -> None:
         self._version, self.state = _open(self._lookup.org_id, self._head.rows, self._memory.config)
@@ -81,7 +81,7 @@ class Asked:
     def ask_more(self) -> None:
         self._takers = ask_more(self._lookup) if self._lookup.follows() else []
         if not self._fresh:
-            self._takers += _ask(self._lookup, self._known)
+            self._takers += ask(self._lookup, self._known)
         if not self._configured:
             self._takers.append(_ask_config(self._lookup, self._version))
 
@@ -97,7 +97,7 @@ class Asked:
         return state
 
 
-def _ask(lookup: Lookup, keys: Iterable[Key]) -> list[Take]:
+def ask(lookup: Lookup, keys: Iterable[Key]) -> list[Take]:
     """Ask for what keys name, with one statement or two for all of a kind."""
     by_kind: dict[str, list[Key]] = defaultdict(list)
     for key in keys:

@@ -565,6 +565,14 @@ from promotion_uses
 where org_id = %(org)s::bigint and purchase_no > 0 and purchase_no = any(%(nos)s::bigint[])
 order by event_seq, position
 
+-- promotion_versions --
+-- what promotions said in some of their versions
+select v.terms
+from unnest(%(ids)s::uuid[], %(versions)s::integer[]) as asked (id, version)
+cross join lateral (
+    select * from promotion_versions x
+    where x.org_id = %(org)s::bigint and x.promotion = asked.id and x.version = asked.version offset 0) v
+
 -- config_timezone --
 -- by which calendar promotions count
 select timezone from organisations where org_id = %(org)s::bigint
