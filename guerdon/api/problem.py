@@ -79,6 +79,7 @@ KINDS: dict[str, Kind] = {
     _R.IDENTIFIER_TAKEN: Kind(409, "Another member has this identifier", "Look the member up by it."),
     _R.INDICATOR_TAKEN: Kind(409, "This internal account exists already"),
     _R.INVALID_VALUE: Kind(400, "A value is not allowed", "See `field` and `detail`."),
+    _R.ADDRESS_NOT_PUBLIC: Kind(400, "The address is not on the public internet"),
     _R.IDENTIFIER_MISSING: Kind(400, "A member needs an identifier", "Send one of external_id, email, mobile, card."),
     _R.PURCHASE_WITHOUT_LINES: Kind(400, "A purchase has lines", "Send at least one line."),
     _R.RETURN_WITHOUT_LINES: Kind(

@@ -147,7 +147,6 @@ class RewardChange(Body, frozen=True, kw_only=True):
     ends_at: datetime | UnsetType | None = UNSET
     limit_per_member: Count | UnsetType | None = UNSET
     amount_minor: Minor | UnsetType = UNSET
-    code_batch: Annotated[str, Meta(max_length=100)] | UnsetType = UNSET
     low_stock: LowStock | UnsetType | None = UNSET
     active: bool | UnsetType = UNSET
 
@@ -366,7 +365,7 @@ async def get_reward(call: Call, reward: str) -> RewardOut:
     summary="Change a reward",
     example={"stock": 50},
     answer={**_SHOWN, "version": 2, "stock": 50},
-    errors=("reward_not_found", "code_batch_not_found", "amount_not_positive", *_TERMS_ERRORS),
+    errors=("reward_not_found", "amount_not_positive", *_TERMS_ERRORS),
 )
 async def change_reward(call: Call, reward: str, body: RewardChange) -> RewardOut:
     """Claims keep what they cost; every version of the terms is kept."""
@@ -385,7 +384,7 @@ async def change_reward(call: Call, reward: str, body: RewardChange) -> RewardOu
         limit=_or(body.limit_per_member, old.limit),
         asset=old.asset,
         amount=_or(body.amount_minor, old.amount),
-        codes=old.codes if body.code_batch is UNSET else _batch(body.code_batch),
+        codes=old.codes,
         low_stock=_or(body.low_stock, old.low_stock),
         active=_or(body.active, old.active),
     )

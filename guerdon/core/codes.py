@@ -229,8 +229,12 @@ _ON = Switch(0, active=True)
 
 def in_force(state: State, code: Code) -> bool:
     """Whether neither the code nor its batch is switched off."""
-    switches = state.code_switches
-    return switches.get((code.batch, ""), _ON).active and switches.get((code.batch, code.code), _ON).active
+    return batch_in_force(state, code.batch) and state.code_switches.get((code.batch, code.code), _ON).active
+
+
+def batch_in_force(state: State, batch: str) -> bool:
+    """Whether a batch, which is loaded, is not switched off as a whole."""
+    return state.code_switches.get((batch, ""), _ON).active
 
 
 # -- links ------------------------------------------------------------------------------------------------------------
@@ -275,10 +279,14 @@ def mode_of(terms: Promotion) -> LinkMode:
 
 
 def remember(state: State, member_no: int, code: str) -> None:
-    """Let the link be found by whoever asks for the member's codes in this batch."""
+    """Let the link be found by whoever asks for the member's codes in this batch: those linked last first, and of those
+    linked at the same time in the order of their texts, as they are read.
+    """
     key: Key = ("codes_of", member_no)
     if key in state.found or key in state.asked:
-        state.put(state.found, key, (code, *(state.find(key) or ())))
+        known = sorted((code, *(state.find(key) or ())))
+        known.sort(key=lambda text: state.code_links[text].linked_at, reverse=True)
+        state.put(state.found, key, tuple(known))
 
 
 # -- what is presented ------------------------------------------------------------------------------------------------

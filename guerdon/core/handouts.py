@@ -48,6 +48,8 @@ def next_free(state: State, reward: Reward) -> Code | None:
         if run_key(reward) not in state.asked:
             raise NotLoaded(run_key(reward))
         run = CodeRun((), 0, whole=True)  # nothing is stored of it
+    if not codes.batch_in_force(state, batch):
+        return None
     used = {use.code for use in state.promotion_uses.values()}
     for text in run.codes:
         if _is_free(state, text, used):

@@ -26,6 +26,7 @@ class Rejection(StrEnum):
     IDENTIFIER_TAKEN = "identifier_taken"
     INDICATOR_TAKEN = "indicator_taken"
     INVALID_VALUE = "invalid_value"
+    ADDRESS_NOT_PUBLIC = "address_not_public"
     IDENTIFIER_MISSING = "identifier_missing"
     PURCHASE_WITHOUT_LINES = "purchase_without_lines"
     RETURN_WITHOUT_LINES = "return_without_lines"

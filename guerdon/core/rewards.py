@@ -79,6 +79,9 @@ def change(state: State, command: ChangeReward) -> Outcome:
     if refused is not None:
         return refused
     reward = state.rewards[id]
+    if (command.terms.kind, command.terms.codes) != (reward.terms.kind, reward.terms.codes):
+        field = "code_batch" if command.terms.kind == reward.terms.kind else "kind"
+        return Rejected(Rejection.INVALID_VALUE, field, {"reason": "a reward keeps it; make another one"})
     supply = reward.supply
     if command.restock:
         supply = None if command.stock is None else reward.claimed + command.stock

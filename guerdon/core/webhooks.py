@@ -186,6 +186,8 @@ def _not_found(target: str) -> Rejected:
 
 def _refusal(url: str, filters: tuple[str, ...], *, private: bool, check_url: bool = True) -> Rejected | None:
     reason = addresses.refusal(url, private=private) if check_url else ""
+    if reason in (addresses.NOT_PUBLIC, addresses.NO_PUBLIC_NAME):
+        return Rejected(Rejection.ADDRESS_NOT_PUBLIC, "url", {"reason": reason})
     if reason:
         return Rejected(Rejection.INVALID_VALUE, "url", {"reason": reason})
     for position, one in enumerate(filters):

@@ -125,8 +125,8 @@ def test_of_200_claims_at_once_over_two_servers_each_of_70_codes_goes_to_one(dat
     [
         ({"kind": "discount_code"}, 404, "code_batch_not_found", "code_batch"),
         ({"kind": "discount_code", "code_batch": "cbt_x"}, 404, "code_batch_not_found", "code_batch"),
-        ({"kind": "product", "code_batch": "BATCH"}, 422, "invalid_value", "code_batch"),
-        ({"kind": "discount_code", "code_batch": "BATCH", "asset": "USD"}, 422, "invalid_value", "asset"),
+        ({"kind": "product", "code_batch": "BATCH"}, 400, "invalid_value", "code_batch"),
+        ({"kind": "discount_code", "code_batch": "BATCH", "asset": "USD"}, 400, "invalid_value", "asset"),
     ],
 )
 def test_a_code_needs_a_batch_and_nothing_else_has_one(
