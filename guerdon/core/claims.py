@@ -90,6 +90,8 @@ def claim(state: State, command: ClaimReward) -> Outcome:
     done = _claimed(state, member.no, reward)
     available = state.figures_of(account_no).available
     is_code = reward.terms.kind == "discount_code"
+    if is_code and handouts.is_over(state, reward):
+        return Rejected(Rejection.REWARD_NOT_ACTIVE, "reward", {"reason": "the promotion of its codes has ended"})
     code = handouts.next_free(state, reward) if is_code else None
     offered = offer(listed, reward, available, done, state.now, sold_out=is_code and code is None)
     if offered.refusal is not None:

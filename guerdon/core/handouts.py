@@ -40,6 +40,16 @@ def run_key(reward: Reward) -> Key:
     return ("code_run", reward.terms.codes, reward.given)
 
 
+def is_over(state: State, reward: Reward) -> bool:
+    """Whether the promotion whose codes these are has ended, so that a code would give nothing any more. Raises
+    `NotLoaded`.
+    """
+    if state.found.get(("code_batch", reward.terms.codes)) is None:
+        raise NotLoaded(("code_batch", reward.terms.codes), run_key(reward))
+    terms = shelf(state).by_id[state.code_batches[reward.terms.codes].promotion]
+    return terms.status == "ended" or (terms.ends_at is not None and state.now >= terms.ends_at)
+
+
 def next_free(state: State, reward: Reward) -> Code | None:
     """The code that the next claim gets, None when there is none left. Raises `NotLoaded`."""
     batch = reward.terms.codes

@@ -155,7 +155,7 @@ def note_failing(state: State, command: NoteFailingWebhook) -> Outcome:
             actor=command.actor,
             reason=command.reason,
             reference=f"whk_{webhook.id}",
-            body={"since": command.since.isoformat()},
+            body={"since": command.since},
         )
     return Accepted(Changed(id=webhook.id))
 

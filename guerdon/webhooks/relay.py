@@ -285,7 +285,7 @@ class Relay:
             id=_command_id(),
             at=self._now(),
             actor=ACTOR,
-            key=f"whk_{webhook} fails since {since.isoformat()}",
+            key=f"whk_{webhook} fails since {since.astimezone(UTC).isoformat()}",
             fingerprint=b"failing",
             target=webhook,
             since=since,

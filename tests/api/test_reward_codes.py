@@ -80,6 +80,14 @@ def test_out_of_codes_is_sold_out_until_more_are_brought(shop: Shop) -> None:
     assert claim(shop, reward)["code"] == "BBB2"
 
 
+def test_codes_of_a_promotion_that_has_ended_are_not_handed_out(shop: Shop) -> None:
+    give(shop, 100)
+    reward, ten = code_reward(shop, "AAA1")
+    shop.api.post(f"/v1/promotions/{ten}/end", {}, 200)
+    shop.api.refused("POST", f"{AMY}/claims", {"reward": reward}, 409, "reward_not_active")
+    assert shop.api.get(f"{AMY}/rewards")["data"] == []
+
+
 def test_a_claim_taken_back_gives_the_points_back_and_switches_the_code_off(database: Database, shop: Shop) -> None:
     give(shop, 10)
     reward, _ = code_reward(shop, "AAA1", "BBB2")

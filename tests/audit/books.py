@@ -347,6 +347,13 @@ async def _codes(b: Books, gil: tuple[str, str], hal: tuple[str, str]) -> None:
         await b.buy(number, member, 3_000, codes=(code,))
     await b.no(c.RecordPurchase, number="K-4", currency="USD", lines=(c.Line(sku="a", quantity=1000, amount=9),),
                codes=("ZN34D",))  # fmt: skip
+    await b.ok(c.Award, member=gil, points=50, reason="to claim with")
+    listed = await b.ok(c.CreateRewardList, terms=ListTerms(name="Codes", price=10))
+    terms = RewardTerms(name="Five off", kind="discount_code", codes=made.id, low_stock=5)
+    reward = await b.ok(c.CreateReward, list=listed.id, terms=terms, stock=7)
+    for _ in range(2):
+        claimed = await b.ok(c.ClaimReward, member=gil, reward=reward.id)
+    await b.ok(c.MoveClaim, claim=claimed.id, status="cancelled", reason="by mistake")
 
 
 async def _webhooks(b: Books) -> None:

@@ -9,12 +9,14 @@ select l.id, l.program_no, l.version, l.created_at, l.terms::json as terms from 
 where l.org_id = %(org)s order by l.id
 
 -- reward_columns --
-select r.id, r.list_id, r.version, r.created_at, r.supply, r.claimed, r.given, r.terms::json as terms, b.made
+select r.id, r.list_id, r.version, r.created_at, r.supply, r.claimed, r.given, r.terms::json as terms,
+       case when p.status = 'ended' or (p.terms::json ->> 'ends_at')::timestamptz <= now() then 0 else b.made end as made
 from rewards r
 -- include batch_of_reward
 
 -- batch_of_reward --
 left join code_batches b on b.org_id = %(org)s and b.id = nullif(r.terms::json ->> 'codes', '')::uuid
+left join promotions p on p.org_id = %(org)s and p.id = b.promotion
 
 -- find_reward --
 -- include reward_columns
@@ -35,7 +37,8 @@ order by r.id desc limit %(limit)s
 
 -- rewards_of_lists --
 -- those of some lists, list by list as they are named, after a reward in the first of them
-select r.id, r.list_id, r.version, r.created_at, r.supply, r.claimed, r.given, r.terms::json as terms, b.made
+select r.id, r.list_id, r.version, r.created_at, r.supply, r.claimed, r.given, r.terms::json as terms,
+       case when p.status = 'ended' or (p.terms::json ->> 'ends_at')::timestamptz <= now() then 0 else b.made end as made
 from unnest(%(lists)s::uuid[]) with ordinality as o (list_id, place)
 cross join lateral (
     select * from rewards x
