@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from guerdon.core import handouts, members
+from guerdon.core import endings, handouts, members
 from guerdon.core.booking import Booking
 from guerdon.core.catalogue import Claimed, Offer, Reward, RewardList, Status, offer
 from guerdon.core.commands import ClaimReward, MoveClaim
@@ -102,6 +102,7 @@ def claim(state: State, command: ClaimReward) -> Outcome:
     if wallet:
         source = internal_account(state, rewards_account(reward.terms.asset), reward.terms.asset)
         booking.move(source, wallet, reward.terms.amount)
+    endings.renew(state, booking, program.no)
     if code is not None:
         handouts.hand_out(state, code, member.no, command.id, command.actor)
     made = _booked(state, command, booking, member, listed, reward, offered.price, wallet, code)

@@ -153,8 +153,8 @@ def stop(state: State, command: StopCodes) -> Outcome:
 def add(state: State, command: AddCodes) -> Outcome:
     """Store codes of a batch. Texts that the organisation has already are left out and told by their place.
 
-    Generated ones say where in the batch they start, so that two who continue it at once do not both; and there are never
-    more than are asked for, so that what was reckoned before the batch was stopped is not stored after.
+    Generated ones say where in the batch they start, so that two who continue it at once do not both; and there are
+    never more than are asked for, so that what was reckoned before the batch was stopped is not stored after.
     """
     batch = _batch(state, command.batch)
     if isinstance(batch, Rejected):

@@ -25,6 +25,7 @@ from guerdon.core.claims import Claim
 from guerdon.core.codes import Code, CodeBatch, CodeLink
 from guerdon.core.events import Event
 from guerdon.core.imports import ImportedRow
+from guerdon.core.issues import IssueMove, PromotionIssue
 from guerdon.core.lots import Lot
 from guerdon.core.programs import Program, Store, Till
 from guerdon.core.purchases import Purchase, PurchaseReturn
@@ -47,7 +48,7 @@ Changed = dict[Any, tuple[bool, Any]]
 _SQL = {name: Prepared(text) for name, text in statements("save").items()}
 COMMIT = Prepared("commit")
 _NO_WAIT = Prepared("set local synchronous_commit = off")
-_CONFIGURATION = ("assets", "programs", "stores", "tills", "sources", "promotions", "promotion_lanes")
+_CONFIGURATION = ("assets", "programs", "followed", "stores", "tills", "sources", "promotions", "promotion_lanes")
 
 
 async def append(connection: AsyncConnection[Any], org_id: int, state: State, at_least: int = APPEND_MIN) -> None:
@@ -241,6 +242,10 @@ def _save_promotions(writing: _Writing, changes: dict[str, Changed]) -> None:
     counters = [(*key[1:], *astuple(row)) for key, (_, row) in changes.get("promotion_counters", {}).items()]
     fields = ("owner", "limit_code", "subject", "period", "used", "last_at", "parts")
     writing.write("write_promotion_counters", fields, counters)
+    new, _ = _split(changes, "issues")
+    writing.insert("insert_issues", PromotionIssue, new)
+    new, _ = _split(changes, "issue_moves")
+    writing.insert("insert_issue_moves", IssueMove, new)
     new, _ = _split(changes, "promotion_uses")
     writing.insert("insert_promotion_uses", Use, new)
     new, _ = _split(changes, "promotion_commits")
@@ -269,6 +274,9 @@ def _save_configuration(writing: _Writing, state: State, changes: dict[str, Chan
         ]
         fields = ("program_no", "version", "policies", "recorded_at", "actor")
         writing.write("insert_program_versions", fields, versions)
+    if "followed" in changes:
+        followed = [(no, version) for no, (_, version) in changes["followed"].items()]
+        writing.write("write_followed", ("no", "followed"), followed)
     if "promotion_lanes" in changes:
         lanes = [astuple(lane) for _, lane in changes["promotion_lanes"].values()]
         writing.write("write_promotion_lanes", ("number", "mode", "once"), lanes)

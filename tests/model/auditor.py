@@ -34,6 +34,7 @@ def audit(rows: Rows) -> None:
     _adjustments(rows)
     _referrals(rows)
     claims(rows)
+    _caps(rows)
 
 
 def _sequence(rows: Rows) -> None:
@@ -413,3 +414,18 @@ def _code_of_claim(rows: Rows, claim: Any, body: dict[str, Any], batch: str) -> 
     if claim.status in ("denied", "cancelled"):
         switch = rows("code_switches").get((batch, code.code))
         assert switch is not None, claim
+
+
+def _caps(rows: Rows) -> None:
+    """A cap is used up by what the purchases of its period raised it by, less what came back of them."""
+    sums: dict[tuple[str, ...], int] = defaultdict(int)
+    for event in rows("events").values():
+        if event.name in ("TransactionAdd", "TransactionReturn"):
+            for key, by, until in json.loads(event.body).get("caps", ()):
+                sums[tuple(key)] += by if until is None else 0
+    counted = {key: row.used for key, row in rows("promotion_counters").items() if key[1].startswith("program:")}
+    assert counted == {key: sums[key] for key in counted}
+    assert {key for key, used in sums.items() if used} <= counted.keys()
+    for purchase in rows("purchases").values():
+        for each in purchase.division.earned:
+            assert all(raised.by == sum(each.parts) for raised in each.caps), purchase
