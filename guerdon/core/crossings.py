@@ -26,8 +26,12 @@ ORGANISATION = 0
 """The member of an event that is about the organisation."""
 BUDGET_LOW_PERCENT = 10
 """A budget is low when so much of it, or less, is left."""
-WATCHED = frozenset((c.ClaimReward, c.ChangeReward, c.RecordPurchase, c.CommitCart))
-"""Commands after which something can be lower than before."""
+_WATCHED = frozenset((c.ClaimReward, c.ChangeReward, c.RecordPurchase, c.CommitCart))
+
+
+def watched(command: c.Command) -> bool:
+    """Whether anything can be lower after a command than before."""
+    return type(command) in _WATCHED and (not isinstance(command, c.RecordPurchase) or command.promoted)
 
 
 def book(state: State, mark: int, actor: str) -> None:

@@ -74,7 +74,7 @@ def decide(command: c.Command, state: State) -> Outcome:
 def _made(command: c.Command, state: State, mark: int) -> Outcome:
     """Decide, and book what ran low by it."""
     outcome = DECISIONS[type(command)](state, command)
-    if type(command) in crossings.WATCHED and isinstance(outcome, Accepted):
+    if crossings.watched(command) and isinstance(outcome, Accepted):
         crossings.book(state, mark, command.actor)
     return outcome
 
