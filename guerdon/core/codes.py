@@ -279,14 +279,23 @@ def mode_of(terms: Promotion) -> LinkMode:
 
 
 def remember(state: State, member_no: int, code: str) -> None:
-    """Let the link be found by whoever asks for the member's codes in this batch: those linked last first, and of those
-    linked at the same time in the order of their texts, as they are read.
-    """
+    """Let the link be found by whoever asks for the member's codes in this batch."""
     key: Key = ("codes_of", member_no)
     if key in state.found or key in state.asked:
-        known = sorted((code, *(state.find(key) or ())))
-        known.sort(key=lambda text: state.code_links[text].linked_at, reverse=True)
-        state.put(state.found, key, tuple(known))
+        state.put(state.found, key, _in_order(state, (code, *(state.find(key) or ()))))
+
+
+def _in_order(state: State, codes: Iterable[str]) -> tuple[str, ...]:
+    """Linked codes as they are loaded: those linked last first, and by their texts those linked at once."""
+    return tuple(sorted(sorted(codes), key=lambda code: state.code_links[code].linked_at, reverse=True))
+
+
+def merge_links(state: State, victim_no: int, survivor_no: int) -> None:
+    """Let the links of a member who is merged be found by whoever asks for the survivor's codes in this batch."""
+    key: Key = ("codes_of", survivor_no)
+    if key in state.found:
+        both = (*(state.find(("codes_of", victim_no)) or ()), *(state.find(key) or ()))
+        state.put(state.found, key, _in_order(state, both))
 
 
 # -- what is presented ------------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ class Saying:
 
 
 @asynccontextmanager
-async def line(saying: Saying, timeout_s: float = 3) -> AsyncIterator[Line]:
+async def line(saying: Saying, timeout_s: float = 30) -> AsyncIterator[Line]:
     server = await asyncio.start_server(saying.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     made = Line(f"http://127.0.0.1:{port}/", timeout_s=timeout_s, private=True, tls=httpx2.create_ssl_context())

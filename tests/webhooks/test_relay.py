@@ -215,7 +215,7 @@ async def test_an_endpoint_at_which_nothing_gets_through_for_days_is_paused_and_
         return 200 if up else 503
 
     async with receiving(down) as receiver:
-        webhook = await site.endpoint(receiver.url)
+        webhook = await site.endpoint(receiver.url, "points.*")
         await site.award("ada", "ada")
         for _ in range(100):
             await site.relay().run_once()
