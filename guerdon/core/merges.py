@@ -15,6 +15,7 @@ import msgspec
 
 from guerdon.core import issues, lots, members
 from guerdon.core.booking import Booking
+from guerdon.core.codes import merge_links
 from guerdon.core.commands import MergeMembers
 from guerdon.core.events import Name
 from guerdon.core.members import Member
@@ -108,6 +109,7 @@ def _join(state: State, victim: Member, survivor: Member) -> None:
     state.put(state.found, ("heir", victim.no), survivor.no)
     referrals = [state.find(("referral_of", member.no)) for member in (victim, survivor)]
     state.put(state.found, ("referral_of", survivor.no), min(filter(None, referrals), default=None))
+    merge_links(state, victim.no, survivor.no)
     for account in list(state.accounts.values()):
         if account.member_no == victim.no and not account.tracks_lots:
             state.put(state.accounts, account.no, msgspec.structs.replace(account, member_no=survivor.no))

@@ -21,6 +21,8 @@ from guerdon.core import state as core_state
 from guerdon.core.accounts import GENERAL_LEDGER, Account, Ledger, Transfer
 from guerdon.core.chain import START, link
 from guerdon.core.decide import decide
+from guerdon.core.handouts import RUN as CODE_RUN
+from guerdon.core.handouts import CodeRun
 from guerdon.core.keys import keys, weight
 from guerdon.core.lots import by_expiry, decode_moves
 from guerdon.core.outcomes import Accepted, Outcome
@@ -58,7 +60,7 @@ CHANGEABLE: dict[str, tuple[str, ...]] = {
     "redemptions": ("reversed",),
     "referrals": ("taken_back",),
     "reward_lists": ("version", "terms"),
-    "rewards": ("version", "supply", "claimed", "terms"),
+    "rewards": ("version", "supply", "claimed", "given", "terms"),
     "claims": ("status", "moved_at", "reason"),
     "api_keys": ("expires_at", "revoked_at"),
     "webhooks": (
@@ -434,6 +436,31 @@ class _Slice:
         if switch is not None:
             self.state.code_switches[batch, code] = switch
 
+    def _code_run(self, key: Key) -> None:
+        _, batch, after = key
+        self._code_batch(("code_batch", batch))
+        taken = {use.code for use in self.store.rows("promotion_uses").values()} | {*self.store.rows("code_links")}
+        switches = self.store.rows("code_switches")
+        free = [
+            code
+            for code in self.store.rows("codes").values()
+            if code.batch == batch and code.no > after and code.code not in taken
+            and ((batch, code.code) not in switches or switches[batch, code.code].active)
+        ]  # fmt: skip
+        free = sorted(free, key=lambda code: code.no)[:CODE_RUN]
+        whole = len(free) < CODE_RUN
+        self.state.codes.update((code.code, code) for code in free)
+        run = CodeRun(
+            tuple(code.code for code in free), self.state.code_batches[batch].made if whole else free[-1].no, whole
+        )
+        self.state.found["code_run", batch] = run
+
+    def _code_uses(self, key: Key) -> None:
+        for place, use in self.store.rows("promotion_uses").items():
+            if use.code == key[1]:
+                self.state.promotion_uses[place] = use
+        self.state.found[key] = True
+
     def _codes_of(self, key: Key) -> None:
         member = self._named(key)
         if member is None:
@@ -553,6 +580,8 @@ class _Slice:
             self.state.rewards[reward.id] = reward
             self.state.reward_lists[reward.list_id] = self.store.rows("reward_lists")[reward.list_id]
             self.state.found["reward", reward.id] = reward.id
+            if reward.terms.codes:
+                self._code_run(("code_run", reward.terms.codes, reward.given))
 
     def _claim(self, key: Key) -> None:
         claim = self.store.rows("claims").get(key[1])
