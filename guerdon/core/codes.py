@@ -153,8 +153,8 @@ def stop(state: State, command: StopCodes) -> Outcome:
 def add(state: State, command: AddCodes) -> Outcome:
     """Store codes of a batch. Texts that the organisation has already are left out and told by their place.
 
-    Generated ones say where in the batch they start, so that two who continue it at once do not both; and there are never
-    more than are asked for, so that what was reckoned before the batch was stopped is not stored after.
+    Generated ones say where in the batch they start, so that two who continue it at once do not both; and there are
+    never more than are asked for, so that what was reckoned before the batch was stopped is not stored after.
     """
     batch = _batch(state, command.batch)
     if isinstance(batch, Rejected):
@@ -278,7 +278,20 @@ def _remember(state: State, member: Member, code: str) -> None:
     """Let the link be found by whoever asks for the member's codes in this batch."""
     key: Key = ("codes_of", member.no)
     if key in state.found or key in state.asked:
-        state.put(state.found, key, (code, *(state.find(key) or ())))
+        state.put(state.found, key, _in_order(state, (code, *(state.find(key) or ()))))
+
+
+def _in_order(state: State, codes: Iterable[str]) -> tuple[str, ...]:
+    """Linked codes as they are loaded: those linked last first, and by their texts those linked at once."""
+    return tuple(sorted(sorted(codes), key=lambda code: state.code_links[code].linked_at, reverse=True))
+
+
+def merge_links(state: State, victim_no: int, survivor_no: int) -> None:
+    """Let the links of a member who is merged be found by whoever asks for the survivor's codes in this batch."""
+    key: Key = ("codes_of", survivor_no)
+    if key in state.found:
+        both = (*(state.find(("codes_of", victim_no)) or ()), *(state.find(key) or ()))
+        state.put(state.found, key, _in_order(state, both))
 
 
 # -- what is presented ------------------------------------------------------------------------------------------------

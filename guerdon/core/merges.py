@@ -14,6 +14,7 @@ import msgspec
 
 from guerdon.core import lots, members
 from guerdon.core.booking import Booking
+from guerdon.core.codes import merge_links
 from guerdon.core.commands import MergeMembers
 from guerdon.core.events import Name
 from guerdon.core.members import Member
@@ -101,6 +102,7 @@ def _join(state: State, victim: Member, survivor: Member) -> None:
     for selector in known:
         state.put(state.found, ("member", *selector), survivor.no)
     state.put(state.found, ("heir", victim.no), survivor.no)
+    merge_links(state, victim.no, survivor.no)
     for account in list(state.accounts.values()):
         if account.member_no == victim.no and not account.tracks_lots:
             state.put(state.accounts, account.no, msgspec.structs.replace(account, member_no=survivor.no))
