@@ -182,7 +182,10 @@ CHECKS = (
     Check("purchases", "each bill adds up and is what its event says"),
     Check("returns", "each return is what its event says"),
     Check("imported", "each row of an import is what its event says"),
-    Check("promotions", "each use of a promotion is what its event says, and each counter the sum of its uses"),
+    Check(
+        "promotions",
+        "each use of a promotion is what its event says, and each counter the sum of what was counted on it",
+    ),
     Check("sent", "what each member has sent is the sum of the transfers"),
     Check("merges", "each merged member ended with the event that says so"),
     Check("adjustments", "each adjustment was booked as asked, by two persons where it took two"),

@@ -257,6 +257,30 @@ class ChangeProgram(Command, frozen=True, kw_only=True):
     name: str = ""
 
 
+class PreviewChange(Command, frozen=True, kw_only=True):
+    """Say whether a change of a program would be refused, and do nothing."""
+
+    of: ChangeProgram
+
+
+class FollowPolicy(Command, frozen=True, kw_only=True):
+    """Let the points of these accounts (numbers) follow the version of their program that is to count for what was
+    there. Changes when it is booked, never when anything ends. `members` are whose accounts these are, and `lots` how
+    many lots that is about, where the caller knows.
+    """
+
+    accounts: tuple[int, ...]
+    members: tuple[int, ...] = ()
+    lots: int = 0
+
+
+class FinishFollowing(Command, frozen=True, kw_only=True):
+    """Note that all points of a program follow a version. Whoever asks has looked."""
+
+    program_no: int
+    version: int
+
+
 class CreateStore(Command, frozen=True, kw_only=True):
     code: str
     name: str
@@ -776,3 +800,38 @@ class LinkCode(Command, frozen=True, kw_only=True):
     member: Selector
     code: str
     mode: Literal["DISCOUNT", "PAYMENT_VOUCHER"]
+
+
+class IssuePromotion(Command, frozen=True, kw_only=True):
+    """Give a promotion (by id) of kind `member` to a member; it is good from `starts_at` up to but not at `ends_at`, or
+    to the end that the promotion says, whichever comes first. The issue's id is the command's.
+    """
+
+    promotion: str
+    member: Selector
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    reason: str = ""
+
+
+class IssuePromotions(Command, frozen=True, kw_only=True):
+    """The same for many members, each on its own merits: a row that is refused changes nothing, the others stand."""
+
+    promotion: str
+    members: tuple[Selector, ...]
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    reason: str = ""
+
+
+class ActivateIssue(Command, frozen=True, kw_only=True):
+    """Activate an issue (by id) of a member."""
+
+    member: Selector
+    issue: str
+
+
+class RevokeIssue(Command, frozen=True, kw_only=True):
+    """Take an issue (by id) back."""
+
+    issue: str

@@ -40,6 +40,7 @@ class Use(Struct, frozen=True, kw_only=True):
     currency: str
     raises: tuple[Raised, ...]
     of_seq: int = 0
+    issue: str = ""
 
 
 class Reservation(Struct, frozen=True, kw_only=True):
@@ -65,7 +66,7 @@ class CartCommit(Struct, frozen=True, kw_only=True):
     result: str
 
 
-_BODY = ("promotion", "version", "code", "times", "discount", "voucher", "points", "raises")
+_BODY = ("promotion", "version", "code", "issue", "times", "discount", "voucher", "points", "raises")
 
 
 def book(
@@ -80,6 +81,7 @@ def book(
             promotion=verdict.promotion,
             version=verdict.version,
             code=verdict.code,
+            issue=verdict.issue,
             member_no=booking.member_no,
             purchase_no=purchase_no,
             reference=reference,

@@ -487,6 +487,29 @@ def _codes_of(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
+def _issues(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("issues", ids=_uuids(keys))
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            lookup.members.add(rows.take_issue(state, row).member_no)
+
+    return take
+
+
+def _issues_of(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("issues_of", **_selectors(keys))
+
+    def take(state: State) -> None:
+        given: dict[int, list[str]] = defaultdict(list)
+        for member_no, *row in cursor.rows:
+            given[member_no] += [] if row[0] is None else [rows.take_issue(state, tuple(row)).id]
+        for member_no, issues in given.items():
+            state.found[("issues_of", member_no)] = tuple(issues)
+
+    return take
+
+
 def _counters(lookup: Lookup, keys: _Keys) -> Take:
     names = ("owners", "limits", "subjects", "periods")
     cursor = lookup.run("counters", **{name: array([key[i] for key in keys]) for i, name in enumerate(names, 1)})
@@ -636,6 +659,8 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "code": _codes,
     "code_batch": _code_batches,
     "codes_of": _codes_of,
+    "issue": _issues,
+    "issues_of": _issues_of,
     "counter": _counters,
     "reservation": _reservations,
     "reservation_cart": _reservations_of_carts,

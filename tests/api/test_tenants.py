@@ -39,8 +39,10 @@ def things(shop: Shop) -> dict[str, str]:
         "codes": ["ZN34C"],
         "reserve_seconds": 600,
     }
+    given = api.post("/v1/promotions", {"name": "For you", "kind": "member", **off})["id"]
     return {
         "promotion": promotion,
+        "issue": api.post(f"/v1/promotions/{given}/issues", {"member": shop.member})["id"],
         "batch": batch,
         "code": "ZN34C",
         "reservation": api.post("/v1/promotions/evaluate", cart, 200)["reservation"]["id"],
@@ -57,6 +59,11 @@ def things(shop: Shop) -> dict[str, str]:
         "webhook": api.post("/v1/webhooks", {"url": "https://example.com/hook"})["id"],
         "referral": api.post("/v1/referrals", {"referrer": shop.member, "referred": friend["id"]})["id"],
         "adjustment": api.post(f"/v1/members/{shop.member}/adjustments", {"points": "9", "reason": "x"})["id"],
+        "backtest": api.post(
+            "/v1/backtests",
+            {"since": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z", "earning_rules": []},
+            202,
+        )["id"],
         "import_id": api.post("/v1/imports", {"kind": "members", "rows": [{"external_id": "C-1"}]}, 202)["id"],
     }
 
@@ -64,8 +71,10 @@ def things(shop: Shop) -> dict[str, str]:
 BODIES: dict[str, Any] = {
     "activate_batch": {},
     "activate_code": {},
+    "activate_issue": None,
     "activate_promotion": {},
     "approve_adjustment": {},
+    "cancel_backtest": None,
     "change_claim": {"status": "denied"},
     "change_expiry": {"last_day": "2099-12-31"},
     "change_member": {"status": "blocked"},
@@ -79,6 +88,8 @@ BODIES: dict[str, Any] = {
     "create_award": {"points": 1, "reason": "x"},
     "create_batch": {"name": "Stolen"},
     "create_claim": {"reward": "rwd_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"},
+    "create_issue": {"member": "external_id:C-1"},
+    "create_issues": {"members": ["external_id:C-1"]},
     "create_merge": {"survivor": "external_id:C-1"},
     "create_redemption": {"points": 1},
     "create_transfer": {"recipient": "external_id:C-1", "points": 1},

@@ -14,7 +14,7 @@ from psycopg.rows import tuple_row
 from guerdon.core import commands as c
 from guerdon.core.catalogue import ListTerms, RewardTerms
 from guerdon.core.outcomes import Accepted, Outcome, Rejected
-from guerdon.core.programs import Expiry, Policies, RedemptionRate, ReferralPoints, Rule, TransferLimits
+from guerdon.core.programs import Cap, Expiry, Policies, RedemptionRate, ReferralPoints, Rule, TransferLimits
 from guerdon.core.promotions.codes import Form, generate
 from guerdon.core.promotions.effects import Percent, Points, Voucher
 from guerdon.core.promotions.guessing import WINDOW
@@ -77,8 +77,9 @@ class Books:
             Rule(code="later", kind="fixed", points=3, category="promised"),
         )
         policies = Policies(
-            rules=rules, redemption_rate=RedemptionRate(10, 100), currency="USD", expiry=Expiry(kind="days", count=30)
-        )
+            rules=rules, redemption_rate=RedemptionRate(10, 100), currency="USD", expiry=Expiry(kind="days", count=30),
+            caps=(Cap(code="day", points=10**9, per="day"), Cap(code="week", points=10**9, per="rolling", days=7)),
+        )  # fmt: skip
         await self.ok(c.CreateProgram, code="club", name="Club", asset="POINTS", policies=policies)
         await self.ok(c.RegisterSource, code="KIOSK")
         await self.ok(c.CreateStore, code="S1", name="Store")

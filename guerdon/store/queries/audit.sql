@@ -661,7 +661,7 @@ with said as (
            case when t.seq is null then 'no event says it' end,
            case when u.event_seq is null then 'missing' end,
            case when u.promotion::text <> t.said ->> 'promotion' or u.version <> (t.said ->> 'version')::int
-                     or u.code <> t.said ->> 'code' or u.times <> (t.said ->> 'times')::numeric
+                     or u.code <> t.said ->> 'code' or u.issue <> t.said ->> 'issue' or u.times <> (t.said ->> 'times')::numeric
                      or u.discount <> (t.said ->> 'discount')::numeric or u.voucher <> (t.said ->> 'voucher')::numeric
                      or u.points <> (t.said ->> 'points')::numeric or u.raises::jsonb <> t.said -> 'raises'
                      or u.of_seq <> coalesce(t.of_seq, 0) or u.member_no <> t.member_no or u.used_at <> t.event_at
@@ -688,6 +688,10 @@ with said as (
     left join events e on e.org_id = %(org)s and e.seq = u.event_seq
     cross join lateral jsonb_array_elements(u.raises::jsonb) as r
     where u.org_id = %(org)s
+    union all  -- caps on earning count by what purchases and returns say
+    select r ->> 0, (r ->> 1)::numeric, (r ->> 2)::timestamptz, e.event_at
+    from events e cross join lateral jsonb_array_elements(nullif(e.body, '')::jsonb -> 'caps') as r
+    where e.org_id = %(org)s and e.name in ('TransactionAdd', 'TransactionReturn') and e.body like '%%"caps"%%'
 ), summed as (
     select key, coalesce(sum(by) filter (where until is null), 0) as used,
            coalesce(sum(by) filter (where until > now.at), 0) as rolling, max(last_at) as last_at
@@ -780,6 +784,31 @@ union all
 (select 'reservation ' || id, string_agg(problem, '; ') from reserved group by id order by id limit %(limit)s)
 union all
 (select 'promotion ' || id, problem from versions where problem <> '' order by id limit %(limit)s)
+union all
+(select 'use ' || u.event_seq || '/' || u.position, 'its issue ' || u.issue
+        || case when i.id is null then ' does not exist' else ' is another promotion''s' end
+ from promotion_uses u
+ left join promotion_issues i on i.org_id = %(org)s and i.id::text = u.issue
+ where u.org_id = %(org)s and u.issue <> '' and (i.id is null or i.promotion <> u.promotion)
+ order by u.event_seq, u.position limit %(limit)s)
+union all
+(select 'issue ' || i.id, concat_ws('; ',
+            case when p.id is null then 'its promotion ' || i.promotion || ' does not exist' end,
+            case when m.no is null then 'its member ' || i.member_no || ' does not exist' end,
+            case when i.ends_at <= i.starts_at then 'it ends before it starts' end)
+ from promotion_issues i
+ left join promotions p on p.org_id = %(org)s and p.id = i.promotion
+ left join members m on m.org_id = %(org)s and m.no = i.member_no
+ where i.org_id = %(org)s and (p.id is null or m.no is null or i.ends_at <= i.starts_at) order by i.id limit %(limit)s)
+union all
+(select 'issue ' || v.issue, case when i.id is null then v.done || ', but there is no such issue'
+            when v.moved_at < i.issued_at then v.done || ' before it was given'
+            else 'activated, which it did not need' end
+ from promotion_issue_moves v
+ left join promotion_issues i on i.org_id = %(org)s and i.id = v.issue
+ where v.org_id = %(org)s
+   and (i.id is null or v.moved_at < i.issued_at or (v.done = 'activated' and not i.activation))
+ order by v.issue, v.done limit %(limit)s)
 union all
 (select 'use ' || u.event_seq || '/' || u.position, 'its promotion has no such version'
  from promotion_uses u
