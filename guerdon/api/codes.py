@@ -19,7 +19,7 @@ from guerdon.api.problem import Problem
 from guerdon.api.routing import Routes
 from guerdon.api.services import new_command_id
 from guerdon.api.sheets import Csv, Figure, lines
-from guerdon.api.values import Body, PageQuery, Shown, Text, page, place, place_no, private, public
+from guerdon.api.values import Body, PageQuery, Shown, Text, page, place, place_no, place_of_use, private, public
 from guerdon.core import codes as rules
 from guerdon.core import commands
 from guerdon.core.promotions import codes as texts
@@ -177,6 +177,11 @@ class CodeUse(Shown, frozen=True, kw_only=True):
     gives_back: bool
 
 
+class CodeUsePage(Shown, frozen=True, kw_only=True):
+    data: tuple[CodeUse, ...]
+    next_cursor: str | None
+
+
 class CodeStatus(Shown, frozen=True, kw_only=True):
     """Everything about one code. `status` says whether it can be used at all; a cart may still not meet the terms."""
 
@@ -192,11 +197,15 @@ class CodeStatus(Shown, frozen=True, kw_only=True):
 
 
 class BatchUsesOut(Shown, frozen=True, kw_only=True):
+    """A batch that was deactivated stays in the report. `codes_used` are those of which a use stands."""
+
     batch: str
     name: str
     partner: str
     channel: str
+    active: bool
     codes: int
+    codes_used: int
     currency: str | None
     uses: int
     discount_minor: int
@@ -372,6 +381,21 @@ def _cells(body: UploadIn) -> Iterator[tuple[int, str]]:
         raise Problem("invalid_value", f"This is not CSV: {error}.", field="csv") from None
 
 
+@routes.post(
+    "/v1/promotions/{promotion}/codes/batches/{batch}/cancellations",
+    scope="codes:write",
+    summary="Stop generating codes",
+    status=200,
+    answer={**_BATCH, "wanted": 260, "made": 260},
+    errors=(*_BATCH_ERRORS, "code_batch_not_generated"),
+)
+async def stop_codes(call: Call, promotion: str, batch: str) -> BatchOut:
+    """No more are made than there are; those can be used, unless the batch is deactivated. More can be asked for."""
+    row = await _batch(call, promotion, batch)
+    await call.submit(commands.StopCodes(batch=row.id, **call.common()))
+    return await _shown(call, row.id)
+
+
 # -- in force or not --------------------------------------------------------------------------------------------------
 
 
@@ -497,7 +521,9 @@ async def get_uses(call: Call, promotion: str) -> UsesOut:
                 name=row.name,
                 partner=row.partner,
                 channel=row.channel,
+                active=row.active,
                 codes=row.made,
+                codes_used=row.codes_used,
                 currency=row.currency,
                 uses=row.uses,
                 discount_minor=row.discount,
@@ -531,6 +557,66 @@ async def get_code(call: Call, code: str) -> CodeStatus:
     )
 
 
+@routes.get(
+    "/v1/codes/{code}/uses",
+    scope="codes:read",
+    summary="Uses of a code",
+    errors=("code_not_found", "invalid_cursor"),
+)
+async def list_code_uses(call: Call, code: str, query: PageQuery) -> CodeUsePage:
+    """Every one, the latest first, each with its purchase."""
+    row = await call.services.codes.code(call.org_id, _read(code))
+    if row is None:
+        raise Problem("code_not_found", field="code")
+    before = place_of_use(query.cursor, "code uses", row.code)
+    rows = await call.services.codes.uses(call.org_id, row.code, query.limit + 1, before)
+    rows, next_cursor = page(rows, query.limit, lambda each: f"{each.event_seq}/{each.position}", "code uses", row.code)
+    return CodeUsePage(data=tuple(map(_use_out, rows)), next_cursor=next_cursor)
+
+
+@routes.get(
+    "/v1/promotions/{promotion}/codes/uses.csv",
+    scope="codes:read",
+    summary="Uses of codes as CSV",
+    errors=_BATCH_ERRORS,
+)
+async def export_uses(call: Call, promotion: str, query: ExportQuery) -> Csv:
+    """Every use of every code of a batch with its purchase, in the order in which they were booked; figures below zero
+    gave back an earlier one."""
+    row = await _batch(call, promotion, query.batch)
+    return Csv(_use_lines(call, row), f"uses-{row.id}.csv")
+
+
+USE_COLUMNS = (
+    "code", "partner", "channel", "used_at", "purchase_number", "reference", "member", "times", "discount_minor",
+    "voucher_minor", "points_minor", "currency", "event_log_id", "gives_back",
+)  # fmt: skip
+
+
+async def _use_lines(call: Call, batch: BatchRow) -> AsyncIterator[bytes]:
+    yield lines([USE_COLUMNS])
+    async for rows in call.services.codes.all_uses(call.org_id, batch.id):
+        yield lines(
+            (
+                row.code,
+                batch.partner,
+                batch.channel,
+                row.used_at.isoformat(),
+                row.purchase_number or "",
+                row.reference,
+                "" if row.member is None else public("mem", row.member),
+                Figure(row.times),
+                Figure(row.discount),
+                Figure(row.voucher),
+                Figure(row.points),
+                row.currency,
+                Figure(row.event_seq),
+                "true" if row.of_seq else "false",
+            )
+            for row in rows
+        )
+
+
 def _status(
     call: Call, row: CodeRow, terms: Promotion, limits: Iterable[LimitOut]
 ) -> Literal["usable", "used_up", "deactivated", "not_running", "ended"]:
@@ -550,7 +636,7 @@ async def limits_of(call: Call, code: str, terms: Promotion) -> tuple[LimitOut, 
     if not over_code:
         return ()
     now = call.services.now()
-    local = now.astimezone(ZoneInfo("UTC"))
+    local = now.astimezone(ZoneInfo(await call.services.codes.timezone(call.org_id)))
     counters = {
         (row.limit_code, row.period): row for row in await call.services.codes.counters(call.org_id, terms.id, code)
     }

@@ -11,7 +11,7 @@ from msgspec import Meta
 from guerdon.api.call import Call
 from guerdon.api.problem import Problem
 from guerdon.api.routing import Routes
-from guerdon.api.values import Body, PageQuery, Shown, instant, page, place, place_no, private, public
+from guerdon.api.values import Body, PageQuery, Shown, instant, page, place, place_no, place_of_use, private, public
 from guerdon.api.verdicts import PROMOTION
 from guerdon.core import commands
 from guerdon.core.promoting import LANE_MAX
@@ -238,13 +238,7 @@ async def list_promotion_uses(call: Call, promotion: str, query: UsesQuery) -> U
     """Newest first, with purchase, member and code."""
     row = await _row(call, promotion)
     bound = ("promotion uses", row.id, query.code)
-    found = place(query.cursor, *bound)
-    before = None
-    if found is not None:
-        seq, _, position = found.partition("/")
-        if not (seq.isdecimal() and position.isdecimal() and len(found) < 36):
-            raise Problem("invalid_cursor", field="cursor")
-        before = int(seq), int(position)
+    before = place_of_use(query.cursor, *bound)
     rows = await call.services.promotions.uses(call.org_id, row.id, query.code, before, query.limit + 1)
     rows, next_cursor = page(rows, query.limit, lambda each: f"{each.event_seq}/{each.position}", *bound)
     return UsePage(data=tuple(_use(each) for each in rows), next_cursor=next_cursor)

@@ -10,6 +10,8 @@ from collections import defaultdict
 from datetime import datetime
 from typing import Any, Protocol
 
+from tests.model import promotion_auditor
+
 MOVES_ENTRY = {"apply", "settle"}
 NO_FIGURES_CHANGE = {"reject", "schedule"}
 
@@ -35,6 +37,7 @@ def audit(rows: Rows) -> None:
     _referrals(rows)
     claims(rows)
     _caps(rows)
+    promotion_auditor.audit(rows)
 
 
 def _sequence(rows: Rows) -> None:
@@ -234,10 +237,12 @@ def _purchases(rows: Rows) -> None:
     """A bill is its lines; what was paid, spent and earned is shared out over them to the cent and to the point."""
     for purchase in rows("purchases").values():
         assert purchase.amount == sum(line.amount for line in purchase.lines), purchase
-        assert purchase.amount - purchase.paid == sum(purchase.shares), purchase
-        for share, line in zip(purchase.shares, purchase.lines, strict=True):
-            assert 0 <= share <= max(0, line.amount), purchase
         divided = purchase.division
+        given = sum(divided.discounts) + sum(divided.vouchers)
+        assert purchase.amount - purchase.paid == sum(purchase.shares) + given, purchase
+        off = divided.discounts or (0,) * len(purchase.lines)
+        for share, less, line in zip(purchase.shares, off, purchase.lines, strict=True):
+            assert 0 <= share + less <= max(0, line.amount), purchase
         assert sum(divided.paid) == purchase.paid, purchase
         assert sum(divided.spent) == purchase.spent_points, purchase
         opened = [

@@ -28,7 +28,6 @@ from guerdon.core.lots import by_expiry, decode_moves
 from guerdon.core.outcomes import Accepted, Outcome
 from guerdon.core.programs import Config, Policies
 from guerdon.core.promotions.shelf import Shelf
-from guerdon.core.promotions.terms import Promotion
 from guerdon.core.state import Key, State
 from guerdon.store.rows import take_ended, take_reach
 from guerdon.writer.batch import Batches, Steps
@@ -117,7 +116,6 @@ class MemoryStore:
         self.tables: dict[str, dict[Any, Any]] = {"ledgers": {GENERAL.no: GENERAL}}
         self.versions: dict[tuple[str, str], list[tuple[int, str]]] = {}
         self.policies: dict[int, list[tuple[datetime, Policies]]] = {}
-        self.promotion_versions: dict[tuple[str, int], Promotion] = {}
         self.counters: dict[str, int] = {"ledger": GENERAL_LEDGER}
         self.last_recorded_at = EPOCH
         self.last_hash = START
@@ -182,7 +180,7 @@ class MemoryStore:
         for no, program, at, _ in state.history("programs"):
             self.policies.setdefault(no, []).append((at, program.policies))
         for id_, terms, _, _ in state.history("promotions"):
-            self.promotion_versions[id_, terms.version] = terms
+            self.rows("promotion_versions")[id_, terms.version] = terms
         for no in changes.get("removed_members", {}):
             self.rows("members").pop(no)
         self._identifiers()
@@ -410,7 +408,7 @@ class _Slice:
         self.state.found[key] = tuple(sorted(uses))
 
     def _promotion_version(self, key: Key) -> None:
-        self.state.found[key] = self.store.promotion_versions[key[1], key[2]]
+        self.state.found[key] = self.store.rows("promotion_versions")[key[1], key[2]]
 
     def _code_batch(self, key: Key) -> None:
         batch = self.store.rows("code_batches").get(key[1])
