@@ -199,8 +199,10 @@ def test_a_members_token_opens_nothing_else(shop: Shop, own: Api) -> None:
         "get /v1/members/{member}/claims",
         f"get {ledger}",
         f"get {ledger}/closing-balance",
+        "get /v1/members/{member}/promotions",
         "get /v1/members/{member}/rewards",
         "post /v1/members/{member}/claims",
+        "post /v1/members/{member}/promotions/{issue}/activate",
     ]
     blnk = own.call("GET", "/blnk/ledgers", headers={"x-blnk-key": own.key})
     assert blnk.status_code in (401, 403)
