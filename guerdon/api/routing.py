@@ -182,7 +182,7 @@ class Endpoint:
         label = "unmatched"
         extra: tuple[tuple[bytes, bytes], ...] = ()
         media_type = _JSON
-        sheet: sheets.Csv | None = None
+        sheet: sheets.Csv | sheets.Pdf | None = None
         try:
             served, values = self._match(method, raw_path(scope))
             route = served.route
@@ -202,7 +202,7 @@ class Endpoint:
                 given["body"] = strict.decode(call.body, served.decoder, self.services.settings.depth_max)
             result = await route.handler(call, **given)
             status, extra = route.status, call.answer_headers()
-            if isinstance(result, sheets.Csv):
+            if isinstance(result, sheets.Csv | sheets.Pdf):
                 sheet = result
             else:
                 payload = b"" if result is None else msgspec.json.encode(result)
@@ -234,12 +234,13 @@ class Endpoint:
         if self.services.settings.access_log:
             log.info("request", request_id=request_id, method=method, route=label, status=status, seconds=seconds)
 
-    async def _stream(self, send: Send, sheet: sheets.Csv, headers: list[tuple[bytes, bytes]], *, head: bool) -> None:
+    async def _stream(
+        self, send: Send, sheet: sheets.Csv | sheets.Pdf, headers: list[tuple[bytes, bytes]], *, head: bool
+    ) -> None:
+        media_type = sheets.PDF_TYPE if isinstance(sheet, sheets.Pdf) else sheets.MEDIA_TYPE
         disposition = f'attachment; filename="{sheet.filename}"'.encode()
         try:
-            await stream(
-                send, [*headers, (b"content-disposition", disposition)], sheets.MEDIA_TYPE, sheet.chunks, head=head
-            )
+            await stream(send, [*headers, (b"content-disposition", disposition)], media_type, sheet.chunks, head=head)
         except Exception:
             log.exception("answer_broken_off", filename=sheet.filename)
 

@@ -21,6 +21,7 @@ import msgspec
 from psycopg import AsyncConnection
 
 from guerdon.core.backtests import Backtest, Past, Report, Told, Trial
+from guerdon.core.places import EARLIEST
 from guerdon.core.programs import Config
 from guerdon.store import backtests
 from guerdon.store.load import configuration
@@ -94,12 +95,16 @@ async def go(
     now = datetime.now(UTC)
     config = config or await configuration(connection, org_id, now)
     backtest = Backtest(trial, config, now)
-    nos = await backtests.numbers(connection, org_id, trial.since, trial.until, trial.currency)
+    since = EARLIEST if backtest.asks else trial.since
+    nos = await backtests.numbers(connection, org_id, since, trial.until, trial.currency)
     done = 0
     async for some in backtests.purchases(connection, org_id, config, trial.program_no, nos):
         if not await tell(done, len(nos)):
             raise Stopped
         for past in some:
+            if past.at < trial.since:
+                backtest.remember(past)
+                continue
             told = backtest.take(past)
             if each is not None:
                 each(past, told)

@@ -37,7 +37,12 @@ def test_what_was_given_applies_once_by_itself_to_that_member_only(shop: Shop) -
     (now,) = listed(api)
     assert (now["state"], now["uses"], now["left"], now["reason"]) == ("used", 1, 0, "limit_reached")
     api.refused(
-        "POST", f"/v1/promotions/{promotion}/issues", {"member": "external_id:C-1"}, 409, "limit_reached", "member"
+        "POST",
+        f"/v1/promotions/{promotion}/issues",
+        {"member": "external_id:C-1"},
+        409,
+        "issue_limit_reached",
+        "member",
     )
 
 
@@ -75,7 +80,7 @@ def test_many_are_given_at_once_each_on_its_own_merits(shop: Shop) -> None:
     names = [f"external_id:C-{number}" for number in (1, 7, 1)]
     answer = shop.api.post(f"/v1/promotions/{promotion}/issues/bulk", {"members": names})
     assert (answer["issued"], answer["refused"]) == (1, 2)
-    assert [row.get("code", "") for row in answer["rows"]] == ["", "member_not_found", "limit_reached"]
+    assert [row.get("code", "") for row in answer["rows"]] == ["", "member_not_found", "issue_limit_reached"]
     (row,) = shop.api.get(f"/v1/promotions/{promotion}/issues")["data"]
     assert row["id"] == answer["rows"][0]["id"]
 
