@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from guerdon.core.promotions.authoring import read
 from guerdon.core.promotions.carts import Shopper
 from guerdon.core.promotions.conditions import HistoryIs
 from guerdon.core.promotions.past import Bought, Fact, Past
+from guerdon.core.promotions.products import Entity, facets
 from guerdon.core.promotions.terms import Promotion
 from tests.core.promotions.till import NOW, cart, evaluated, line, of, off, promotion
 
@@ -48,6 +50,23 @@ def test_products_were_bought_where_one_line_has_all_that_is_asked(
     wanted = of("sku", "a", "b") + of("category", "x")
     plainly = sum(inside(at, days) and any(s in "ab" and k == "x" for s, k in lines) for at, lines in told)
     assert past.bought(wanted, NOW, days) == plainly
+    assert past.bought(of("sku", "a", "b"), NOW, days) == sum(
+        inside(at, days) and any(s in "ab" for s, _ in lines) for at, lines in told
+    )
+    assert past.bought(of("category", "x", operator="not_in"), NOW, days) == sum(
+        inside(at, days) and any(k != "x" for _, k in lines) for at, lines in told
+    )
+
+
+def test_one_criterion_is_looked_up_as_baskets_look() -> None:
+    one = line(5, sku="a", category="x", brand="b", tags=("t",), attributes={"size": "L"})
+    past = Past(NOW, [], [Bought(NOW, (one, line(0, sku="free"), line(5, sku="gift", excluded=True)))])
+    known = list(facets(one.sku, one.categories, one.brand, one.tags, one.attributes))
+    assert {entity for entity, _, _ in known} == set(get_args(Entity))
+    for entity, name, value in known:
+        assert past.bought(of(entity, value, name=name), NOW, None) == 1
+        assert past.bought(of(entity, f"{value}!", name=name), NOW, None) == 0
+    assert past.bought(of("sku", "free", "gift"), NOW, None) == 0
 
 
 def test_conditions_say_what_is_missing() -> None:
