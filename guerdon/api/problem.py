@@ -81,6 +81,8 @@ KINDS: dict[str, Kind] = {
     _R.IDENTIFIER_TAKEN: Kind(409, "Another member has this identifier", "Look the member up by it."),
     _R.INDICATOR_TAKEN: Kind(409, "This internal account exists already"),
     _R.INVALID_VALUE: Kind(400, "A value is not allowed", "See `field` and `detail`."),
+    _R.WINDOW_NEVER_OPEN: Kind(400, "The window is never open", "Let it end later than it starts."),
+    _R.WINDOWS_OVERLAP: Kind(400, "Two windows of a rule are open at the same time", "Make one of them, or two rules."),
     _R.IDENTIFIER_MISSING: Kind(400, "A member needs an identifier", "Send one of external_id, email, mobile, card."),
     _R.PURCHASE_WITHOUT_LINES: Kind(400, "A purchase has lines", "Send at least one line."),
     _R.RETURN_WITHOUT_LINES: Kind(
@@ -159,6 +161,10 @@ KINDS: dict[str, Kind] = {
     _R.CODE_EXPIRED: Kind(409, "The promotion of the code has ended"),
     _R.CODE_OF_ANOTHER_MODE: Kind(400, "The code is of another mode", "Send the mode named in `mode`."),
     _R.ASSET_IN_USE: Kind(409, "The asset is in use"),
+    _R.CHANGE_IN_PROGRESS: Kind(
+        409, "The last change is still being applied to points", "Wait until the program's `following` is null."
+    ),
+    _R.POLICY_IN_THE_PAST: Kind(400, "A policy cannot start in the past", "Send a later time, or leave it out."),
     _R.EVENT_TIME_OUT_OF_RANGE: Kind(
         400, "The time is out of range", "Send a time between 1970 and now, or leave it out."
     ),

@@ -8,6 +8,7 @@ written, and purchases stay what they were: that people buy otherwise when there
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from datetime import datetime
 from hashlib import sha256
 from typing import Literal
@@ -16,15 +17,16 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct
 
+from guerdon.core import caps
 from guerdon.core.carts import cart_of, earned_by, settled
 from guerdon.core.commands import Line, Tender
-from guerdon.core.earning import earnings
+from guerdon.core.earning import Occasion, earnings
 from guerdon.core.pasts import cart_lines
 from guerdon.core.programs import Config, Program, Rule
 from guerdon.core.promotions.carts import Cart, Issue, Presented, Shopper
 from guerdon.core.promotions.effects import WHOLE
 from guerdon.core.promotions.evaluating import counters, evaluate
-from guerdon.core.promotions.limits import CounterKey, Subjects, as_limit, counter_key
+from guerdon.core.promotions.limits import CounterKey, Raise, Subjects, as_limit, counter_key
 from guerdon.core.promotions.offers import Catalogue
 from guerdon.core.promotions.past import Bought, Fact
 from guerdon.core.promotions.past import Past as History
@@ -226,9 +228,9 @@ class _Side:
     def buy(self, past: Past, cart: Cart, shopper: Shopper | None, presented: tuple[Presented, ...]) -> _Bought:
         program = self._program if shopper is not None else None
         nets = [line.amount for line in past.lines]
+        occasion = self._occasion(program, past) if program is not None else None
         if self._idle:
-            points = sum(each.points for each in earnings(program, past.lines, nets)) if program is not None else 0
-            return _Bought(0, 0, points, None)
+            return _Bought(0, 0, self._earned(program, past, nets, occasion), None)
         keys = counters(cart, self.catalogue, now=past.at, shopper=shopper, presented=presented, zone=self._zone)
         usage = {key: self.counters.get(key, _ZERO).at(past.at) for key in keys}
 
@@ -243,16 +245,34 @@ class _Side:
                 zone=self._zone,
             )
 
-        evaluation = settled(answer, cart, program, past.lines)
-        for each in evaluation.raises:
-            old = self.counters.get(each.key, _ZERO)
-            self.counters[each.key] = old.raised(each, past.at, past.no, past.at)
+        evaluation = settled(answer, cart, program, past.lines, occasion)
+        self._raise(evaluation.raises, past)
         if any(evaluation.discounts):
             nets = [net - off for net, off in zip(nets, evaluation.discounts, strict=True)]
-        points = 0
+        points = self._earned(program, past, nets, occasion)
         if program is not None:
-            points = sum(each.points for each in (*earnings(program, past.lines, nets), *earned_by(evaluation, nets)))
+            points += sum(each.points for each in earned_by(evaluation, nets))
         return _Bought(evaluation.discount, evaluation.vouchers, points, evaluation)
+
+    def _occasion(self, program: Program, past: Past) -> Occasion:
+        keys = caps.counters(program, past.member, past.at)
+        usage = {key: self.counters.get(key, _ZERO).at(past.at) for key in keys}
+        left = caps.still_left(program, keys, usage)
+        return Occasion(at=past.at, store=past.store, source=past.channel, left=left)
+
+    def _earned(self, program: Program | None, past: Past, nets: list[int], occasion: Occasion | None) -> int:
+        """What the rules give, counted towards their caps."""
+        if program is None or occasion is None:
+            return 0
+        earned = earnings(program, past.lines, nets, occasion)
+        for raised in caps.raises(program, past.member, past.at, earned).values():
+            self._raise(raised, past)
+        return sum(each.points for each in earned)
+
+    def _raise(self, raises: Iterable[Raise], past: Past) -> None:
+        for each in raises:
+            old = self.counters.get(each.key, _ZERO)
+            self.counters[each.key] = old.raised(each, past.at, past.no, past.at)
 
 
 _ZERO = Tally()

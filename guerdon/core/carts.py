@@ -14,12 +14,12 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from guerdon.core import codes, issues, pasts, tallies, uses
+from guerdon.core import caps, codes, issues, pasts, tallies, uses
 from guerdon.core.assets import AMOUNT_MAX, allocate
 from guerdon.core.booking import Booking
 from guerdon.core.commands import CancelReservation, CommitCart, EvaluateCart, Line, RecordPurchase, Tender
 from guerdon.core.content import encode, fingerprint, replay
-from guerdon.core.earning import PROMOTION_RULE, Earning, earnings
+from guerdon.core.earning import PROMOTION_RULE, Earning, Occasion, earnings
 from guerdon.core.events import Name
 from guerdon.core.ledger import out_of_range
 from guerdon.core.members import Member, account_in, resolve
@@ -110,9 +110,11 @@ def commit(state: State, command: CommitCart) -> Outcome:
     said = uses.book(state, booking, evaluation, purchase_no=0, reference=command.number)
     if program is not None and earned:
         portions = [Portion(points=e.points, rule=e.rule, version=e.version, line=e.line) for e in earned]
-        credit(state, booking, account_no, pool, portions, program.policies, earned_at=place.event_at)
+        credit(state, booking, account_no, pool, portions, program, earned_at=place.event_at)
     event = booking.close(
-        actor=command.actor, reference=command.number, body={"commit_id": command.id, "promotions": said}
+        actor=command.actor,
+        reference=command.number,
+        body={"commit_id": command.id, "promotions": said, **uses.told(command.reservation)},
     )
     if account_no:
         expire_overdue(state, account_no, state.now)
@@ -248,6 +250,7 @@ def _evaluation(
     store = state.config.stores[place.store_no].code if place.store_no else ""
     everything = isinstance(command, EvaluateCart) and command.everything
     zone = ZoneInfo(state.config.timezone)
+    occasion = None if program is None else caps.occasion(state, program, member, place)
     cart = cart_of(
         command.currency,
         lines,
@@ -277,19 +280,24 @@ def _evaluation(
             everything=everything,
         )
 
-    return settled(answer, cart, program, lines)
+    return settled(answer, cart, program, lines, occasion)
 
 
 def settled(
-    answer: Callable[[Cart], Evaluation], cart: Cart, program: Program | None, lines: Sequence[Line]
+    answer: Callable[[Cart], Evaluation],
+    cart: Cart,
+    program: Program | None,
+    lines: Sequence[Line],
+    occasion: Occasion | None,
 ) -> Evaluation:
     """The answer to a cart whose lines also earn by a program's rules. Multipliers are of what the lines earn on the
     price that promotions leave, which takes a second look where there are both.
     """
-    evaluation = answer(msgspec.structs.replace(cart, points=_points(program, lines, [line.amount for line in lines])))
+    nets = [line.amount for line in lines]
+    evaluation = answer(msgspec.structs.replace(cart, points=_points(program, lines, nets, occasion)))
     if evaluation.points and any(evaluation.discounts):
         nets = [line.amount - off for line, off in zip(lines, evaluation.discounts, strict=True)]
-        evaluation = answer(msgspec.structs.replace(cart, points=_points(program, lines, nets)))
+        evaluation = answer(msgspec.structs.replace(cart, points=_points(program, lines, nets, occasion)))
     return evaluation
 
 
@@ -313,12 +321,14 @@ def cart_of(
     )
 
 
-def _points(program: Program | None, lines: Sequence[Line], nets: Sequence[int]) -> tuple[int, ...]:
+def _points(
+    program: Program | None, lines: Sequence[Line], nets: Sequence[int], occasion: Occasion | None
+) -> tuple[int, ...]:
     """What each line earns by the earning rules alone."""
-    if program is None:
+    if program is None or occasion is None:
         return ()
     parts = [0] * len(lines)
-    for earning in earnings(program, lines, nets):
+    for earning in earnings(program, lines, nets, occasion):
         for i, part in enumerate(earning.parts):
             parts[i] += part
     return tuple(parts)

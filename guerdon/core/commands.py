@@ -257,6 +257,30 @@ class ChangeProgram(Command, frozen=True, kw_only=True):
     name: str = ""
 
 
+class PreviewChange(Command, frozen=True, kw_only=True):
+    """Say whether a change of a program would be refused, and do nothing."""
+
+    of: ChangeProgram
+
+
+class FollowPolicy(Command, frozen=True, kw_only=True):
+    """Let the points of these accounts (numbers) follow the version of their program that is to count for what was
+    there. Changes when it is booked, never when anything ends. `members` are whose accounts these are, and `lots` how
+    many lots that is about, where the caller knows.
+    """
+
+    accounts: tuple[int, ...]
+    members: tuple[int, ...] = ()
+    lots: int = 0
+
+
+class FinishFollowing(Command, frozen=True, kw_only=True):
+    """Note that all points of a program follow a version. Whoever asks has looked."""
+
+    program_no: int
+    version: int
+
+
 class CreateStore(Command, frozen=True, kw_only=True):
     code: str
     name: str
@@ -743,6 +767,12 @@ class MoreCodes(Command, frozen=True, kw_only=True):
 
     batch: str
     count: int
+
+
+class StopCodes(Command, frozen=True, kw_only=True):
+    """Make no more codes of a generated batch than there are."""
+
+    batch: str
 
 
 class AddCodes(Command, frozen=True, kw_only=True):

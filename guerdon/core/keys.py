@@ -44,6 +44,7 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("counter", owner, limit, subject, period)                     how far a promotion's limit is used up
     ("reservation", id)  ("reservation_cart", cart)                a reservation; the open one of a cart
     ("cart_commit", number)  ("uses_of", purchase number)
+    ("promotion_version", id, version)                             what a promotion said in one of its versions
     ("metadata", kind, id)  ("key", id)  ("webhook", id)
 """
 
@@ -73,6 +74,8 @@ def weight(command: c.Command) -> int:
         return sum([len(p.sources) + len(p.destinations) or 1 for p in command.postings])
     if isinstance(command, c.Preview):
         return sum(weight(each) for each in command.of)
+    if isinstance(command, c.FollowPolicy):
+        return 2 * max(1, len(command.accounts), command.lots)
     if isinstance(command, c.ExpireLots):
         return 4 * max(1, len(command.accounts), command.lots)
     if isinstance(command, c.AwardMany):
@@ -202,6 +205,11 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
         *(("member", "number", str(no)) for no in x.members),
         *(("account_no", no) for no in (() if x.members else x.accounts)),
     ],
+    c.FollowPolicy: lambda x: [
+        ("programs",),
+        *(("member", "number", str(no)) for no in x.members),
+        *(key for no in x.accounts for key in (("lots", no), *(() if x.members else (("account_no", no),)))),
+    ],
     c.UnlockPoints: lambda x: (
         [("spend", *x.member), ("programs",)] + ([("purchase", *x.purchase)] if x.purchase else [])
     ),
@@ -244,6 +252,7 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
     ],
     c.MoveClaim: lambda x: [("claim", x.claim), ("programs",)],
     c.MoreCodes: lambda x: [("code_batch", x.batch)],
+    c.StopCodes: lambda x: [("code_batch", x.batch)],
     c.AddCodes: lambda x: [("code_batch", x.batch), *(("code", text) for text in x.codes)],
     c.SwitchCodes: lambda x: [("code", x.code) if x.code else ("code_batch", x.batch)],
     c.IssuePromotion: lambda x: [("member", *x.member), ("issues_of", *x.member)],

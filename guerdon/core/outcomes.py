@@ -26,6 +26,8 @@ class Rejection(StrEnum):
     IDENTIFIER_TAKEN = "identifier_taken"
     INDICATOR_TAKEN = "indicator_taken"
     INVALID_VALUE = "invalid_value"
+    WINDOW_NEVER_OPEN = "window_never_open"
+    WINDOWS_OVERLAP = "windows_overlap"
     IDENTIFIER_MISSING = "identifier_missing"
     PURCHASE_WITHOUT_LINES = "purchase_without_lines"
     RETURN_WITHOUT_LINES = "return_without_lines"
@@ -99,9 +101,11 @@ class Rejection(StrEnum):
     CODE_NOT_APPLIED = "code_not_applied"
     EVALUATION_STALE = "evaluation_stale"
     ASSET_IN_USE = "asset_in_use"
+    CHANGE_IN_PROGRESS = "change_in_progress"
     # time
     EVENT_TIME_OUT_OF_RANGE = "event_time_out_of_range"
     EXPIRY_IN_THE_PAST = "expiry_in_the_past"
+    POLICY_IN_THE_PAST = "policy_in_the_past"
     # figures
     ASSET_MISMATCH = "asset_mismatch"
     PRECISION_MISMATCH = "precision_mismatch"

@@ -81,9 +81,16 @@ class Previewed(Result, frozen=True, kw_only=True):
     items: tuple[Projection, ...]
 
 
+class Followed(Result, frozen=True, kw_only=True):
+    """How many events it took to let points follow a policy."""
+
+    events: int
+
+
 class Earned(Result, frozen=True, kw_only=True):
     """Points one rule gave in one program. `basis` is the money it looked at, in minor units; `releases_at` and
     `trigger` say when promised points become regular, and `expires_at` is None where that decides when they end.
+    `capped` is what caps kept back.
     """
 
     program_no: int
@@ -95,6 +102,7 @@ class Earned(Result, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     releases_at: datetime | None = None
     trigger: str = ""
+    capped: int = 0
 
 
 class Purchased(Result, frozen=True, kw_only=True):

@@ -156,6 +156,7 @@ class State:
         self.reservations: Table[str, Reservation] = Table("reservations")
         self.lifetimes: Table[int, int] = Table("lifetimes", kept=False)
         self.programs: Table[int, Program] = Table("programs")
+        self.followed: Table[int, int] = Table("followed")
         self.stores: Table[int, Store] = Table("stores")
         self.tills: Table[int, Till] = Table("tills")
         self.assets: Table[str, Asset] = Table("assets")

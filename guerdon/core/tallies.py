@@ -1,4 +1,5 @@
-"""Counters of promotions as they are kept: what uses have raised, and what carts hold for a time.
+"""Counters of promotions, and of caps on earning, as they are kept: what uses have raised, and what carts hold for a
+time.
 
 A part counts until its time: a use in a rolling window, or uses that a reservation keeps free. So nothing has to happen
 for a reservation to end, and no job can be late.
@@ -6,7 +7,7 @@ for a reservation to end, and no job can be late.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -126,6 +127,34 @@ def give_back(state: State, raised: Iterable[Raised], seq: int) -> tuple[Raised,
         state.put(state.promotion_counters, each.key, new)
         done.append(Raised(each.key, -each.by, each.until))
     return tuple(done)
+
+
+def lower(state: State, raised: Iterable[Raised], by: int, seq: int) -> tuple[Raised, ...]:
+    """Lower counters that an event had raised by at least so much, each in the window in which that fell."""
+    raised = tuple(raised)
+    usage(state, [each.key for each in raised], state.now)
+    done = []
+    for each in raised:
+        old = tally(state, each.key)
+        if each.until is None:
+            new = msgspec.structs.replace(old, used=old.used - by, parts=old.alive(state.now))
+        else:
+            new = msgspec.structs.replace(old, parts=tuple(_less(old.alive(state.now), each, by, seq)))
+        state.put(state.promotion_counters, each.key, new)
+        done.append(Raised(each.key, -by, each.until))
+    return tuple(done)
+
+
+def _less(parts: Iterable[Part], raised: Raised, by: int, seq: int) -> Iterator[Part]:
+    """The parts, those of the event less so much."""
+    for part in parts:
+        if part.seq != seq or part.until != raised.until:
+            yield part
+            continue
+        gone = min(by, part.by)
+        by -= gone
+        if part.by > gone:
+            yield msgspec.structs.replace(part, by=part.by - gone)
 
 
 def hold(state: State, raises: Iterable[Raise], reservation: str, until: datetime) -> tuple[Raised, ...]:

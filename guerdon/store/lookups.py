@@ -597,6 +597,18 @@ def _uses_of(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
+def _promotion_versions(lookup: Lookup, keys: _Keys) -> Take:
+    ids, versions = array([key[1] for key in keys]), array([key[2] for key in keys])
+    cursor = lookup.run("promotion_versions", ids=ids, versions=versions)
+
+    def take(state: State) -> None:
+        for (text,) in cursor.rows:
+            terms = rows.promotion(text)
+            state.found[("promotion_version", terms.id, terms.version)] = terms
+
+    return take
+
+
 def _imported(lookup: Lookup, keys: _Keys) -> Take:
     cursor = lookup.run("imported", kinds=array([key[1] for key in keys]), texts=array([key[2] for key in keys]))
 
@@ -684,6 +696,7 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "reservation_cart": _reservations_of_carts,
     "cart_commit": _cart_commits,
     "uses_of": _uses_of,
+    "promotion_version": _promotion_versions,
     "imported": _imported,
     "metadata": _metadata,
     "key": _api_keys,

@@ -83,6 +83,8 @@ def test_promotions_as_they_were_used_hold(promoted: Database) -> None:
         ("update promotion_counters set used = used + 1 where limit_code = 'all'", "counter "),
         ("delete from promotion_counters where limit_code = 'each'", "counter "),
         ("update promotion_counters set parts = '[]' where limit_code = 'week' and period = 'rolling'", "counter "),
+        ("update promotion_counters set used = used - 1 where owner = 'program:1' and limit_code = 'day'", "counter "),
+        ("update promotion_counters set parts = '[]' where owner = 'program:1' and limit_code = 'week'", "counter "),
         ("update reservations set status = 'cancelled' where cart = 'held'", "counter "),
         ("update reservations set status = 'open' where cart = 'gone'", "counter "),
         ("update promotions set status = 'paused' where version = 2", "promotion "),

@@ -28,6 +28,7 @@ from guerdon.core.pasts import cart_lines
 from guerdon.core.programs import Config, Policies
 from guerdon.core.promotions.past import Bought, Fact
 from guerdon.core.promotions.shelf import Shelf
+from guerdon.core.promotions.terms import Promotion
 from guerdon.core.state import Key, State
 from guerdon.store.rows import take_reach
 from guerdon.writer.batch import Batches, Steps
@@ -36,7 +37,7 @@ from guerdon.writer.stats import Stats
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 GENERAL = Ledger(no=GENERAL_LEDGER, id="general_ledger_id", name="General Ledger", opened_at=EPOCH)
-CONFIGURATION = ("assets", "programs", "stores", "tills", "sources", "promotions", "promotion_lanes")
+CONFIGURATION = ("assets", "programs", "followed", "stores", "tills", "sources", "promotions", "promotion_lanes")
 
 CHANGEABLE: dict[str, tuple[str, ...]] = {
     "ledgers": ("name",),
@@ -116,6 +117,7 @@ class MemoryStore:
         self.tables: dict[str, dict[Any, Any]] = {"ledgers": {GENERAL.no: GENERAL}}
         self.versions: dict[tuple[str, str], list[tuple[int, str]]] = {}
         self.policies: dict[int, list[tuple[datetime, Policies]]] = {}
+        self.promotion_versions: dict[tuple[str, int], Promotion] = {}
         self.counters: dict[str, int] = {"ledger": GENERAL_LEDGER}
         self.last_recorded_at = EPOCH
         self.last_hash = START
@@ -179,6 +181,8 @@ class MemoryStore:
             known.append((version, meta))
         for no, program, at, _ in state.history("programs"):
             self.policies.setdefault(no, []).append((at, program.policies))
+        for id_, terms, _, _ in state.history("promotions"):
+            self.promotion_versions[id_, terms.version] = terms
         for no in changes.get("removed_members", {}):
             self.rows("members").pop(no)
         self._identifiers()
@@ -223,8 +227,20 @@ class MemoryStore:
             stores=dict(self.rows("stores")),
             tills=dict(self.rows("tills")),
             sources=frozenset(self.rows("sources")),
+            **self._follows(),
             promotions=Shelf(dict(self.rows("promotions")), dict(self.rows("promotion_lanes"))),
         )
+
+    def _follows(self) -> dict[str, Any]:
+        """What of a configuration follows from all versions of its programs."""
+        numbered = {no: list(enumerate((each for _, each in versions), 1)) for no, versions in self.policies.items()}
+        follows = {no: max([i for i, p in each if p.follow is not None], default=0) for no, each in numbered.items()}
+        done = self.rows("followed")
+        return {
+            "renewing": frozenset(no for no, each in numbered.items() if any(p.expiry.renews for _, p in each)),
+            "follows": {no: last for no, last in follows.items() if last},
+            "following": {no: last for no, last in follows.items() if last > done.get(no, 0)},
+        }
 
 
 def _check(name: str, row: Any) -> None:
@@ -382,6 +398,9 @@ class _Slice:
         uses = {place: use for place, use in self.store.rows("promotion_uses").items() if use.purchase_no == key[1]}
         self.state.promotion_uses.update(uses)
         self.state.found[key] = tuple(sorted(uses))
+
+    def _promotion_version(self, key: Key) -> None:
+        self.state.found[key] = self.store.promotion_versions[key[1], key[2]]
 
     def _code_batch(self, key: Key) -> None:
         batch = self.store.rows("code_batches").get(key[1])

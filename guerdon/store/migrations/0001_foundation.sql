@@ -66,6 +66,7 @@ create table programs (
     version integer not null,
     policies jsonb not null,
     created_at timestamptz not null,
+    followed integer not null default 0,  -- up to which version all points follow those that are to be followed
     primary key (org_id, no),
     unique (org_id, id),
     unique (org_id, code)

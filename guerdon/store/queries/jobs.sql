@@ -32,6 +32,30 @@ cross join lateral (
                     and x.releases_at <= %(ended_by)s and coalesce(x.expires_at > %(ended_by)s, true)) as lots
     offset 0) n
 
+-- following --
+-- accounts of programs whose points do not all follow yet, after an account, by number; each with whose they are and
+-- how many of its lots are behind
+with followed as (
+    select p.no, max(v.version) as version
+    from programs p join program_versions v on v.org_id = %(org)s and v.program_no = p.no and v.version > p.followed
+    where p.org_id = %(org)s and v.policies ->> 'follow' is not null group by p.no
+)
+select a.no, a.member_no, behind.lots
+from followed f
+join accounts a on a.org_id = %(org)s and a.program_no = f.no and a.tracks_lots and a.no > %(after)s
+cross join lateral (
+    select count(*) as lots from lots l
+    where l.org_id = %(org)s and l.account = a.no and l.remaining > 0
+          and coalesce((nullif(l.promise, '')::jsonb ->> 4)::integer, l.version) between 1 and f.version - 1) behind
+where behind.lots > 0
+order by a.no limit %(limit)s
+
+-- followed --
+-- programs whose points do not all follow yet, and the version
+select p.no, max(v.version)
+from programs p join program_versions v on v.org_id = %(org)s and v.program_no = p.no and v.version > p.followed
+where p.org_id = %(org)s and v.policies ->> 'follow' is not null group by p.no order by p.no
+
 -- holds_due --
 -- holds that ask to be settled or let go by now, and which of both comes first
 select transfer_id::text, commits_at is not null and commits_at <= coalesce(expires_at, commits_at) as settles from holds

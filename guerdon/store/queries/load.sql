@@ -623,6 +623,14 @@ select event_seq, position, promotion::text, version, code, member_no, purchase_
 from promotion_uses where org_id = %(org)s::bigint and purchase_no > 0 and purchase_no = any(%(nos)s::bigint[])
 order by event_seq, position
 
+-- promotion_versions --
+-- what promotions said in some of their versions
+select v.terms
+from unnest(%(ids)s::uuid[], %(versions)s::integer[]) as asked (id, version)
+cross join lateral (
+    select * from promotion_versions x
+    where x.org_id = %(org)s::bigint and x.promotion = asked.id and x.version = asked.version offset 0) v
+
 -- config_timezone --
 -- by which calendar promotions count
 select timezone from organisations where org_id = %(org)s::bigint
@@ -645,9 +653,14 @@ select no, id::text, ledger_no, code, name, asset, first, version, policies::tex
 from programs where org_id = %(org)s::bigint order by no
 
 -- config_versions --
--- when each program's versions began, the first one first
-select program_no, array_agg(recorded_at order by version)
-from program_versions where org_id = %(org)s::bigint group by program_no
+-- when each program's versions began, the first one first; whether activity renews points of any of them; the last one
+-- that points which were there follow too; and up to which all of them do
+select v.program_no, array_agg(v.recorded_at order by v.version),
+       coalesce(bool_or(v.policies -> 'expiry' ->> 'kind' in ('rolling', 'inactivity')), false),
+       coalesce(max(v.version) filter (where v.policies ->> 'follow' is not null), 0), max(p.followed)
+from program_versions v
+join programs p on p.org_id = %(org)s::bigint and p.no = v.program_no
+where v.org_id = %(org)s::bigint group by v.program_no
 
 -- config_stores --
 -- every store

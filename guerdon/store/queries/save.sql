@@ -304,6 +304,12 @@ select %(org)s::bigint, * from unnest(
 on conflict (org_id, no) do update
 set name = excluded.name, version = excluded.version, policies = excluded.policies
 
+-- write_followed --
+-- up to which version all points of programs follow
+update programs set followed = new.followed
+from unnest(%(no)s::bigint[], %(followed)s::integer[]) as new (no, followed)
+where programs.org_id = %(org)s::bigint and programs.no = new.no
+
 -- insert_program_versions --
 -- every version of a program's policies, with its time and who made it
 insert into program_versions (org_id, program_no, version, policies, recorded_at, actor)
