@@ -12,7 +12,7 @@ from guerdon.api.call import Call
 from guerdon.api.problem import Problem
 from guerdon.api.routing import Routes
 from guerdon.api.values import Body, PageQuery, Shown, instant, page, place, place_no, private, public
-from guerdon.api.verdicts import PROMOTION
+from guerdon.api.verdicts import ISSUE, PROMOTION
 from guerdon.core import commands
 from guerdon.core.promoting import LANE_MAX
 from guerdon.core.promotions.authoring import Fault, read
@@ -130,6 +130,7 @@ class UseOut(Shown, frozen=True, kw_only=True):
     event_log_id: int
     version: int
     code: str | None
+    issue: str | None
     member: str | None
     purchase: str | None
     reference: str
@@ -457,6 +458,7 @@ def _use(row: UseRow) -> UseOut:
         event_log_id=row.event_seq,
         version=row.version,
         code=row.code or None,
+        issue=public(ISSUE, row.issue) if row.issue else None,
         member=public("mem", row.member) if row.member else None,
         purchase=public("pur", row.purchase) if row.purchase else None,
         reference=row.reference,

@@ -32,6 +32,8 @@ def test_what_was_given_applies_once_by_itself_to_that_member_only(shop: Shop) -
     assert api.post("/v1/purchases", bill("B-1", 1_000, member="external_id:C-2"))["discount_minor"] == 0
     bought = api.post("/v1/purchases", bill("B-2", 1_000, member="external_id:C-1"))
     assert (bought["discount_minor"], bought["promotions"][0]["issue"]) == (100, issue["id"])
+    (use,) = api.get(f"/v1/promotions/{promotion}/uses")["data"]
+    assert (use["issue"], use["reference"]) == (issue["id"], "B-2")
     again = api.post("/v1/purchases", bill("B-3", 1_000, member="external_id:C-1"))
     assert again["discount_minor"] == 0
     (now,) = listed(api)
