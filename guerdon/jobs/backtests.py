@@ -11,7 +11,6 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic
@@ -30,10 +29,16 @@ from guerdon.store.pool import make_pool
 log = logging.getLogger(__name__)
 
 TELL_EVERY_S = 1.0
+LOOK_EVERY_S = 0.1
+TERMINATED_WITHIN_S = 5.0
 NICE = 10
 
 Tell = Callable[[int, int], Awaitable[bool]]
 """Is told how many of how many purchases are done; False stops it."""
+
+
+class Died(RuntimeError):
+    """The process that did it is gone; it is to be begun again."""
 
 
 class Stopped(Exception):
@@ -41,10 +46,20 @@ class Stopped(Exception):
 
 
 async def run(dsn: str, org_id: int, backtest_id: str) -> None:
-    """Do a backtest in a process of its own; one that is over, or not there, is left alone."""
-    loop = asyncio.get_running_loop()
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        await loop.run_in_executor(process, work, dsn, org_id, backtest_id)
+    """Do a backtest in a process of its own, which ends when this one is stopped; one that is over, or not there, is
+    left alone. Raises `Died` when the process did.
+    """
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=work, args=(dsn, org_id, backtest_id), name="guerdon-backtest", daemon=True)
+    process.start()
+    try:
+        while process.is_alive():
+            await asyncio.sleep(LOOK_EVERY_S)
+    finally:
+        process.terminate()
+        process.join(TERMINATED_WITHIN_S)
+    if process.exitcode:
+        raise Died(f"the process of backtest {backtest_id} ended with {process.exitcode}")
 
 
 def work(dsn: str, org_id: int, backtest_id: str) -> None:
