@@ -29,7 +29,6 @@ from guerdon.store.pool import make_pool
 log = logging.getLogger(__name__)
 
 TELL_EVERY_S = 1.0
-LOOK_EVERY_S = 0.1
 TERMINATED_WITHIN_S = 5.0
 NICE = 10
 
@@ -52,10 +51,13 @@ async def run(dsn: str, org_id: int, backtest_id: str) -> None:
     context = multiprocessing.get_context("spawn")
     process = context.Process(target=work, args=(dsn, org_id, backtest_id), name="guerdon-backtest", daemon=True)
     process.start()
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(process.sentinel, ended.set)
     try:
-        while process.is_alive():
-            await asyncio.sleep(LOOK_EVERY_S)
+        await ended.wait()
     finally:
+        loop.remove_reader(process.sentinel)
         process.terminate()
         process.join(TERMINATED_WITHIN_S)
     if process.exitcode:
