@@ -44,6 +44,8 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("code_uses", text)                                            what a code was used for
     ("codes_of", by, value)  ("codes_of", member number)           the codes linked to a member, each as above, with
                                                                    those of members merged into it
+    ("past", member number)  ("past_lines", member number)         what a member paid and was given back, and the lines
+                                                                   of its purchases; those of members merged into it too
     ("counter", owner, limit, subject, period)                     how far a promotion's limit is used up
     ("reservation", id)  ("reservation_cart", cart)                a reservation; the open one of a cart
     ("cart_commit", number)  ("uses_of", purchase number)
