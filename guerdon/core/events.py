@@ -37,6 +37,7 @@ class Name(StrEnum):
     REWARD_FULFILMENT = "RewardFulfilment"
     PROMOTION_USE = "PromotionUse"
     LEDGER_TRANSACTION = "LedgerTransaction"
+    POINTS_EXPIRING = "PointsExpiring"
     WEBHOOK_PAUSED = "WebhookPaused"
 
 
