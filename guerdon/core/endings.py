@@ -27,7 +27,7 @@ from guerdon.core.earning import PROMOTION_RULE
 from guerdon.core.events import Name
 from guerdon.core.lots import Lot, LotMove
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
-from guerdon.core.places import Place
+from guerdon.core.places import LATE_MAX, Place
 from guerdon.core.programs import Activity, Policies, Program
 from guerdon.core.results import Changed, Followed
 from guerdon.core.state import NotLoaded
@@ -70,16 +70,18 @@ def settle(
     """The terms of points that are about to be credited, as the program at the version given says; with what else there
     is to say of their end.
     """
+    expiry = program.policies.expiry
+    if expiry.kind != "inactivity" and not state.config.follows and not rule.startswith(PROMOTION_RULE):
+        return terms
     promise = promises.decode(terms.promise)
     if promise.follows == 0:
         return terms
     ends = terms.expires_at
     if rule.startswith(PROMOTION_RULE):  # the lot's own version is the promotion's
         promise = msgspec.structs.replace(promise, follows=program.version)
-    expiry = program.policies.expiry
     active = ACTIVITIES.get(booking.name) in expiry.activities
     if expiry.kind == "inactivity" and not active and promise.expiry is None:
-        ends = _last_end(state, program.no, booking.member_no) or ends
+        ends = _last_end(state, booking, program.no) or ends
     version = state.config.follows.get(program.no, 0)
     if program.version < version:
         after = terms_of(state, state.config.programs[program.no], version).policies
@@ -93,16 +95,24 @@ def settle(
     return promises.Terms(ends, terms.releases_at, said, terms.trigger)
 
 
-def _last_end(state: State, program_no: int, member_no: int) -> datetime | None:
+def _last_end(state: State, booking: Booking, program_no: int) -> datetime | None:
     """When a member's points of a program end that all end together."""
+    alive = _alive_at(state, booking)
     ends = [
         lot.expires_at
-        for lot in state.open_lots(*_accounts(state, member_no, program_no))
-        if lot.expires_at is not None and lot.expires_at > state.now
+        for lot in state.open_lots(*_accounts(state, booking.member_no, program_no))
+        if lot.expires_at is not None and lot.expires_at > alive
         if (version := version_of(lot))
         if terms_of(state, state.config.programs[program_no], version).policies.expiry.kind == "inactivity"
     ]
     return max(ends, default=None)
+
+
+def _alive_at(state: State, booking: Booking) -> datetime:
+    """The moment at which points must be alive to be looked at. What an import brings from long ago finds no more than
+    a job has left, which may have been there or not (`places.LATE_MAX`).
+    """
+    return max(booking.place.judged_at, state.now - LATE_MAX)
 
 
 # -- activity ---------------------------------------------------------------------------------------------------------
@@ -113,11 +123,12 @@ def renew(state: State, booking: Booking, *program_nos: int) -> None:
     kind = ACTIVITIES.get(booking.name)
     if kind is None or not state.config.renewing:
         return
-    for program_no in state.config.renewing.intersection(program_nos):
+    alive = _alive_at(state, booking)
+    for program_no in sorted(state.config.renewing.intersection(program_nos)):
         program = state.config.programs[program_no]
         for lot in sorted(state.open_lots(*_accounts(state, booking.member_no, program_no)), key=lots.by_number):
             version = version_of(lot)
-            if not version or lot.expires_at is None or lot.expires_at <= booking.place.judged_at:
+            if not version or lot.expires_at is None or lot.expires_at <= alive:
                 continue
             policies = terms_of(state, program, version).policies
             if not policies.expiry.renews or kind not in policies.expiry.activities or _waits(state, lot):
