@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
+    backtesting,
     bringing_in,
     code_batches,
     costs,
@@ -46,6 +47,7 @@ FIGURES = (
     Figure("many-lots", "a member with 100,000 lots", many_lots.many_lots),
     Figure("preview", "a change of policy on a grocer's real year, foreseen and made", foreseeing.preview),
     Figure("import", "a grocer's real year", bringing_in.purchases),
+    Figure("backtest", "a draft promotion tried on a grocer's real year", backtesting.year),
     Figure("webhooks", "messages to one endpoint: rate and lag", relaying.relaying),
     Figure("clone", "from a fresh clone to a served URL", starting.clone),
     Figure("costs", "row level security, hash chain, stored outcomes; bytes kept", costs.costs),

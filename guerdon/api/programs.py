@@ -409,7 +409,7 @@ async def create_program(call: Call, body: ProgramIn) -> ProgramOut:
         rounding=body.rounding,
         timezone=body.timezone,
         expiry=_expiry(body.expiry),
-        rules=_rules(body.earning_rules, scale),
+        rules=rules_in(body.earning_rules, scale),
         caps=_caps(body.caps, scale, "caps"),
         stacking=_stacking(body.stacking),
         currency=body.currency,
@@ -502,7 +502,7 @@ def change_of(call: Call, row: ProgramRow, body: ProgramChange, scale: int) -> c
     }
     given["follow"] = Follow(grace_days=body.grace_days) if body.existing_points == "follow" else None
     if body.earning_rules is not UNSET:
-        given["rules"] = _rules(body.earning_rules, scale)
+        given["rules"] = rules_in(body.earning_rules, scale)
     if body.caps is not UNSET:
         given["caps"] = _caps(body.caps, scale, "caps")
     if body.stacking is not UNSET:
@@ -603,7 +603,8 @@ def _stacking(given: tuple[StackingIn, ...]) -> tuple[Stacking, ...]:
     return tuple(Stacking(group=each.group, mode=each.mode) for each in given)
 
 
-def _rules(given: tuple[RuleIn, ...], scale: int) -> tuple[Rule, ...]:
+def rules_in(given: tuple[RuleIn, ...], scale: int) -> tuple[Rule, ...]:
+    """Earning rules as the core has them; `scale` is that of the points."""
     return tuple(_rule(rule, scale, f"earning_rules[{position}]") for position, rule in enumerate(given))
 
 

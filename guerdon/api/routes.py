@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from guerdon.api import (
     adjustments,
+    backtests,
     bulk_awards,
     carts,
     claims,
@@ -12,6 +13,7 @@ from guerdon.api import (
     configuration,
     expiry,
     imports,
+    issues,
     keys,
     member_tokens,
     members,
@@ -61,6 +63,8 @@ ROUTES: list[Route] = [
         carts.routes,
         codes.routes,
         code_links.routes,
+        issues.routes,
+        backtests.routes,
         reports.routes,
         webhooks.routes,
         v2_routes.routes,

@@ -7,7 +7,7 @@ each rule gave (`division.EarnedParts`), so a return gives back in the period in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -17,7 +17,7 @@ from guerdon.core.earning import Earning, Occasion
 from guerdon.core.members import Member
 from guerdon.core.places import Place
 from guerdon.core.programs import Cap, Program
-from guerdon.core.promotions.limits import CounterKey, Raise
+from guerdon.core.promotions.limits import Counter, CounterKey, Raise
 from guerdon.core.tallies import Raised
 
 if TYPE_CHECKING:
@@ -28,36 +28,18 @@ if TYPE_CHECKING:
 def occasion(state: State, program: Program, member: Member | None, place: Place) -> Occasion:
     """What the program's rules look at. Counters that are not loaded are asked for, all at once."""
     store = state.config.stores[place.store_no].code if place.store_no else ""
-    counted = _counted(program)
-    used = [0] * len(counted)
-    if member is not None and counted:
-        local = place.judged_at.astimezone(ZoneInfo(program.policies.timezone))
-        keys = [_key(program, rule, cap, member.no, local) for rule, cap in counted]
-        usage = tallies.usage(state, keys, place.judged_at)
-        used = [usage[key].used for key in keys]
-    left = tuple(
-        (rule, cap.code, max(0, cap.points - points)) for (rule, cap), points in zip(counted, used, strict=True)
-    )
-    return Occasion(at=place.judged_at, store=store, source=place.source, left=left)
+    subject = str(member.no) if member is not None else ""
+    usage = tallies.usage(state, counters(program, subject, place.judged_at), place.judged_at)
+    return look(program, subject, place.judged_at, store, place.source, usage)
 
 
 def use(
     state: State, program: Program, member: Member, place: Place, earned: Sequence[Earning], seq: int
 ) -> dict[str, tuple[Raised, ...]]:
     """Count what a purchase earned. Returns what each rule has raised."""
-    counted = _counted(program)
-    if not counted:
-        return {}
-    local = place.judged_at.astimezone(ZoneInfo(program.policies.timezone))
     raised: dict[str, tuple[Raised, ...]] = {}
-    for earning in earned:
-        raises = [
-            Raise(_key(program, rule, cap, member.no, local), earning.points, 0, None, _until(cap, place.judged_at))
-            for rule, cap in counted
-            if rule in ("", earning.rule)
-        ]
-        if raises:
-            raised[earning.rule] = tallies.use(state, raises, place.judged_at, seq)
+    for rule, more in raises(program, str(member.no), place.judged_at, earned).items():
+        raised[rule] = tallies.use(state, more, place.judged_at, seq)
     return raised
 
 
@@ -70,6 +52,46 @@ def give_back(state: State, earned: Iterable[EarnedParts], points: Iterable[int]
     return lowered
 
 
+# -- for whoever keeps counters of their own --------------------------------------------------------------------------
+
+
+def counters(program: Program, subject: str, at: datetime) -> list[CounterKey]:
+    """Every counter that a purchase of a member ("" for a guest, who has none) may be bound by."""
+    counted = _counted(program) if subject else []
+    if not counted:
+        return []
+    local = at.astimezone(ZoneInfo(program.policies.timezone))
+    return [_key(program, rule, cap, subject, local) for rule, cap in counted]
+
+
+def look(
+    program: Program, subject: str, at: datetime, store: str, source: str, usage: Mapping[CounterKey, Counter]
+) -> Occasion:
+    """What the program's rules look at, where the counters have these values."""
+    keys: list[CounterKey | None] = [*counters(program, subject, at)]
+    counted = _counted(program)
+    used = [0 if key is None else usage[key].used for key in keys or [None] * len(counted)]
+    left = tuple(
+        (rule, cap.code, max(0, cap.points - points)) for (rule, cap), points in zip(counted, used, strict=True)
+    )
+    return Occasion(at=at, store=store, source=source, left=left)
+
+
+def raises(program: Program, subject: str, at: datetime, earned: Sequence[Earning]) -> dict[str, list[Raise]]:
+    """What is counted of what a member earned, by rule."""
+    counted = _counted(program) if subject else []
+    if not counted:
+        return {}
+    local = at.astimezone(ZoneInfo(program.policies.timezone))
+    found: dict[str, list[Raise]] = {}
+    for earning in earned:
+        for rule, cap in counted:
+            if rule in ("", earning.rule):
+                key = _key(program, rule, cap, subject, local)
+                found.setdefault(earning.rule, []).append(Raise(key, earning.points, 0, None, _until(cap, at)))
+    return found
+
+
 def _counted(program: Program) -> list[tuple[str, Cap]]:
     """The caps that count over more than one purchase, each with its rule, "" for the program's own."""
     policies = program.policies
@@ -77,9 +99,9 @@ def _counted(program: Program) -> list[tuple[str, Cap]]:
     return found + [(rule.code, cap) for rule in policies.rules for cap in rule.caps if cap.per != "purchase"]
 
 
-def _key(program: Program, rule: str, cap: Cap, member_no: int, local: datetime) -> CounterKey:
+def _key(program: Program, rule: str, cap: Cap, subject: str, local: datetime) -> CounterKey:
     owner = f"program:{program.no}:{rule}" if rule else f"program:{program.no}"
-    return ("counter", owner, cap.code, str(member_no), _period(cap, local))
+    return ("counter", owner, cap.code, subject, _period(cap, local))
 
 
 def _period(cap: Cap, local: datetime) -> str:

@@ -778,6 +778,12 @@ class MoreCodes(Command, frozen=True, kw_only=True):
     count: int
 
 
+class StopCodes(Command, frozen=True, kw_only=True):
+    """Make no more codes of a generated batch than there are."""
+
+    batch: str
+
+
 class AddCodes(Command, frozen=True, kw_only=True):
     """Store codes of a batch, as they are compared. Generated ones are those from `start` on (`codes.next_codes`);
     None for those that were brought in.
@@ -803,3 +809,38 @@ class LinkCode(Command, frozen=True, kw_only=True):
     member: Selector
     code: str
     mode: Literal["DISCOUNT", "PAYMENT_VOUCHER"]
+
+
+class IssuePromotion(Command, frozen=True, kw_only=True):
+    """Give a promotion (by id) of kind `member` to a member; it is good from `starts_at` up to but not at `ends_at`, or
+    to the end that the promotion says, whichever comes first. The issue's id is the command's.
+    """
+
+    promotion: str
+    member: Selector
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    reason: str = ""
+
+
+class IssuePromotions(Command, frozen=True, kw_only=True):
+    """The same for many members, each on its own merits: a row that is refused changes nothing, the others stand."""
+
+    promotion: str
+    members: tuple[Selector, ...]
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    reason: str = ""
+
+
+class ActivateIssue(Command, frozen=True, kw_only=True):
+    """Activate an issue (by id) of a member."""
+
+    member: Selector
+    issue: str
+
+
+class RevokeIssue(Command, frozen=True, kw_only=True):
+    """Take an issue (by id) back."""
+
+    issue: str

@@ -32,6 +32,10 @@ correctness. `store/load.py` knows what each kind of key brings along:
                                                                    reward
     ("code", text)                                                 a code as it is compared, with its batch, switches,
                                                                    link, and the member it is linked to
+    ("issue", id)                                                  an issue of a promotion, with what was done to it,
+                                                                   and the member
+    ("issues_of", by, value)  ("issues_of", member number)         a member's, of promotions that have not ended, with
+                                                                   those of members merged into it
     ("code_batch", id)                                             a batch of codes, with its own switch
     ("codes_of", by, value)  ("codes_of", member number)           the codes linked to a member, each as above, with
                                                                    those of members merged into it
@@ -39,6 +43,7 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("reservation", id)  ("reservation_cart", cart)                a reservation; the open one of a cart
     ("cart_commit", number)  ("uses_of", purchase number)
     ("event_id", id)                                               whether there is such an event
+    ("promotion_version", id, version)                             what a promotion said in one of its versions
     ("metadata", kind, id)  ("key", id)  ("webhook", id)
 """
 
@@ -76,6 +81,8 @@ def weight(command: c.Command) -> int:
         return 4 * max(1, len(command.accounts), command.lots)
     if isinstance(command, c.AwardMany):
         return 3 * max(1, len(command.rows))
+    if isinstance(command, c.IssuePromotions):
+        return max(1, len(command.members))
     if isinstance(command, c.AddCodes):
         return max(1, len(command.codes))
     return _WEIGHTS.get(type(command), 2)
@@ -132,7 +139,7 @@ def _carts(command: c.RecordPurchase | c.CommitCart | c.EvaluateCart) -> list[Ke
     """What promotions need to know of a cart. Which counters is known when its promotions are."""
     found: list[Key] = [("programs",), *presented_keys(command.codes, command.member)]
     if command.member:
-        found.append(("member", *command.member))
+        found += [("member", *command.member), ("issues_of", *command.member)]
     if isinstance(command, c.EvaluateCart):
         return [*found, ("reservation_cart", command.cart)] if command.cart else found
     if command.reservation:
@@ -250,8 +257,13 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
     ],
     c.MoveClaim: lambda x: [("claim", x.claim), ("programs",)],
     c.MoreCodes: lambda x: [("code_batch", x.batch)],
+    c.StopCodes: lambda x: [("code_batch", x.batch)],
     c.AddCodes: lambda x: [("code_batch", x.batch), *(("code", text) for text in x.codes)],
     c.SwitchCodes: lambda x: [("code", x.code) if x.code else ("code_batch", x.batch)],
+    c.IssuePromotion: lambda x: [("member", *x.member), ("issues_of", *x.member)],
+    c.IssuePromotions: lambda x: [(kind, *member) for member in x.members for kind in ("member", "issues_of")],
+    c.ActivateIssue: lambda x: [("member", *x.member), ("issue", x.issue)],
+    c.RevokeIssue: lambda x: [("issue", x.issue)],
     c.LinkCode: lambda x: [("code", x.code), ("member", *x.member)],
 }
 

@@ -272,6 +272,7 @@ class _Promoted(Struct, frozen=True, kw_only=True):
     discounts: tuple[int, ...] = ()
     vouchers: int = 0
     evaluation: Evaluation | None = None
+    reservation: str = ""
 
     @property
     def given(self) -> int:
@@ -290,7 +291,7 @@ class _Promoted(Struct, frozen=True, kw_only=True):
         if self.evaluation is None or not self.evaluation.applied:
             return {}
         said = uses.book(state, booking, self.evaluation, purchase_no=purchase_no, reference=number)
-        return {"promotions": said}
+        return {"promotions": said, **uses.told(self.reservation)}
 
 
 def _promoted(
@@ -307,6 +308,7 @@ def _promoted(
         discounts=evaluation.discounts if any(evaluation.discounts) else (),
         vouchers=evaluation.vouchers,
         evaluation=evaluation,
+        reservation=command.reservation,
     )
 
 

@@ -412,6 +412,36 @@ class CodeLinked(Result, frozen=True, kw_only=True):
     linked_at: datetime
 
 
+class Issued(Result, frozen=True, kw_only=True):
+    """A promotion that was given to a member, and what it ends at (None: with the promotion)."""
+
+    id: str
+    member_no: int
+    issued_at: datetime
+    ends_at: datetime | None
+    activation: bool
+
+
+class IssueOutcome(Struct, frozen=True, kw_only=True):
+    """What became of one row."""
+
+    issued: Issued | None = None
+    refused: Rejected | None = None
+
+
+class IssuedMany(Result, frozen=True, kw_only=True):
+    """One outcome a row, in their order."""
+
+    rows: tuple[IssueOutcome, ...]
+
+
+class IssueChanged(Result, frozen=True, kw_only=True):
+    """An issue after something was done to it."""
+
+    id: str
+    ends_at: datetime | None
+
+
 AnyResult = (
     Opened
     | Changed
@@ -442,6 +472,9 @@ AnyResult = (
     | CodesAdded
     | CodesSwitched
     | CodeLinked
+    | Issued
+    | IssuedMany
+    | IssueChanged
     | Unlocked
     | Redated
     | Imported

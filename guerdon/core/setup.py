@@ -6,6 +6,7 @@ All of it is configuration: each change makes a new configuration, which the wri
 from __future__ import annotations
 
 from calendar import monthrange
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -221,7 +222,12 @@ def _policies_refusal(state: State, policies: Policies) -> Rejected | None:
         return Rejected(Rejection.INVALID_VALUE, "policies.referral", {"minimum": 0})
     if policies.currency and policies.currency not in state.config.assets:
         return Rejected(Rejection.ASSET_NOT_FOUND, "policies.currency", {"asset": policies.currency})
-    return _rules_refusal(state, policies)
+    return (
+        rules_refusal(policies.rules, "policies.rules")
+        or _places_refusal(state, policies.rules)
+        or _caps_refusal(policies.caps, "policies.caps")
+        or _stacking_refusal(policies)
+    )
 
 
 def _expiry_refusal(expiry: Expiry) -> Rejected | None:
@@ -241,29 +247,28 @@ def _expiry_refusal(expiry: Expiry) -> Rejected | None:
     return None
 
 
-def _rules_refusal(state: State, policies: Policies) -> Rejected | None:
-    """What in the earning rules, their caps or groups cannot work."""
-    if len(policies.rules) > RULES_MAX:
-        return Rejected(Rejection.INVALID_VALUE, "policies.rules", {"maximum": RULES_MAX})
+def rules_refusal(rules: Sequence[Rule], field: str) -> Rejected | None:
+    """What earning rules cannot say, by the place of the rule in `field`."""
+    if len(rules) > RULES_MAX:
+        return Rejected(Rejection.INVALID_VALUE, field, {"maximum": RULES_MAX})
     seen: set[str] = set()
-    for i, rule in enumerate(policies.rules):
-        field = f"policies.rules[{i}]"
+    for i, rule in enumerate(rules):
         if rule.code in seen:
-            return Rejected(Rejection.CODE_TAKEN, f"{field}.code", {"code": rule.code})
+            return Rejected(Rejection.CODE_TAKEN, f"{field}[{i}].code", {"code": rule.code})
         seen.add(rule.code)
         if rule.points <= 0 or rule.amount <= 0:
-            return Rejected(Rejection.INVALID_VALUE, field, {"minimum": 1})
+            return Rejected(Rejection.INVALID_VALUE, f"{field}[{i}]", {"minimum": 1})
         refused = (
-            _release_refusal(rule, field)
-            or _bonus_refusal(state, rule, field)
-            or _caps_refusal(rule.caps, f"{field}.caps")
+            _release_refusal(rule, f"{field}[{i}]")
+            or _bonus_refusal(rule, f"{field}[{i}]")
+            or _caps_refusal(rule.caps, f"{field}[{i}].caps")
         )
         if refused is not None:
             return refused
-    return _caps_refusal(policies.caps, "policies.caps") or _stacking_refusal(policies)
+    return None
 
 
-def _bonus_refusal(state: State, rule: Rule, field: str) -> Rejected | None:
+def _bonus_refusal(rule: Rule, field: str) -> Rejected | None:
     """What says when and where the rule holds, and leaves it no time or no place."""
     if rule.starts_at is not None and rule.ends_at is not None and rule.ends_at <= rule.starts_at:
         return Rejected(Rejection.WINDOW_NEVER_OPEN, f"{field}.ends_at", {"starts_at": rule.starts_at.isoformat()})
@@ -282,12 +287,18 @@ def _bonus_refusal(state: State, rule: Rule, field: str) -> Rejected | None:
     pair = overlapping(rule.windows)
     if pair is not None:
         return Rejected(Rejection.WINDOWS_OVERLAP, f"{field}.windows[{pair[1]}]", {"overlaps": pair[0]})
-    for i, code in enumerate(rule.stores):
-        if state.config.store(("code", code)) is None:
-            return Rejected(Rejection.STORE_NOT_FOUND, f"{field}.stores[{i}]", {"store": code})
-    for i, code in enumerate(rule.sources):
-        if code not in SOURCES and code not in state.config.sources:
-            return Rejected(Rejection.SOURCE_NOT_FOUND, f"{field}.sources[{i}]", {"source": code})
+    return None
+
+
+def _places_refusal(state: State, rules: Sequence[Rule]) -> Rejected | None:
+    """A store or a source of a rule that does not exist."""
+    for n, rule in enumerate(rules):
+        for i, code in enumerate(rule.stores):
+            if state.config.store(("code", code)) is None:
+                return Rejected(Rejection.STORE_NOT_FOUND, f"policies.rules[{n}].stores[{i}]", {"store": code})
+        for i, code in enumerate(rule.sources):
+            if code not in SOURCES and code not in state.config.sources:
+                return Rejected(Rejection.SOURCE_NOT_FOUND, f"policies.rules[{n}].sources[{i}]", {"source": code})
     return None
 
 

@@ -45,6 +45,21 @@ class Tally(Struct, frozen=True, kw_only=True):
         )
         return Counter(self.used + alive, self.last_at)
 
+    def raised(self, each: Raise, at: datetime, seq: int, now: datetime) -> Tally:
+        """What it is after a use at a time, by the event of a number, as known `now`."""
+        parts = self.alive(now)
+        used = self.used
+        if each.until is not None:
+            parts = (*parts, Part(each.until, each.by, "", seq))
+        else:
+            used += each.by
+        last_at = max(at, self.last_at or at) if each.key[4] == "last" else self.last_at
+        return Tally(used=used, last_at=last_at, parts=parts)
+
+    def alive(self, now: datetime) -> tuple[Part, ...]:
+        """Without what has ended for everybody: also for facts that are told late and judged at their own time."""
+        return tuple(part for part in self.parts if part.until > now - LATE_MAX)
+
 
 class Raised(Struct, frozen=True, array_like=True):
     """What one use did to one counter, as its row says. `until` for rolling windows."""
@@ -82,16 +97,7 @@ def use(state: State, raises: Iterable[Raise], at: datetime, seq: int) -> tuple[
     """Raise counters for good, as the row of the use will say."""
     done = []
     for each in raises:
-        old = tally(state, each.key)
-        last = each.key[4] == "last"
-        if each.until is not None:
-            new = Tally(
-                used=old.used, last_at=old.last_at, parts=(*_alive(state, old), Part(each.until, each.by, "", seq))
-            )
-        else:
-            new = msgspec.structs.replace(old, used=old.used + each.by, parts=_alive(state, old))
-        if last:
-            new = msgspec.structs.replace(new, last_at=max(at, old.last_at or at))
+        new = tally(state, each.key).raised(each, at, seq, state.now)
         state.put(state.promotion_counters, each.key, new)
         done.append(Raised(each.key, each.by, each.until))
     return tuple(done)
@@ -109,10 +115,10 @@ def give_back(state: State, raised: Iterable[Raised], seq: int) -> tuple[Raised,
             continue
         old = tally(state, each.key)
         if each.until is not None:
-            parts = tuple(part for part in _alive(state, old) if part.seq != seq)
+            parts = tuple(part for part in old.alive(state.now) if part.seq != seq)
             new = msgspec.structs.replace(old, parts=parts)
         else:
-            new = msgspec.structs.replace(old, used=old.used - each.by, parts=_alive(state, old))
+            new = msgspec.structs.replace(old, used=old.used - each.by, parts=old.alive(state.now))
         state.put(state.promotion_counters, each.key, new)
         done.append(Raised(each.key, -each.by, each.until))
     return tuple(done)
@@ -126,9 +132,9 @@ def lower(state: State, raised: Iterable[Raised], by: int, seq: int) -> tuple[Ra
     for each in raised:
         old = tally(state, each.key)
         if each.until is None:
-            new = msgspec.structs.replace(old, used=old.used - by, parts=_alive(state, old))
+            new = msgspec.structs.replace(old, used=old.used - by, parts=old.alive(state.now))
         else:
-            new = msgspec.structs.replace(old, parts=tuple(_less(_alive(state, old), each, by, seq)))
+            new = msgspec.structs.replace(old, parts=tuple(_less(old.alive(state.now), each, by, seq)))
         state.put(state.promotion_counters, each.key, new)
         done.append(Raised(each.key, -by, each.until))
     return tuple(done)
@@ -153,7 +159,7 @@ def hold(state: State, raises: Iterable[Raise], reservation: str, until: datetim
         if each.key[4] == "last":
             continue
         old = tally(state, each.key)
-        parts = (*_alive(state, old), Part(until, each.by, reservation))
+        parts = (*old.alive(state.now), Part(until, each.by, reservation))
         state.put(state.promotion_counters, each.key, msgspec.structs.replace(old, parts=parts))
         done.append(Raised(each.key, each.by, until))
     return tuple(done)
@@ -165,11 +171,6 @@ def release(state: State, raised: Iterable[Raised], reservation: str) -> None:
     usage(state, keys, state.now)
     for key in dict.fromkeys(keys):
         old = tally(state, key)
-        parts = tuple(part for part in _alive(state, old) if part.reservation != reservation)
+        parts = tuple(part for part in old.alive(state.now) if part.reservation != reservation)
         if parts != old.parts:
             state.put(state.promotion_counters, key, msgspec.structs.replace(old, parts=parts))
-
-
-def _alive(state: State, old: Tally) -> tuple[Part, ...]:
-    """Without what has ended for everybody: also for facts that are told late and judged at their own time."""
-    return tuple(part for part in old.parts if part.until > state.now - LATE_MAX)
