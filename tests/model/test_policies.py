@@ -157,9 +157,11 @@ def told(commands: list[c.Command], jobs: random.Random | None) -> tuple[list[An
 
     for command in commands:
         answer = decide(command, state)
-        refused = not isinstance(answer, Accepted)
-        figures = () if refused else (getattr(answer.result, "balance", 0), getattr(answer.result, "points", 0))
-        answers.append((type(command), refused and answer.code, figures))
+        if isinstance(answer, Accepted):
+            figures = (getattr(answer.result, "balance", 0), getattr(answer.result, "points", 0))
+            answers.append((type(command), "", figures))
+        else:
+            answers.append((type(command), answer.code, ()))
         if jobs is not None and jobs.random() < 0.5:
             chosen = tuple(jobs.sample(accounts(state), len(accounts(state)) // 2))
             if jobs.random() < 0.5:
