@@ -8,7 +8,7 @@ written, and purchases stay what they were: that people buy otherwise when there
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from hashlib import sha256
 from typing import Literal
@@ -25,8 +25,7 @@ from guerdon.core.programs import Config, Program, Rule
 from guerdon.core.promotions.carts import Cart, Issue, Presented, Shopper
 from guerdon.core.promotions.effects import WHOLE
 from guerdon.core.promotions.evaluating import counters, evaluate
-from guerdon.core.promotions.limits import Counter as Value
-from guerdon.core.promotions.limits import CounterKey, Subjects, as_limit, counter_key
+from guerdon.core.promotions.limits import CounterKey, Raise, Subjects, as_limit, counter_key
 from guerdon.core.promotions.offers import Catalogue
 from guerdon.core.promotions.shelf import Shelf
 from guerdon.core.promotions.terms import Promotion
@@ -222,10 +221,9 @@ class _Side:
     def buy(self, past: Past, cart: Cart, shopper: Shopper | None, presented: tuple[Presented, ...]) -> _Bought:
         program = self._program if shopper is not None else None
         nets = [line.amount for line in past.lines]
-        occasion = None if program is None else self._occasion(program, past)
+        occasion = self._occasion(program, past) if program is not None else None
         if self._idle:
-            points = 0 if program is None or occasion is None else self._earned(program, past, nets, occasion)
-            return _Bought(0, 0, points, None)
+            return _Bought(0, 0, self._earned(program, past, nets, occasion), None)
         keys = counters(cart, self.catalogue, now=past.at, shopper=shopper, presented=presented, zone=self._zone)
         usage = {key: self.counters.get(key, _ZERO).at(past.at) for key in keys}
 
@@ -241,32 +239,33 @@ class _Side:
             )
 
         evaluation = settled(answer, cart, program, past.lines, occasion)
-        for each in evaluation.raises:
-            old = self.counters.get(each.key, _ZERO)
-            self.counters[each.key] = old.raised(each, past.at, past.no, past.at)
+        self._raise(evaluation.raises, past)
         if any(evaluation.discounts):
             nets = [net - off for net, off in zip(nets, evaluation.discounts, strict=True)]
-        points = 0
-        if program is not None and occasion is not None:
-            points = self._earned(program, past, nets, occasion)
+        points = self._earned(program, past, nets, occasion)
+        if program is not None:
             points += sum(each.points for each in earned_by(evaluation, nets))
         return _Bought(evaluation.discount, evaluation.vouchers, points, evaluation)
 
     def _occasion(self, program: Program, past: Past) -> Occasion:
-        usage = {key: self._value(key, past) for key in caps.counters(program, past.member, past.at)}
-        return caps.look(program, past.member, past.at, past.store, past.channel, usage)
+        keys = caps.counters(program, past.member, past.at)
+        usage = {key: self.counters.get(key, _ZERO).at(past.at) for key in keys}
+        left = caps.still_left(program, keys, usage)
+        return Occasion(at=past.at, store=past.store, source=past.channel, left=left)
 
-    def _value(self, key: CounterKey, past: Past) -> Value:
-        return self.counters.get(key, _ZERO).at(past.at)
+    def _earned(self, program: Program | None, past: Past, nets: list[int], occasion: Occasion | None) -> int:
+        """What the rules give, counted towards their caps."""
+        if program is None or occasion is None:
+            return 0
+        earned = earnings(program, past.lines, nets, occasion)
+        for raised in caps.raises(program, past.member, past.at, earned).values():
+            self._raise(raised, past)
+        return sum(each.points for each in earned)
 
-    def _earned(self, program: Program, past: Past, nets: Sequence[int], occasion: Occasion) -> int:
-        """What the rules give, which counts for their caps."""
-        found = earnings(program, past.lines, nets, occasion)
-        for raised in caps.raises(program, past.member, past.at, found).values():
-            for each in raised:
-                old = self.counters.get(each.key, _ZERO)
-                self.counters[each.key] = old.raised(each, past.at, past.no, past.at)
-        return sum(each.points for each in found)
+    def _raise(self, raises: Iterable[Raise], past: Past) -> None:
+        for each in raises:
+            old = self.counters.get(each.key, _ZERO)
+            self.counters[each.key] = old.raised(each, past.at, past.no, past.at)
 
 
 _ZERO = Tally()

@@ -286,9 +286,8 @@ def settled(
     """The answer to a cart whose lines also earn by a program's rules. Multipliers are of what the lines earn on the
     price that promotions leave, which takes a second look where there are both.
     """
-    evaluation = answer(
-        msgspec.structs.replace(cart, points=_points(program, lines, [line.amount for line in lines], occasion))
-    )
+    nets = [line.amount for line in lines]
+    evaluation = answer(msgspec.structs.replace(cart, points=_points(program, lines, nets, occasion)))
     if evaluation.points and any(evaluation.discounts):
         nets = [line.amount - off for line, off in zip(lines, evaluation.discounts, strict=True)]
         evaluation = answer(msgspec.structs.replace(cart, points=_points(program, lines, nets, occasion)))

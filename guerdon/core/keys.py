@@ -3,9 +3,11 @@
 Pure and generous: a key too many costs a look-up, a key too few costs a second batch (`state.NotLoaded`), neither costs
 correctness. `store/load.py` knows what each kind of key brings along:
 
-    ("account", id)  ("internal", name, asset)  ("ledger", id)     the account with its figures and overdue lots
+    ("account", id)  ("internal", name, asset)  ("ledger", id)     the account with its figures and overdue lots (the
+                                                                   first `state.DUE_LOTS` of them)
     ("lots", account number)                                       all its open lots
     ("lots", account number, count)                                so many of them, those that are spent first
+    ("due", account number)  ("due", account number, count)        those that have ended: all, or so many
     ("member", by, value)                                          the member, its accounts, figures and overdue lots
     ("spend", by, value)                                           the same, with the first of the open lots
     ("programs",)                                                  the internal accounts of all programs
@@ -23,7 +25,8 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("sent", by, value)  ("sent", member number)                   what a member has sent lately
     ("lifetime", account number)                                   what it was ever credited with (`points.lifetime`)
     ("adjustment", id)                                             with its decision and the member, ready to spend
-    ("referral_of", by, value)  ("referral_of", member number)     that of the member who was referred
+    ("referral_of", by, value)  ("referral_of", member number)     that of the member who was referred, or the earliest
+                                                                   of those of members merged into it
     ("referral", id)                                               with its events, and both members, ready to spend
     ("reward_list", id)  ("reward", id)                            the reward with its list
     ("claim", id)                                                  with its reward, its event and the member, ready to
@@ -237,7 +240,13 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
         ("member", *x.recipient),
         ("programs",),
     ],
-    c.MergeMembers: lambda x: [("spend", *x.victim), ("spend", *x.survivor), ("programs",)],
+    c.MergeMembers: lambda x: [
+        ("spend", *x.victim),
+        ("spend", *x.survivor),
+        ("referral_of", *x.victim),
+        ("referral_of", *x.survivor),
+        ("programs",),
+    ],
     c.Refer: lambda x: [
         ("member", *x.referrer),
         ("member", *x.referred),

@@ -113,7 +113,17 @@ def keep(state: State, account_no: int, as_of: datetime) -> None:
     if siblings is None or (account.program_no, "promised") not in siblings:
         raise NotLoaded(("member", "number", str(account.member_no)))
     promised = siblings[account.program_no, "promised"]
-    due = [lot for lot in state.lots_of(promised) if is_due(lot, as_of)]
+    if promised in state.releases and state.releases[promised] > as_of:
+        return
+    due: list[Lot] = []
+    next_release = lots.NEVER
+    for lot in state.lots_of(promised):
+        if is_due(lot, as_of):
+            due.append(lot)
+        elif lot.releases_at is not None and lot.releases_at > as_of:
+            next_release = min(next_release, lot.releases_at)
+    if not due:
+        state.releases[promised] = next_release
     due.sort(key=lambda lot: (lot.releases_at, lot.no))
     for instant, group in groupby(due, key=lambda lot: lot.releases_at):
         assert instant is not None

@@ -139,7 +139,20 @@ def _lots(lookup: Lookup, keys: _Keys) -> Take:
         if cursor is not None:
             rows.take_lots(state, cursor.rows)
         for key in every:
-            state.found[key] = True
+            state.found[key] = state.found[("due", key[1])] = True
+
+    return take
+
+
+def _ended_lots(lookup: Lookup, keys: _Keys) -> Take:
+    asked: dict[int, int | None] = {}
+    for _, no, *size in keys:
+        known = asked.get(no, 0)
+        asked[no] = max(size[0], known) if size and known is not None else None
+    cursor = lookup.run("lots_ended", nos=array(list(asked)), sizes=array(list(asked.values())))
+
+    def take(state: State) -> None:
+        rows.take_ended_lots(state, cursor.rows, asked)
 
     return take
 
@@ -182,7 +195,7 @@ def _spenders(lookup: Lookup, keys: _Keys) -> Take:
 
 def _asking(lots: int | None) -> dict[str, str]:
     """How many are asked for of an account's lots that are spent first; None for all lots."""
-    return {"all_lots": "t" if lots is None else "f", "first": str(lots or 0)}
+    return {"all_lots": "t" if lots is None else "f", "first": str(lots or 0), "ended": str(core_state.DUE_LOTS)}
 
 
 def _ask_members(lookup: Lookup, keys: _Keys, lots_asked: int | None) -> Take:
@@ -642,6 +655,7 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "programs": _programs,
     "policies": _policies,
     "lots": _lots,
+    "due": _ended_lots,
     "lot": _lots_by_no,
     "ledger": _ledgers,
     "member": _members,

@@ -28,7 +28,7 @@ from guerdon.core.programs import Config, Policies
 from guerdon.core.promotions.shelf import Shelf
 from guerdon.core.promotions.terms import Promotion
 from guerdon.core.state import Key, State
-from guerdon.store.rows import take_reach
+from guerdon.store.rows import take_ended, take_reach
 from guerdon.writer.batch import Batches, Steps
 from guerdon.writer.queue import Waiting
 from guerdon.writer.stats import Stats
@@ -301,9 +301,11 @@ class _Slice:
         first = sorted([lot for lot in lots if lot not in ended], key=by_expiry)
         if lots_asked is not None:
             first = first[:lots_asked]
+            ended = sorted(ended, key=by_expiry)[: core_state.DUE_LOTS]
+            take_ended(state, account_no, ended, core_state.DUE_LOTS)
         state.lots.update({lot.no: lot for lot in (*ended, *released, *first)})
         if lots_asked is None:
-            state.found["lots", account_no] = True
+            state.found["lots", account_no] = state.found["due", account_no] = True
         elif lots_asked:
             take_reach(state, account_no, first, lots_asked)
 
@@ -368,6 +370,14 @@ class _Slice:
 
     def _lots(self, key: Key) -> None:
         self._take_lots(key[1], key[2] if len(key) == 3 else None)
+
+    def _due(self, key: Key) -> None:
+        lots = [lot for lot in self.store.rows("lots").values() if lot.account == key[1] and lot.remaining]
+        ended = [lot for lot in lots if lot.expires_at is not None and lot.expires_at <= self.now]
+        size = key[2] if len(key) == 3 else None
+        ended = sorted(ended, key=by_expiry)[:size]
+        self.state.lots.update({lot.no: lot for lot in ended})
+        take_ended(self.state, key[1], ended, size)
 
     def _counter(self, key: Key) -> None:
         counter = self.store.rows("promotion_counters").get(key)
@@ -509,11 +519,10 @@ class _Slice:
     def _referral_of(self, key: Key) -> None:
         member = self._named(key)
         if member is not None:
-            self.state.found["referral_of", member.no] = None
-            for referral in self.store.rows("referrals").values():
-                if referral.referred_no == member.no:
-                    self.state.referrals[referral.id] = referral
-                    self.state.found["referral_of", member.no] = referral.id
+            family = self._merged_into(member.no)
+            known = [each for each in self.store.rows("referrals").values() if each.referred_no in family]
+            self.state.referrals.update({each.id: each for each in known})
+            self.state.found["referral_of", member.no] = min([each.id for each in known], default=None)
 
     def _referral(self, key: Key) -> None:
         referral = self.store.rows("referrals").get(key[1])
@@ -574,15 +583,29 @@ class _Slice:
             member = self.store.rows("members")[member.survivor_no]
 
     def _lifetime(self, key: Key) -> None:
+        accounts, events = self.store.rows("accounts"), self.store.rows("events")
+        holder = accounts[key[1]]
+        family = {
+            account.no
+            for account in accounts.values()
+            if (account.program_no, account.category) == (holder.program_no, holder.category)
+            and account.tracks_lots
+            and account.member_no in self._merged_into(holder.member_no)
+        }
         earned = 0
-        accounts = self.store.rows("accounts")
         for transfer in self.store.rows("transfers").values():
-            if transfer.action in ("apply", "settle"):
-                if transfer.destination == key[1] and accounts[transfer.source].role != "reversed":
+            merged = transfer.event_seq and events[transfer.event_seq].name == "CustomerMerge"
+            if transfer.action in ("apply", "settle") and not merged:
+                if transfer.destination in family and accounts[transfer.source].role != "reversed":
                     earned += transfer.amount
-                if transfer.source == key[1] and accounts[transfer.destination].role in ("returned", "adjusted"):
+                if transfer.source in family and accounts[transfer.destination].role in ("returned", "adjusted"):
                     earned -= transfer.amount
         self.state.lifetimes[key[1]] = earned
+
+    def _merged_into(self, member_no: int) -> set[int]:
+        """A member, and who was merged into it, and into those."""
+        members = self.store.rows("members")
+        return {member_no}.union(*[self._merged_into(no) for no in members if members[no].survivor_no == member_no])
 
     def _transfer(self, key: Key) -> None:
         state = self.state

@@ -689,7 +689,7 @@ with said as (
     cross join lateral jsonb_array_elements(u.raises::jsonb) as r
     where u.org_id = %(org)s
     union all  -- caps on earning count by what purchases and returns say
-    select r ->> 0, (r ->> 1)::numeric, (r ->> 2)::timestamptz, e.event_at
+    select r ->> 0, (r ->> 1)::numeric, (r ->> 2)::timestamptz, null::timestamptz
     from events e cross join lateral jsonb_array_elements(nullif(e.body, '')::jsonb -> 'caps') as r
     where e.org_id = %(org)s and e.name in ('TransactionAdd', 'TransactionReturn') and e.body like '%%"caps"%%'
 ), summed as (

@@ -28,7 +28,8 @@ select 1 / exists(
 
 -- account_columns --
 -- an account, its figures (as text, which int() reads faster than a loader can) and its lots, for those that include
--- this: all open ones, or those whose time has come and, of the others, so many that are spent first
+-- this: all open ones, or those that were released, the first of those that have ended and, of the others, so many that
+-- are spent first
 select a.no, a.id::text, a.ledger_no, a.asset, a.indicator, a.member_no, a.program_no, a.category, a.role,
        a.tracks_lots, a.opened_at, a.options,
        f.credit::text, f.debit::text, f.inflight_credit::text, f.inflight_debit::text, f.version, f.floor::text,
@@ -46,11 +47,16 @@ select a.no, a.id::text, a.ledger_no, a.asset, a.indicator, a.member_no, a.progr
                 from (
                     select * from lots x
                     where x.org_id = %(org)s::bigint and x.account = a.no and x.remaining > 0 and x.expires_at <= m.now
-                    union all
-                    select * from lots x
-                    where x.org_id = %(org)s::bigint and x.account = a.no and x.remaining > 0
-                          and x.releases_at is not null and x.releases_at <= m.now and a.category = 'promised') l)
+                    order by x.expires_at, x.no limit %(ended)s::bigint) l)
        end as lots,
+       case when a.category = 'promised' and not %(all_lots)s::boolean then (
+                select json_agg(json_build_array(
+                    l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
+                    l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise))::text
+                from lots l
+                where l.org_id = %(org)s::bigint and l.account = a.no and l.remaining > 0
+                      and l.releases_at is not null and l.releases_at <= m.now)
+       end as released_lots,
        case when a.tracks_lots and %(first)s::bigint > 0 then (
                 select json_agg(json_build_array(
                     l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
@@ -166,12 +172,23 @@ left join lateral (
            and x.period >= to_char(%(now)s::timestamptz - interval '35 days', 'YYYY-MM-DD') offset 0) s on true
 
 -- referrals_of --
--- the referral of each member who was referred
+-- the referral of each member who was referred, or of whom somebody was who was merged into them: the earliest
 -- include member_no_columns
 select a.no, r.id::text, r.referrer_no, r.referred_no, r.program_no, r.referrer_event, r.referred_event, r.taken_back
 from asked_for a
 left join lateral (
-    select * from referrals x where x.org_id = %(org)s::bigint and x.referred_no = a.no offset 0) r on true
+    with recursive family as (
+        select a.no as no
+        union
+        select m.no from family f
+        cross join lateral (
+            select x.no from members x where x.org_id = %(org)s::bigint and x.survivor_no = f.no and x.survivor_no > 0
+            offset 0) m
+    )
+    select x.* from family f
+    cross join lateral (
+        select * from referrals y where y.org_id = %(org)s::bigint and y.referred_no = f.no offset 0) x
+    order by x.id limit 1) r on true
 
 -- referrals --
 -- referrals by id
@@ -202,17 +219,37 @@ cross join lateral (
 where c.survivor_no > 0
 
 -- lifetimes --
--- all that accounts were credited with, but for what was given back after spending, less what was taken back
-select asked.no,
+-- all that accounts were credited with, but for what was given back after spending, less what was taken back; those of
+-- members merged into the holder count with it, and the merge itself does not
+select asked.no, family.earned
+from unnest(%(nos)s::bigint[]) as asked (no)
+cross join lateral (
+    with recursive family as (
+        select a.no, a.member_no, a.program_no, a.category
+        from accounts a where a.org_id = %(org)s::bigint and a.no = asked.no
+        union
+        select v.no, v.member_no, v.program_no, v.category from family f
+        cross join lateral (
+            select x.no from members x
+            where x.org_id = %(org)s::bigint and x.survivor_no = f.member_no and x.survivor_no > 0 offset 0) m
+        cross join lateral (
+            select * from accounts x
+            where x.org_id = %(org)s::bigint and x.member_no = m.no and x.member_no > 0
+                  and x.program_no = f.program_no and x.category = f.category offset 0) v
+    )
+    select coalesce(sum(
        (select coalesce(sum(t.amount), 0) from transfers t
         join accounts a on a.org_id = %(org)s::bigint and a.no = t.source
-        where t.org_id = %(org)s::bigint and t.destination = asked.no and t.action in ('apply', 'settle')
-              and a.role <> 'reversed')
+        where t.org_id = %(org)s::bigint and t.destination = f.no and t.action in ('apply', 'settle')
+              and a.role <> 'reversed'
+              and not (a.member_no > 0 and exists (
+                  select from events e
+                  where e.org_id = %(org)s::bigint and e.seq = t.event_seq and e.name = 'CustomerMerge')))
        - (select coalesce(sum(t.amount), 0) from transfers t
           join accounts a on a.org_id = %(org)s::bigint and a.no = t.destination
-          where t.org_id = %(org)s::bigint and t.source = asked.no and t.action in ('apply', 'settle')
-                and a.role in ('returned', 'adjusted'))
-from unnest(%(nos)s::bigint[]) as asked (no)
+          where t.org_id = %(org)s::bigint and t.source = f.no and t.action in ('apply', 'settle')
+                and a.role in ('returned', 'adjusted'))), 0) as earned
+    from family f) family
 
 -- lot_columns --
 -- a lot as it stands, for the statements that include this
@@ -234,21 +271,29 @@ cross join lateral (
 where l.org_id = %(org)s::bigint and l.account = any(%(nos)s::bigint[]) and l.remaining > 0
 
 -- lots_first --
--- what remains on some accounts whose time has come, and so many of the others (which is what the last column says) that
--- are spent first
+-- of what remains on some accounts and has not ended, so many lots that are spent first
 select l.no, l.account, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
-       l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise, l.first
+       l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise
 from heads h
 cross join lateral unnest(%(nos)s::bigint[], %(sizes)s::bigint[]) as asked (no, size)
 cross join lateral (
-    select x.*, false as first from lots x
-    where x.org_id = %(org)s::bigint and x.account = asked.no and x.remaining > 0
-          and x.expires_at <= greatest(%(now)s::timestamptz, h.last_recorded_at)
-    union all (
-    select x.*, true from lots x
+    select * from lots x
     where x.org_id = %(org)s::bigint and x.account = asked.no and x.remaining > 0
           and (x.expires_at > greatest(%(now)s::timestamptz, h.last_recorded_at) or x.expires_at is null)
-    order by x.expires_at, x.no limit asked.size)) l
+    order by x.expires_at, x.no limit asked.size) l
+where h.org_id = %(org)s::bigint
+
+-- lots_ended --
+-- of what remains on some accounts and has ended, so many lots (null: all) that ended first
+select l.no, l.account, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
+       l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise
+from heads h
+cross join lateral unnest(%(nos)s::bigint[], %(sizes)s::bigint[]) as asked (no, size)
+cross join lateral (
+    select * from lots x
+    where x.org_id = %(org)s::bigint and x.account = asked.no and x.remaining > 0
+          and x.expires_at <= greatest(%(now)s::timestamptz, h.last_recorded_at)
+    order by x.expires_at, x.no limit asked.size) l
 where h.org_id = %(org)s::bigint
 
 -- lots_by_no --
