@@ -68,6 +68,7 @@ KINDS: dict[str, Kind] = {
     # the server
     "busy": Kind(503, "Too much is waiting", "Try again after the seconds in `Retry-After`."),
     "database_unavailable": Kind(503, "The database does not answer", "Try again after the seconds in `Retry-After`."),
+    "printing_unavailable": Kind(501, "This server cannot print", "Install the extra `print`: segno and typst."),
     "internal_error": Kind(500, "Something broke on our side", "Tell the operator the `request_id`."),
     # refusals of the core
     _R.IDEMPOTENCY_KEY_REUSED: Kind(
@@ -150,6 +151,7 @@ KINDS: dict[str, Kind] = {
     _R.CODE_NOT_APPLIED: Kind(422, "The code gives nothing here", "See `reason`, or leave the code out."),
     _R.EVALUATION_STALE: Kind(409, "The cart is not what was evaluated any more", "Evaluate it again."),
     _R.PROMOTION_NOT_ISSUED: Kind(409, "The promotion is not given to members", "Only those of the kind `member` are."),
+    _R.ISSUE_LIMIT_REACHED: Kind(409, "The member was given this promotion as often as it may be"),
     _R.ISSUE_REVOKED: Kind(409, "This issue was taken back"),
     _R.ISSUE_EXPIRED: Kind(409, "This issue has ended"),
     _R.PROMOTION_TAKES_NO_CODES: Kind(409, "The promotion takes no codes", "Only promotions of the kind `code` do."),

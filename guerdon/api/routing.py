@@ -184,7 +184,7 @@ class Endpoint:
         label = "unmatched"
         extra: tuple[tuple[bytes, bytes], ...] = ()
         media_type = _JSON
-        sheet: sheets.Csv | None = None
+        sheet: sheets.Csv | sheets.Pdf | None = None
         shown: tuple[tuple[bytes, bytes], ...] = ()
         try:
             if method == "OPTIONS" and (leave := self._leave(scope, headers)):
@@ -210,7 +210,7 @@ class Endpoint:
                 given["body"] = strict.decode(call.body, served.decoder, self.services.settings.depth_max)
             result = await route.handler(call, **given)
             status, extra = route.status, call.answer_headers()
-            if isinstance(result, sheets.Csv):
+            if isinstance(result, sheets.Csv | sheets.Pdf):
                 sheet = result
             else:
                 payload = b"" if result is None else msgspec.json.encode(result)
@@ -260,12 +260,13 @@ class Endpoint:
         except Problem:
             return False
 
-    async def _stream(self, send: Send, sheet: sheets.Csv, headers: list[tuple[bytes, bytes]], *, head: bool) -> None:
+    async def _stream(
+        self, send: Send, sheet: sheets.Csv | sheets.Pdf, headers: list[tuple[bytes, bytes]], *, head: bool
+    ) -> None:
+        media_type = sheets.PDF_TYPE if isinstance(sheet, sheets.Pdf) else sheets.MEDIA_TYPE
         disposition = f'attachment; filename="{sheet.filename}"'.encode()
         try:
-            await stream(
-                send, [*headers, (b"content-disposition", disposition)], sheets.MEDIA_TYPE, sheet.chunks, head=head
-            )
+            await stream(send, [*headers, (b"content-disposition", disposition)], media_type, sheet.chunks, head=head)
         except Exception:
             log.exception("answer_broken_off", filename=sheet.filename)
 

@@ -44,9 +44,12 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("code_uses", text)                                            what a code was used for
     ("codes_of", by, value)  ("codes_of", member number)           the codes linked to a member, each as above, with
                                                                    those of members merged into it
+    ("past", member number)  ("past_lines", member number)         what a member paid and was given back, and the lines
+                                                                   of its purchases; those of members merged into it too
     ("counter", owner, limit, subject, period)                     how far a promotion's limit is used up
     ("reservation", id)  ("reservation_cart", cart)                a reservation; the open one of a cart
     ("cart_commit", number)  ("uses_of", purchase number)
+    ("event_id", id)                                               whether there is such an event
     ("promotion_version", id, version)                             what a promotion said in one of its versions
     ("metadata", kind, id)  ("key", id)  ("webhook", id)
 """
@@ -78,6 +81,8 @@ def weight(command: c.Command) -> int:
         return sum([len(p.sources) + len(p.destinations) or 1 for p in command.postings])
     if isinstance(command, c.Preview):
         return sum(weight(each) for each in command.of)
+    if isinstance(command, c.GiveNotice):
+        return max(1, len(command.ends))
     if isinstance(command, c.FollowPolicy):
         return 2 * max(1, len(command.accounts), command.lots)
     if isinstance(command, c.ExpireLots):
@@ -213,6 +218,10 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
         ("programs",),
         *(("member", "number", str(no)) for no in x.members),
         *(("account_no", no) for no in (() if x.members else x.accounts)),
+    ],
+    c.GiveNotice: lambda x: [
+        *(("member", "number", str(no)) for no in x.members),
+        *(key for no, _ in x.ends for key in (("lots", no), *(() if x.members else (("account_no", no),)))),
     ],
     c.FollowPolicy: lambda x: [
         ("programs",),

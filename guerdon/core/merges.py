@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from guerdon.core import issues, lots, members
+from guerdon.core import issues, lots, members, pasts
 from guerdon.core.booking import Booking
 from guerdon.core.codes import merge_links
 from guerdon.core.commands import MergeMembers
@@ -73,6 +73,7 @@ def merge(state: State, command: MergeMembers) -> Outcome:
     total = sum(points for _, _, points in moved)
     mirror.close(actor=command.actor, reason=command.reason, mirrors=event.seq, points=total, body=body)
     issues.join(state, victim, survivor)
+    pasts.join(state, victim, survivor)
     _join(state, victim, survivor)
     write_first(state, "evt", event.id, command.meta)
     return Accepted(Merged(id=event.id, event_no=event.seq, survivor_id=survivor.id, moved=tuple(moved)))

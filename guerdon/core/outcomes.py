@@ -95,6 +95,7 @@ class Rejection(StrEnum):
     CODE_ALREADY_USED = "code_already_used"
     CODE_OF_ANOTHER_MODE = "code_of_another_mode"
     PROMOTION_NOT_ISSUED = "promotion_not_issued"
+    ISSUE_LIMIT_REACHED = "issue_limit_reached"
     ISSUE_REVOKED = "issue_revoked"
     ISSUE_EXPIRED = "issue_expired"
     PROMOTION_ENDED = "promotion_ended"

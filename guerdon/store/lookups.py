@@ -18,6 +18,8 @@ from guerdon.core.codes import LINKED_MAX, Code
 from guerdon.core.handouts import RUN as CODE_RUN
 from guerdon.core.handouts import CodeRun
 from guerdon.core.imports import ImportedRow
+from guerdon.core.pasts import cart_lines
+from guerdon.core.promotions.past import Bought, Fact
 from guerdon.core.purchases import Purchase
 from guerdon.core.redemptions import Redemption
 from guerdon.core.state import Key, State
@@ -570,6 +572,32 @@ def _issues_of(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
+def _past(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("past", **_selectors(keys))
+
+    def take(state: State) -> None:
+        facts: dict[int, list[Fact]] = defaultdict(list)
+        for member_no, at, paid, currency, purchase in cursor.rows:
+            facts[member_no] += [] if at is None else [Fact(at, int(paid), currency, purchase)]
+        for member_no, found in facts.items():
+            state.found[("past", member_no)] = tuple(found)
+
+    return take
+
+
+def _past_lines(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("past_lines", **_selectors(keys))
+
+    def take(state: State) -> None:
+        bought: dict[int, list[Bought]] = defaultdict(list)
+        for member_no, at, lines in cursor.rows:
+            bought[member_no] += [] if at is None else [Bought(at, cart_lines(rows.lines_of(lines)))]
+        for member_no, found in bought.items():
+            state.found[("past_lines", member_no)] = tuple(found)
+
+    return take
+
+
 def _counters(lookup: Lookup, keys: _Keys) -> Take:
     names = ("owners", "limits", "subjects", "periods")
     cursor = lookup.run("counters", **{name: array([key[i] for key in keys]) for i, name in enumerate(names, 1)})
@@ -685,6 +713,16 @@ def _webhooks(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
+def _event_ids(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("event_ids", ids=_uuids(keys))
+
+    def take(state: State) -> None:
+        for id_, seq in cursor.rows:
+            state.found[("event_id", id_)] = seq
+
+    return take
+
+
 KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "account": _accounts,
     "internal": _internal,
@@ -724,6 +762,8 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "codes_of": _codes_of,
     "issue": _issues,
     "issues_of": _issues_of,
+    "past": _past,
+    "past_lines": _past_lines,
     "counter": _counters,
     "reservation": _reservations,
     "reservation_cart": _reservations_of_carts,
@@ -731,6 +771,7 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "uses_of": _uses_of,
     "promotion_version": _promotion_versions,
     "imported": _imported,
+    "event_id": _event_ids,
     "metadata": _metadata,
     "key": _api_keys,
     "webhook": _webhooks,

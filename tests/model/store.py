@@ -26,7 +26,9 @@ from guerdon.core.handouts import CodeRun
 from guerdon.core.keys import keys, weight
 from guerdon.core.lots import by_expiry, decode_moves
 from guerdon.core.outcomes import Accepted, Outcome
+from guerdon.core.pasts import cart_lines
 from guerdon.core.programs import Config, Policies
+from guerdon.core.promotions.past import Bought, Fact
 from guerdon.core.promotions.shelf import Shelf
 from guerdon.core.state import Key, State
 from guerdon.store.rows import take_ended, take_reach
@@ -471,6 +473,19 @@ class _Slice:
             self._code(("code", tied.code))
         self.state.found["codes_of", member.no] = tuple(tied.code for tied in links)
 
+    def _past(self, key: Key) -> None:
+        bought = [p for p in self.store.rows("purchases").values() if p.member_no in self._family(key[1])]
+        nos = {p.no: p.currency for p in bought}
+        back = [r for r in self.store.rows("returns").values() if r.purchase_no in nos]
+        self.state.found[key] = (
+            *(Fact(p.event_at, p.paid, p.currency) for p in bought),
+            *(Fact(r.event_at, -r.paid, nos[r.purchase_no], purchase=False) for r in back),
+        )
+
+    def _past_lines(self, key: Key) -> None:
+        bought = [p for p in self.store.rows("purchases").values() if p.member_no in self._family(key[1])]
+        self.state.found[key] = tuple(Bought(p.event_at, cart_lines(p.lines)) for p in bought)
+
     def _issue(self, key: Key) -> None:
         issue = self.store.rows("issues").get(key[1])
         if issue is not None:
@@ -713,6 +728,11 @@ class _Slice:
         row = self.store.rows("imported").get(key[1:])
         if row is not None:
             self.state.found[key] = row
+
+    def _event_id(self, key: Key) -> None:
+        for event in self.store.rows("events").values():
+            if event.id == key[1]:
+                self.state.found[key] = event.seq
 
     def _metadata(self, key: Key) -> None:
         versions = self.store.versions.get((key[1], key[2]))

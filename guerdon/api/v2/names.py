@@ -29,6 +29,7 @@ EVENTS = {
     "RewardFulfilment": "RewardFulfilment",
     "LedgerTransaction": "LedgerTransaction",
     "WebhookFailing": "WebhookFailing",
+    "PointsExpiring": "PointsExpiring",
     "WebhookPaused": "WebhookPaused",
     "RewardStockLow": "RewardStockLow",
     "RewardCodesLow": "RewardCodesLow",

@@ -581,6 +581,49 @@ left join lateral (
     -- include issue_side_columns
     order by i.issued_at, i.id) k on true
 
+-- family_columns --
+-- a member and those merged into it, for those that include this
+    with recursive family as (
+        select a.no as no
+        union
+        select m.no from family f
+        cross join lateral (
+            select x.no from members x where x.org_id = %(org)s::bigint and x.survivor_no = f.no and x.survivor_no > 0
+            offset 0) m
+    )
+
+-- past --
+-- what members paid and were given back, with members merged into them; a row without a time where there is nothing
+-- include member_no_columns
+select a.no, k.*
+from asked_for a
+left join lateral (
+    -- include family_columns
+    , bought as (
+        select p.* from family f
+        cross join lateral (
+            select x.no, x.event_at, x.paid, x.currency from purchases x
+            where x.org_id = %(org)s::bigint and x.member_no = f.no offset 0) p
+    )
+    select p.event_at, p.paid::text, p.currency, true from bought p
+    union all
+    select r.event_at, (-r.paid)::text, p.currency, false from bought p
+    cross join lateral (
+        select x.event_at, x.paid from purchase_returns x
+        where x.org_id = %(org)s::bigint and x.purchase_no = p.no offset 0) r) k on true
+
+-- past_lines --
+-- the lines of members' purchases
+-- include member_no_columns
+select a.no, k.*
+from asked_for a
+left join lateral (
+    -- include family_columns
+    select p.event_at, p.lines from family f
+    cross join lateral (
+        select x.event_at, x.lines from purchases x
+        where x.org_id = %(org)s::bigint and x.member_no = f.no offset 0) p) k on true
+
 -- imported --
 -- rows of imports that were taken, by kind and reference
 select x.kind, x.reference, x.event_seq, x.fingerprint, x.result
@@ -678,6 +721,10 @@ select number, mode, once from promotion_lanes where org_id = %(org)s::bigint or
 -- config_assets --
 -- every asset
 select code, scale from assets where org_id = %(org)s::bigint order by code
+
+-- event_ids --
+-- which of these ids are events
+select x.id::text, x.seq from events x where x.org_id = %(org)s::bigint and x.id = any(%(ids)s::uuid[])
 
 -- config_programs --
 -- every program with its policies of today
