@@ -12,7 +12,7 @@ and lots that are filled again as they are filled.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -213,7 +213,9 @@ def _promised_anew(
 
 
 def catch_up(state: State, account_no: int) -> None:
-    """Let an account's points follow the version of their program that is still being followed, if there is one."""
+    """Let an account's points follow the version of their program that is still being followed, if there is one. As
+    with what is released (`promises.keep`), the regular account and the promised one of a member are one matter.
+    """
     following = state.config.following
     if not following:
         return
@@ -221,11 +223,17 @@ def catch_up(state: State, account_no: int) -> None:
     version = following.get(account.program_no, 0)
     if not version or not account.tracks_lots:
         return
-    if not _behind(state, account_no, version):
+    accounts = [account_no]
+    if account.category in ("regular", "promised"):
+        siblings = state.member_accounts.get(account.member_no)
+        if siblings is None:
+            raise NotLoaded(("member", "number", str(account.member_no)))
+        accounts = [siblings[account.program_no, category] for category in ("regular", "promised")]
+    if not _behind(state, accounts, version):
         return
     instant = state.config.since[account.program_no][version - 1]
     promises.keep(state, account_no, instant)  # what was released before is released under the terms of before
-    behind = _behind(state, account_no, version)
+    behind = _behind(state, accounts, version)
     if not behind:
         return
     place = Place(event_at=instant, judged_at=instant)
@@ -243,9 +251,9 @@ def catch_up(state: State, account_no: int) -> None:
     )
 
 
-def _behind(state: State, account_no: int, version: int) -> list[Lot]:
-    """The lots of an account that follow an older version, older lots first."""
-    behind = [lot for lot in state.open_lots(account_no) if 0 < version_of(lot) < version]
+def _behind(state: State, accounts: Sequence[int], version: int) -> list[Lot]:
+    """The lots of accounts that follow an older version, older lots first."""
+    behind = [lot for lot in state.open_lots(*accounts) if 0 < version_of(lot) < version]
     return sorted(behind, key=lots.by_number)
 
 
