@@ -164,7 +164,8 @@ def test_any_grouping_of_a_living_program_is_equal_to_one_by_one(seed: int) -> N
 def told(commands: list[c.Command], jobs: random.Random | None) -> tuple[list[Any], Any]:
     """What the commands answered, and how all points stand in the end: with a job after some of them, or none ever."""
     state = empty_state()
-    answers, extra = [], 0
+    answers: list[Any] = []
+    extra = 0
 
     def ask(kind: type[c.Command], at: Any, **fields: Any) -> None:
         nonlocal extra
