@@ -34,7 +34,7 @@ from guerdon.core.state import NotLoaded
 from guerdon.core.terms import terms_of
 
 if TYPE_CHECKING:
-    from guerdon.core.state import State
+    from guerdon.core.state import Key, State
 
 ACTIVITIES: dict[Name, Activity] = {
     Name.TRANSACTION_ADD: "purchase",
@@ -212,6 +212,29 @@ def _promised_anew(
     return msgspec.structs.replace(promise, expiry=after.expiry, timezone=after.timezone, earliest=earliest)
 
 
+def ready(state: State, accounts: Iterable[int], *, renews: bool = False) -> None:
+    """Ask at once for all the lots that `catch_up` (and with `renews` also `renew`) will look at: a command about many
+    accounts would ask for them one after the other.
+    """
+    programs = state.config.renewing.union(state.config.following) if renews else state.config.following.keys()
+    if not programs:
+        return
+    wanted: set[int] = set()
+    missing: list[Key] = []
+    for no in accounts:
+        account = state.accounts[no]
+        if account.program_no not in programs or not account.tracks_lots:
+            continue
+        siblings = state.member_accounts.get(account.member_no)
+        if siblings is None:
+            missing.append(("member", "number", str(account.member_no)))
+        else:
+            wanted.update(each for (of, _), each in siblings.items() if of == account.program_no)
+    missing += [("lots", no) for no in sorted(wanted) if ("lots", no) not in state.found]
+    if missing:
+        raise NotLoaded(*missing)
+
+
 def catch_up(state: State, account_no: int) -> None:
     """Let an account's points follow the version of their program that is still being followed, if there is one. As
     with what is released (`promises.keep`), the regular account and the promised one of a member are one matter.
@@ -285,6 +308,8 @@ def follow_all(state: State, command: FollowPolicy) -> Outcome:
     for account_no in command.accounts:
         if account_no not in state.accounts and state.find(("account_no", account_no)) is None:
             return Rejected(Rejection.ACCOUNT_NOT_FOUND, "accounts", {"account_no": account_no})
+    ready(state, command.accounts)
+    for account_no in command.accounts:
         catch_up(state, account_no)
     return Accepted(Followed(events=state.counters.get("seq", 0) - before))
 
