@@ -115,8 +115,8 @@ def test_what_a_preview_foresees_is_what_then_happens(database: Database) -> Non
             ledger = api.get(
                 f"/v1/members/external_id:{member}/points-ledger", event="PointsExpiryChange", expand="lots"
             )
-            assert [event["reason"] for event in ledger["data"]] == ["policy"]
-            changed += [(lot["lot"], lot["expires_at"]) for lot in ledger["data"][0]["lots"]]
+            assert [event["reason"] for event in ledger["events"]] == ["policy"]
+            changed += [(lot["lot"], lot["expires_at"]) for lot in ledger["events"][0]["lots"]]
         assert sorted(changed) == [(each["lot"], each["would_end_at"]) for each in listed]
         versions = api.get("/v1/programs/classic/versions")["data"]
         assert (versions[0]["version"], versions[0]["existing_points"], versions[0]["grace_days"]) == (
