@@ -69,7 +69,7 @@ def test_claims_and_redemptions_at_once_share_the_points_of_one_member(database:
         if number % 2:
             path, body = f"{AMY}/redemptions", {"points": "30"}
         answer = shop.api.call("POST", path, body)
-        return answer.status_code, answer.json().get("code", "")
+        return answer.status_code, answer.json().get("code") or ""
 
     with ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(spend, range(24)))
