@@ -7,7 +7,7 @@ with the core but dates.
 
 from __future__ import annotations
 
-import copy
+import pickle
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -173,11 +173,11 @@ class Naive:
 
     def ask(self, request: str, *args: object) -> object:
         """Make a request. A refused one leaves everything as it was."""
-        before = copy.deepcopy(self.__dict__)
+        before = pickle.dumps(self.__dict__)  # a deep copy, but quicker
         try:
             return getattr(self, request)(*args)
         except (No, Again):
-            self.__dict__.update(before)
+            self.__dict__.update(pickle.loads(before))
             raise
 
     # -- the ways points come and go

@@ -917,6 +917,29 @@ union all
 (select 'adjustment ' || d.adjustment_id, 'decided, but nobody asked for it'
  from adjustment_decisions d left join adjustments a on a.org_id = %(org)s and a.id = d.adjustment_id
  where d.org_id = %(org)s and a.id is null order by d.adjustment_id limit %(limit)s)
+union all
+(select 'adjustment ' || coalesce(a.id, (q.body ->> 'adjustment_id')::uuid),
+        coalesce('what was asked is not what event ' || q.seq || ' says', 'it waited, and no event says so')
+ from (select * from adjustments where org_id = %(org)s and expires_at is not null) a
+ full join (
+    select seq, reason, actor, recorded_at, body::jsonb as body
+    from events where org_id = %(org)s and name = 'AdjustmentRequest') q on (q.body ->> 'adjustment_id')::uuid = a.id
+ where (a.member_no, a.program_no, a.points, a.person, a.reason, a.actor, a.recorded_at, a.expires_at)
+       is distinct from ((q.body ->> 'member_no')::bigint, (q.body ->> 'program_no')::bigint,
+                         (q.body ->> 'points')::numeric, q.body ->> 'person', q.reason, q.actor, q.recorded_at,
+                         (q.body ->> 'expires_at')::timestamptz)
+ order by 1 limit %(limit)s)
+union all
+(select 'adjustment ' || coalesce(d.adjustment_id, (q.body ->> 'adjustment_id')::uuid),
+        coalesce('what was decided is not what event ' || q.seq || ' says', 'it was rejected, and no event says so')
+ from (select * from adjustment_decisions where org_id = %(org)s and not approved) d
+ full join (
+    select seq, reason, actor, recorded_at, body::jsonb as body
+    from events where org_id = %(org)s and name = 'AdjustmentRejection') q
+      on (q.body ->> 'adjustment_id')::uuid = d.adjustment_id
+ where (d.person, d.reason, d.actor, d.recorded_at)
+       is distinct from (q.body ->> 'person', q.reason, q.actor, q.recorded_at)
+ order by 1 limit %(limit)s)
 
 -- referrals --
 -- each referral is its awards, and taken back where events say so
