@@ -225,6 +225,14 @@ class PauseWebhook(Command, frozen=True, kw_only=True):
     reason: str
 
 
+class NoteFailingWebhook(Command, frozen=True, kw_only=True):
+    """Say in an event that nothing has got through to an endpoint `since` a moment."""
+
+    target: str
+    since: datetime
+    reason: str
+
+
 class RemoveWebhook(Command, frozen=True, kw_only=True):
     target: str
 

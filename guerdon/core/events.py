@@ -39,7 +39,11 @@ class Name(StrEnum):
     REWARD_FULFILMENT = "RewardFulfilment"
     PROMOTION_USE = "PromotionUse"
     LEDGER_TRANSACTION = "LedgerTransaction"
+    WEBHOOK_FAILING = "WebhookFailing"
     WEBHOOK_PAUSED = "WebhookPaused"
+    REWARD_STOCK_LOW = "RewardStockLow"
+    REWARD_CODES_LOW = "RewardCodesLow"
+    PROMOTION_BUDGET_LOW = "PromotionBudgetLow"
 
 
 class Event(Struct, frozen=True, gc=False):

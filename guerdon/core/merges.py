@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from guerdon.core import issues, lots, members
+from guerdon.core import issues, lots, members, pasts
 from guerdon.core.booking import Booking
+from guerdon.core.codes import merge_links
 from guerdon.core.commands import MergeMembers
 from guerdon.core.events import Name
 from guerdon.core.members import Member
@@ -72,6 +73,7 @@ def merge(state: State, command: MergeMembers) -> Outcome:
     total = sum(points for _, _, points in moved)
     mirror.close(actor=command.actor, reason=command.reason, mirrors=event.seq, points=total, body=body)
     issues.join(state, victim, survivor)
+    pasts.join(state, victim, survivor)
     _join(state, victim, survivor)
     write_first(state, "evt", event.id, command.meta)
     return Accepted(Merged(id=event.id, event_no=event.seq, survivor_id=survivor.id, moved=tuple(moved)))
@@ -108,6 +110,7 @@ def _join(state: State, victim: Member, survivor: Member) -> None:
     state.put(state.found, ("heir", victim.no), survivor.no)
     referrals = [state.find(("referral_of", member.no)) for member in (victim, survivor)]
     state.put(state.found, ("referral_of", survivor.no), min(filter(None, referrals), default=None))
+    merge_links(state, victim.no, survivor.no)
     for account in list(state.accounts.values()):
         if account.member_no == victim.no and not account.tracks_lots:
             state.put(state.accounts, account.no, msgspec.structs.replace(account, member_no=survivor.no))

@@ -39,7 +39,7 @@ LotInAccount = tuple[
 
 _lots_in_account = msgspec.json.Decoder(list[LotInAccount]).decode
 _pins = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
-_lines = msgspec.json.Decoder(tuple[Line, ...]).decode
+lines_of = msgspec.json.Decoder(tuple[Line, ...]).decode
 _shares = msgspec.json.Decoder(tuple[int, ...]).decode
 _division = msgspec.json.Decoder(Division).decode
 _returned_lines = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
@@ -192,7 +192,7 @@ def take_purchase(state: State, row: Row) -> Purchase:
     state.purchases[no] = purchase = Purchase(
         no=no, id=id_, number=number, member_no=member_no, event_seq=event_seq, event_at=event_at,
         recorded_at=recorded_at, currency=currency, amount=amount, paid=paid, spent_points=spent_points,
-        redemption_id=redemption_id, source=source, store_no=store_no, till_no=till_no, lines=_lines(lines),
+        redemption_id=redemption_id, source=source, store_no=store_no, till_no=till_no, lines=lines_of(lines),
         shares=_shares(shares), division=_division(division), tenders=_tenders(tenders), fingerprint=fingerprint,
         result=result, meta=meta,
     )  # fmt: skip

@@ -655,6 +655,7 @@ class Naive:
         if number and (number not in self.bills or self._real(self.bills[number].member) != self._real(member)):
             raise No("purchase_not_found")
         self._expire(purse)
+        self._expire(self.bistro[self._real(member)])
         count = 0
         for state in ("promised", "trigger_based"):
             waiting = [point for point in purse.of(state) if not number or point.bill[0] == number]

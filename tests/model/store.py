@@ -21,12 +21,15 @@ from guerdon.core import state as core_state
 from guerdon.core.accounts import GENERAL_LEDGER, Account, Ledger, Transfer
 from guerdon.core.chain import START, link
 from guerdon.core.decide import decide
+from guerdon.core.handouts import RUN as CODE_RUN
+from guerdon.core.handouts import CodeRun
 from guerdon.core.keys import keys, weight
 from guerdon.core.lots import by_expiry, decode_moves
 from guerdon.core.outcomes import Accepted, Outcome
+from guerdon.core.pasts import cart_lines
 from guerdon.core.programs import Config, Policies
+from guerdon.core.promotions.past import Bought, Fact
 from guerdon.core.promotions.shelf import Shelf
-from guerdon.core.promotions.terms import Promotion
 from guerdon.core.state import Key, State
 from guerdon.store.rows import take_ended, take_reach
 from guerdon.writer.batch import Batches, Steps
@@ -58,7 +61,7 @@ CHANGEABLE: dict[str, tuple[str, ...]] = {
     "redemptions": ("reversed",),
     "referrals": ("taken_back",),
     "reward_lists": ("version", "terms"),
-    "rewards": ("version", "supply", "claimed", "terms"),
+    "rewards": ("version", "supply", "claimed", "given", "terms"),
     "claims": ("status", "moved_at", "reason"),
     "api_keys": ("expires_at", "revoked_at"),
     "webhooks": (
@@ -115,7 +118,6 @@ class MemoryStore:
         self.tables: dict[str, dict[Any, Any]] = {"ledgers": {GENERAL.no: GENERAL}}
         self.versions: dict[tuple[str, str], list[tuple[int, str]]] = {}
         self.policies: dict[int, list[tuple[datetime, Policies]]] = {}
-        self.promotion_versions: dict[tuple[str, int], Promotion] = {}
         self.counters: dict[str, int] = {"ledger": GENERAL_LEDGER}
         self.last_recorded_at = EPOCH
         self.last_hash = START
@@ -180,7 +182,7 @@ class MemoryStore:
         for no, program, at, _ in state.history("programs"):
             self.policies.setdefault(no, []).append((at, program.policies))
         for id_, terms, _, _ in state.history("promotions"):
-            self.promotion_versions[id_, terms.version] = terms
+            self.rows("promotion_versions")[id_, terms.version] = terms
         for no in changes.get("removed_members", {}):
             self.rows("members").pop(no)
         self._identifiers()
@@ -408,7 +410,7 @@ class _Slice:
         self.state.found[key] = tuple(sorted(uses))
 
     def _promotion_version(self, key: Key) -> None:
-        self.state.found[key] = self.store.promotion_versions[key[1], key[2]]
+        self.state.found[key] = self.store.rows("promotion_versions")[key[1], key[2]]
 
     def _code_batch(self, key: Key) -> None:
         batch = self.store.rows("code_batches").get(key[1])
@@ -434,6 +436,31 @@ class _Slice:
         if switch is not None:
             self.state.code_switches[batch, code] = switch
 
+    def _code_run(self, key: Key) -> None:
+        _, batch, after = key
+        self._code_batch(("code_batch", batch))
+        taken = {use.code for use in self.store.rows("promotion_uses").values()} | {*self.store.rows("code_links")}
+        switches = self.store.rows("code_switches")
+        free = [
+            code
+            for code in self.store.rows("codes").values()
+            if code.batch == batch and code.no > after and code.code not in taken
+            and ((batch, code.code) not in switches or switches[batch, code.code].active)
+        ]  # fmt: skip
+        free = sorted(free, key=lambda code: code.no)[:CODE_RUN]
+        whole = len(free) < CODE_RUN
+        self.state.codes.update((code.code, code) for code in free)
+        run = CodeRun(
+            tuple(code.code for code in free), self.state.code_batches[batch].made if whole else free[-1].no, whole
+        )
+        self.state.found["code_run", batch] = run
+
+    def _code_uses(self, key: Key) -> None:
+        for place, use in self.store.rows("promotion_uses").items():
+            if use.code == key[1]:
+                self.state.promotion_uses[place] = use
+        self.state.found[key] = True
+
     def _codes_of(self, key: Key) -> None:
         member = self._named(key)
         if member is None:
@@ -445,6 +472,19 @@ class _Slice:
         for tied in links:
             self._code(("code", tied.code))
         self.state.found["codes_of", member.no] = tuple(tied.code for tied in links)
+
+    def _past(self, key: Key) -> None:
+        bought = [p for p in self.store.rows("purchases").values() if p.member_no in self._family(key[1])]
+        nos = {p.no: p.currency for p in bought}
+        back = [r for r in self.store.rows("returns").values() if r.purchase_no in nos]
+        self.state.found[key] = (
+            *(Fact(p.event_at, p.paid, p.currency) for p in bought),
+            *(Fact(r.event_at, -r.paid, nos[r.purchase_no], purchase=False) for r in back),
+        )
+
+    def _past_lines(self, key: Key) -> None:
+        bought = [p for p in self.store.rows("purchases").values() if p.member_no in self._family(key[1])]
+        self.state.found[key] = tuple(Bought(p.event_at, cart_lines(p.lines)) for p in bought)
 
     def _issue(self, key: Key) -> None:
         issue = self.store.rows("issues").get(key[1])
@@ -553,6 +593,8 @@ class _Slice:
             self.state.rewards[reward.id] = reward
             self.state.reward_lists[reward.list_id] = self.store.rows("reward_lists")[reward.list_id]
             self.state.found["reward", reward.id] = reward.id
+            if reward.terms.codes:
+                self._code_run(("code_run", reward.terms.codes, reward.given))
 
     def _claim(self, key: Key) -> None:
         claim = self.store.rows("claims").get(key[1])

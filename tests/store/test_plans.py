@@ -33,7 +33,12 @@ EXCEPT = {
 
 def value(table: str, name: str, kind: str) -> str:
     """What stands in a column of the n-th row."""
-    given = {("promotion_lanes", "number"): "n", ("reservations", "status"): "'open'"}.get((table, name))
+    given = {
+        ("promotion_lanes", "number"): "n",
+        ("reservations", "status"): "'open'",
+        ("backtests", "status"): "'waiting'",
+        ("promotion_issue_moves", "done"): "'revoked'",
+    }.get((table, name))
     if given is not None:
         return given
     return VALUES[kind] if (name, kind) == ("status", "integer") else EXCEPT.get(name) or VALUES[kind]

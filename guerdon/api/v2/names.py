@@ -30,7 +30,11 @@ EVENTS = {
     "RewardClaimReversal": "PointsRedemptionReversal",
     "RewardFulfilment": "RewardFulfilment",
     "LedgerTransaction": "LedgerTransaction",
+    "WebhookFailing": "WebhookFailing",
     "WebhookPaused": "WebhookPaused",
+    "RewardStockLow": "RewardStockLow",
+    "RewardCodesLow": "RewardCodesLow",
+    "PromotionBudgetLow": "PromotionBudgetLow",
 }
 """Our event names to theirs. Where theirs has no documented name, ours stands."""
 

@@ -428,7 +428,7 @@ from reward_lists where org_id = %(org)s::bigint and id = any(%(ids)s::uuid[])
 
 -- rewards --
 -- rewards by id, each with its list
-select r.id::text, r.list_id::text, r.version, r.created_at, r.supply, r.claimed, r.terms,
+select r.id::text, r.list_id::text, r.version, r.created_at, r.supply, r.claimed, r.given, r.terms,
        l.id::text, l.program_no, l.version, l.created_at, l.terms
 from rewards r
 cross join lateral (select * from reward_lists x where x.org_id = %(org)s::bigint and x.id = r.list_id offset 0) l
@@ -438,7 +438,7 @@ where r.org_id = %(org)s::bigint and r.id = any(%(ids)s::uuid[])
 -- claims by id, each with its reward
 select c.id::text, c.member_no, c.program_no, c.list_id::text, c.reward_id::text, c.version, c.event_seq, c.points,
        c.wallet, c.claimed_at, c.status, c.moved_at, c.reason,
-       r.id::text, r.list_id::text, r.version, r.created_at, r.supply, r.claimed, r.terms
+       r.id::text, r.list_id::text, r.version, r.created_at, r.supply, r.claimed, r.given, r.terms
 from claims c
 cross join lateral (select * from rewards x where x.org_id = %(org)s::bigint and x.id = c.reward_id offset 0) r
 where c.org_id = %(org)s::bigint and c.id = any(%(ids)s::uuid[])
@@ -488,6 +488,32 @@ left join lateral (
 from codes k
 -- include code_side_columns
 where k.org_id = %(org)s::bigint and k.code = any(%(texts)s::text[])
+
+-- code_runs --
+-- the first codes of batches after a number that are neither linked, nor switched off, nor used
+-- include code_batch_columns
+       s.version, s.active, s.reason, k.code, k.no
+from unnest(%(batches)s::uuid[], %(after)s::bigint[]) as asked (batch, after)
+cross join lateral (select * from code_batches x where x.org_id = %(org)s::bigint and x.id = asked.batch offset 0) b
+left join lateral (
+    select * from code_switches x where x.org_id = %(org)s::bigint and x.batch = b.id and x.code = ''
+    order by x.version desc limit 1) s on true
+left join lateral (
+    select x.code, x.no from codes x
+    where x.org_id = %(org)s::bigint and x.batch = asked.batch and x.no > asked.after
+      and not exists (select from code_links l where l.org_id = %(org)s::bigint and l.code = x.code)
+      and not exists (select from promotion_uses u where u.org_id = %(org)s::bigint and u.code = x.code and u.code <> '')
+      and coalesce((select w.active from code_switches w
+                    where w.org_id = %(org)s::bigint and w.batch = x.batch and w.code = x.code
+                    order by w.version desc limit 1), true)
+    order by x.no limit %(limit)s::bigint) k on true
+order by b.id, k.no
+
+-- uses_of_codes --
+-- what codes were used for
+-- include use_columns
+where org_id = %(org)s::bigint and code <> '' and code = any(%(texts)s::text[])
+order by event_seq, position
 
 -- codes_of --
 -- the codes linked to members or to whom they took over, those linked last first; a row without a code where there is
@@ -555,6 +581,49 @@ left join lateral (
     -- include issue_side_columns
     order by i.issued_at, i.id) k on true
 
+-- family_columns --
+-- a member and those merged into it, for those that include this
+    with recursive family as (
+        select a.no as no
+        union
+        select m.no from family f
+        cross join lateral (
+            select x.no from members x where x.org_id = %(org)s::bigint and x.survivor_no = f.no and x.survivor_no > 0
+            offset 0) m
+    )
+
+-- past --
+-- what members paid and were given back, with members merged into them; a row without a time where there is nothing
+-- include member_no_columns
+select a.no, k.*
+from asked_for a
+left join lateral (
+    -- include family_columns
+    , bought as (
+        select p.* from family f
+        cross join lateral (
+            select x.no, x.event_at, x.paid, x.currency from purchases x
+            where x.org_id = %(org)s::bigint and x.member_no = f.no offset 0) p
+    )
+    select p.event_at, p.paid::text, p.currency, true from bought p
+    union all
+    select r.event_at, (-r.paid)::text, p.currency, false from bought p
+    cross join lateral (
+        select x.event_at, x.paid from purchase_returns x
+        where x.org_id = %(org)s::bigint and x.purchase_no = p.no offset 0) r) k on true
+
+-- past_lines --
+-- the lines of members' purchases
+-- include member_no_columns
+select a.no, k.*
+from asked_for a
+left join lateral (
+    -- include family_columns
+    select p.event_at, p.lines from family f
+    cross join lateral (
+        select x.event_at, x.lines from purchases x
+        where x.org_id = %(org)s::bigint and x.member_no = f.no offset 0) p) k on true
+
 -- imported --
 -- rows of imports that were taken, by kind and reference
 select x.kind, x.reference, x.event_seq, x.fingerprint, x.result
@@ -618,11 +687,15 @@ where org_id = %(org)s::bigint and id = any(array(
 select id::text, number, event_seq, member_no, fingerprint, result
 from promotion_commits where org_id = %(org)s::bigint and number = any(%(texts)s::text[])
 
--- uses_of_purchases --
--- what promotions gave on bills
+-- use_columns --
 select event_seq, position, promotion::text, version, code, member_no, purchase_no, reference, used_at, times::text,
        discount::text, voucher::text, points::text, currency, raises, of_seq, issue
-from promotion_uses where org_id = %(org)s::bigint and purchase_no > 0 and purchase_no = any(%(nos)s::bigint[])
+from promotion_uses
+
+-- uses_of_purchases --
+-- what promotions gave on bills
+-- include use_columns
+where org_id = %(org)s::bigint and purchase_no > 0 and purchase_no = any(%(nos)s::bigint[])
 order by event_seq, position
 
 -- promotion_versions --
