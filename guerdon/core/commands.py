@@ -282,6 +282,15 @@ class FollowPolicy(Command, frozen=True, kw_only=True):
     lots: int = 0
 
 
+class GiveNotice(Command, frozen=True, kw_only=True):
+    """Tell of points that are about to end: accounts (numbers), each with the instant at which some of its points do.
+    `members` are whose accounts these are, where the caller knows.
+    """
+
+    ends: tuple[tuple[int, datetime], ...]
+    members: tuple[int, ...] = ()
+
+
 class FinishFollowing(Command, frozen=True, kw_only=True):
     """Note that all points of a program follow a version. Whoever asks has looked."""
 

@@ -40,6 +40,7 @@ class Name(StrEnum):
     PROMOTION_USE = "PromotionUse"
     LEDGER_TRANSACTION = "LedgerTransaction"
     WEBHOOK_FAILING = "WebhookFailing"
+    POINTS_EXPIRING = "PointsExpiring"
     WEBHOOK_PAUSED = "WebhookPaused"
     REWARD_STOCK_LOW = "RewardStockLow"
     REWARD_CODES_LOW = "RewardCodesLow"

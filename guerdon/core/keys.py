@@ -49,6 +49,7 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("counter", owner, limit, subject, period)                     how far a promotion's limit is used up
     ("reservation", id)  ("reservation_cart", cart)                a reservation; the open one of a cart
     ("cart_commit", number)  ("uses_of", purchase number)
+    ("event_id", id)                                               whether there is such an event
     ("promotion_version", id, version)                             what a promotion said in one of its versions
     ("metadata", kind, id)  ("key", id)  ("webhook", id)
 """
@@ -80,6 +81,8 @@ def weight(command: c.Command) -> int:
         return sum([len(p.sources) + len(p.destinations) or 1 for p in command.postings])
     if isinstance(command, c.Preview):
         return sum(weight(each) for each in command.of)
+    if isinstance(command, c.GiveNotice):
+        return max(1, len(command.ends))
     if isinstance(command, c.FollowPolicy):
         return 2 * max(1, len(command.accounts), command.lots)
     if isinstance(command, c.ExpireLots):
@@ -215,6 +218,10 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
         ("programs",),
         *(("member", "number", str(no)) for no in x.members),
         *(("account_no", no) for no in (() if x.members else x.accounts)),
+    ],
+    c.GiveNotice: lambda x: [
+        *(("member", "number", str(no)) for no in x.members),
+        *(key for no, _ in x.ends for key in (("lots", no), *(() if x.members else (("account_no", no),)))),
     ],
     c.FollowPolicy: lambda x: [
         ("programs",),

@@ -41,7 +41,8 @@ class Promise(Struct, frozen=True, array_like=True):
     that counts from its release (None: the lot's own end stands), the time zone of both, and when it was released.
 
     `follows` is the program's version whose expiry the lot follows: None for the one it was made under, 0 where its end
-    was set by hand and follows none (`endings.version_of`).
+    was set by hand and follows none (`endings.version_of`). Where an end that counts from the release follows another
+    version than it was made under, it is not before `earliest`.
     """
 
     trigger: str = ""
@@ -49,6 +50,7 @@ class Promise(Struct, frozen=True, array_like=True):
     timezone: str = "UTC"
     released_at: datetime | None = None
     follows: int | None = None
+    earliest: datetime | None = None
 
 
 class Terms(Struct, frozen=True):
@@ -151,6 +153,8 @@ def convert(
     for lot in waiting:
         promise = decode(lot.promise)
         ends = promise.expiry.end(place.event_at, promise.timezone) if promise.expiry else lot.expires_at
+        if ends is not None and promise.earliest is not None and promise.expiry is not None:
+            ends = max(ends, promise.earliest)
         released = msgspec.structs.replace(promise, released_at=place.event_at)
         changed = msgspec.structs.replace(
             lot, account=regular, expires_at=ends, releases_at=None, promise=encode(released)

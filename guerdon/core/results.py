@@ -87,6 +87,12 @@ class Followed(Result, frozen=True, kw_only=True):
     events: int
 
 
+class Noticed(Result, frozen=True, kw_only=True):
+    """How many notices were given."""
+
+    events: int
+
+
 class Earned(Result, frozen=True, kw_only=True):
     """Points one rule gave in one program. `basis` is the money it looked at, in minor units; `releases_at` and
     `trigger` say when promised points become regular, and `expires_at` is None where that decides when they end.

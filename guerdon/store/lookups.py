@@ -713,6 +713,16 @@ def _webhooks(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
+def _event_ids(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("event_ids", ids=_uuids(keys))
+
+    def take(state: State) -> None:
+        for id_, seq in cursor.rows:
+            state.found[("event_id", id_)] = seq
+
+    return take
+
+
 KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "account": _accounts,
     "internal": _internal,
@@ -761,6 +771,7 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "uses_of": _uses_of,
     "promotion_version": _promotion_versions,
     "imported": _imported,
+    "event_id": _event_ids,
     "metadata": _metadata,
     "key": _api_keys,
     "webhook": _webhooks,

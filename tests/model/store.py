@@ -729,6 +729,11 @@ class _Slice:
         if row is not None:
             self.state.found[key] = row
 
+    def _event_id(self, key: Key) -> None:
+        for event in self.store.rows("events").values():
+            if event.id == key[1]:
+                self.state.found[key] = event.seq
+
     def _metadata(self, key: Key) -> None:
         versions = self.store.versions.get((key[1], key[2]))
         if versions:

@@ -31,6 +31,7 @@ EVENTS = {
     "RewardFulfilment": "RewardFulfilment",
     "LedgerTransaction": "LedgerTransaction",
     "WebhookFailing": "WebhookFailing",
+    "PointsExpiring": "PointsExpiring",
     "WebhookPaused": "WebhookPaused",
     "RewardStockLow": "RewardStockLow",
     "RewardCodesLow": "RewardCodesLow",

@@ -1248,6 +1248,19 @@ union all
                                or p.policies is distinct from c.policies or r.roles is distinct from 6)
  order by p.no limit %(limit)s)
 union all
+(select 'program ' || p.no, 'all points are said to follow version ' || p.followed || ', and it is not one to be followed'
+ from programs p
+ left join program_versions v on v.org_id = %(org)s and v.program_no = p.no and v.version = p.followed
+ where p.org_id = %(org)s and p.followed > 0 and v.policies ->> 'follow' is null order by p.no limit %(limit)s)
+union all
+(select 'program ' || p.no, 'all points are said to follow version ' || p.followed || ', lot ' || min(l.no) || ' does not'
+ from programs p
+ join accounts a on a.org_id = %(org)s and a.program_no = p.no and a.tracks_lots
+ join lots l on l.org_id = %(org)s and l.account = a.no and l.remaining > 0
+ where p.org_id = %(org)s
+   and coalesce((nullif(l.promise, '')::jsonb ->> 4)::integer, l.version) between 1 and p.followed - 1
+ group by p.no, p.followed order by p.no limit %(limit)s)
+union all
 (select 'program ' || v.program_no, 'does not exist, but has versions'
  from program_versions v left join programs p on p.org_id = %(org)s and p.no = v.program_no
  where v.org_id = %(org)s and p.no is null group by v.program_no order by v.program_no limit %(limit)s)

@@ -722,6 +722,10 @@ select number, mode, once from promotion_lanes where org_id = %(org)s::bigint or
 -- every asset
 select code, scale from assets where org_id = %(org)s::bigint order by code
 
+-- event_ids --
+-- which of these ids are events
+select x.id::text, x.seq from events x where x.org_id = %(org)s::bigint and x.id = any(%(ids)s::uuid[])
+
 -- config_programs --
 -- every program with its policies of today
 select no, id::text, ledger_no, code, name, asset, first, version, policies::text
