@@ -38,7 +38,7 @@ from tests.year.feed import FIRST_DAY, NAME, ZONE, Back, Fact, Spend, facts, hou
 from tests.year.plain import PROMISED_DAYS, Paper, shares
 
 SEED = int(os.environ.get("GUERDON_SEED") or 2017)
-SOME = 30
+SOME = 40
 AT_ONCE = 400
 QUARTER = 3
 """After so many months every projection is rebuilt, and the chain walked from its beginning."""
