@@ -1018,20 +1018,23 @@ with said as (
                      and (k.batch::text is distinct from v.terms::jsonb ->> 'codes'
                           or k.no <> (s.body ->> 'code_no')::bigint or l.id is distinct from c.id
                           or l.member_no <> c.member_no)
-                then 'its code is not one of its batch, or not linked by it' end,
-           case when s.body ? 'code' and m.status in ('denied', 'cancelled') and coalesce(w.active, true)
-                then 'its code is in force, but the claim was taken back' end) as problem
+                then 'its code is not one of its batch, or not linked by it' end) as problem
     from (select * from claims where org_id = %(org)s) c
     full join said s on s.id = c.id
     full join moves m on m.id = coalesce(c.id, s.id)
     left join catalogue_versions v on v.org_id = %(org)s and v.id = c.reward_id and v.version = c.version
     left join codes k on k.org_id = %(org)s and k.code = s.body ->> 'code'
     left join code_links l on l.org_id = %(org)s and l.code = s.body ->> 'code'
-    left join lateral (
-        select x.active from code_switches x where x.org_id = %(org)s and x.batch = k.batch and x.code = k.code
-        order by x.version desc limit 1) w on true
 )
-select 'claim ' || id, problem from compared where problem <> '' order by id limit %(limit)s
+(select 'claim ' || id, problem from compared where problem <> '' order by id limit %(limit)s)
+union all
+(select 'code ' || k.code, 'in force, but it was taken back with claim ' || s.id
+ from said s
+ join moves m on m.id = s.id and m.status in ('denied', 'cancelled')
+ join codes k on k.org_id = %(org)s and k.code = s.body ->> 'code'
+ where not exists (
+     select from code_switches x where x.org_id = %(org)s and x.batch = k.batch and x.code = k.code and not x.active)
+ order by 1 limit %(limit)s)
 
 -- catalogue --
 -- each list and each reward is its last version, and as many pieces are out as were claimed and not given back
