@@ -21,6 +21,7 @@ from guerdon.core.programs import Policies
 if TYPE_CHECKING:
     from guerdon.core.promotions.codes import Form
     from guerdon.core.promotions.terms import Mode, Promotion
+    from guerdon.core.tiers import TierTerms
 
 Selector = tuple[str, str]
 Lane = Literal["interactive", "bulk"]
@@ -255,6 +256,26 @@ class ChangeProgram(Command, frozen=True, kw_only=True):
     program: Selector
     policies: Policies
     name: str = ""
+
+
+class ChangeTiers(Command, frozen=True, kw_only=True):
+    """Give a program tiers, or the next version of them, from a moment on (None: now)."""
+
+    program: Selector
+    terms: TierTerms
+    starts_at: datetime | None = None
+
+
+class ReviewTiers(Command, frozen=True, kw_only=True):
+    """Write down which tiers of members (by number) are others than they were told, and give notice of those that are
+    about to fall. With `walked` all members up to that number have been looked at since the `version` of a program's
+    tiers began.
+    """
+
+    members: tuple[int, ...]
+    program_no: int = 0
+    version: int = 0
+    walked: int = 0
 
 
 class CreateStore(Command, frozen=True, kw_only=True):

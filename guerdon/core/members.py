@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from msgspec import Struct
 
+from guerdon.core import standings
 from guerdon.core.booking import Booking
 from guerdon.core.commands import ChangeMember, RegisterMember, RemoveMember, Where
 from guerdon.core.events import Name
@@ -106,6 +107,7 @@ def add_member(
     state.put(state.member_accounts, member.no, {})
     for selector in (("id", id), ("number", str(member.no)), *identifiers):
         state.put(state.found, ("member", *selector), member.no)
+    standings.begin(state, member.no, registered_at)
     return member
 
 

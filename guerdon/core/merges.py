@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from guerdon.core import lots, members
+from guerdon.core import lots, members, standings
 from guerdon.core.booking import Booking
 from guerdon.core.commands import MergeMembers
 from guerdon.core.events import Name
@@ -53,6 +53,7 @@ def merge(state: State, command: MergeMembers) -> Outcome:
     for pair in pairs.values():
         for no in pair:
             expire_overdue(state, no, state.now)
+    standings.settle_all(state, victim.no, survivor.no)
     place = Place(event_at=state.now, judged_at=state.now)
     booking = Booking(state, Name.CUSTOMER_MERGE, victim.no, place, id=command.id)
     moved = []
@@ -68,6 +69,7 @@ def merge(state: State, command: MergeMembers) -> Outcome:
     total = sum(points for _, _, points in moved)
     mirror.close(actor=command.actor, reason=command.reason, mirrors=event.seq, points=total, body=body)
     _join(state, victim, survivor)
+    standings.merge(state, victim.no, survivor.no)
     write_first(state, "evt", event.id, command.meta)
     return Accepted(Merged(id=event.id, event_no=event.seq, survivor_id=survivor.id, moved=tuple(moved)))
 

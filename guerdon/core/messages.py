@@ -33,6 +33,8 @@ TYPES: dict[str, str] = {
     Name.REWARD_CLAIM: "reward.claimed",
     Name.REWARD_CLAIM_REVERSAL: "reward.claim_reversed",
     Name.REWARD_FULFILMENT: "reward.fulfilled",
+    Name.TIER_CHANGE: "tier.changed",
+    Name.TIER_ABOUT_TO_FALL: "tier.about_to_fall",
     Name.WEBHOOK_PAUSED: "webhook.paused",
 }
 """Event names to message types; a test holds that every event has one."""

@@ -30,6 +30,10 @@ class Rejection(StrEnum):
     PURCHASE_WITHOUT_LINES = "purchase_without_lines"
     RETURN_WITHOUT_LINES = "return_without_lines"
     AMOUNT_MISMATCH = "amount_mismatch"
+    WINDOW_OF_ZERO = "window_of_zero"
+    THRESHOLDS_OVERLAP = "thresholds_overlap"
+    THRESHOLDS_LEAVE_A_GAP = "thresholds_leave_a_gap"
+    STARTS_IN_THE_PAST = "starts_in_the_past"
     # what it names
     LEDGER_NOT_FOUND = "ledger_not_found"
     ACCOUNT_NOT_FOUND = "account_not_found"
@@ -53,6 +57,7 @@ class Rejection(StrEnum):
     REWARD_LIST_NOT_FOUND = "reward_list_not_found"
     REWARD_NOT_FOUND = "reward_not_found"
     CLAIM_NOT_FOUND = "claim_not_found"
+    TIERS_NOT_FOUND = "tiers_not_found"
     KEY_NOT_FOUND = "key_not_found"
     WEBHOOK_NOT_FOUND = "webhook_not_found"
     OBJECT_NOT_FOUND = "object_not_found"

@@ -17,6 +17,7 @@ from guerdon.core.dates import end_of_day_after, midnight_after_months
 
 if TYPE_CHECKING:
     from guerdon.core.promotions.shelf import Shelf
+    from guerdon.core.tiers import Structure
 
 ROLES = ("pool", "returned", "reversed", "expired", "opening", "adjusted")
 """The internal accounts of a program, by what they stand for; see `internal_name`."""
@@ -181,7 +182,7 @@ def internal_name(role: str, first: bool, code: str) -> str:
 class Config(Struct, frozen=True, kw_only=True):
     """What changes rarely and is kept per process, by the configuration version on the head row. `since` says per
     program when each of its versions began, the first one first; `timezone` is the organisation's, by whose calendar
-    promotions count; `promotions` is None where there are none.
+    promotions count; `promotions` is None where there are none; `tiers` are all versions of a program's, first to last.
     """
 
     version: int = 0
@@ -193,6 +194,7 @@ class Config(Struct, frozen=True, kw_only=True):
     sources: frozenset[str] = frozenset()
     timezone: str = "UTC"
     promotions: Shelf | None = None
+    tiers: dict[int, tuple[Structure, ...]] = {}
 
     def program(self, selector: tuple[str, str]) -> Program | None:
         return _select(self.programs.values(), selector)

@@ -123,6 +123,21 @@ class Purchased(Result, frozen=True, kw_only=True):
     verdicts: tuple[Verdict, ...] = ()
 
 
+class TiersChanged(Result, frozen=True, kw_only=True):
+    """A version of a program's tiers, and when it begins."""
+
+    program_no: int
+    version: int
+    starts_at: datetime
+
+
+class TiersReviewed(Result, frozen=True, kw_only=True):
+    """How many members were looked at, and how much there was to tell."""
+
+    members: int
+    told: int
+
+
 class PromotionMade(Result, frozen=True, kw_only=True):
     """A promotion as it now is."""
 
@@ -420,6 +435,8 @@ AnyResult = (
     | Rotated
     | Replayed
     | Expired
+    | TiersChanged
+    | TiersReviewed
     | PromotionMade
     | Evaluated
     | CartCommitted

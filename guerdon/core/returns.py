@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from guerdon.core import lots, members, uses
+from guerdon.core import lots, members, standings, uses
+from guerdon.core.activity import deeds
 from guerdon.core.assets import decimal_text
 from guerdon.core.booking import Booking
 from guerdon.core.commands import ReturnLine, ReturnPurchase
@@ -423,5 +424,8 @@ def _keep(
     state.put(state.found, ("return", command.number), no)
     earlier = state.find(("purchase_return_of", purchase.no)) or ()
     state.put(state.found, ("purchase_return_of", purchase.no), (*earlier, no))
+    if purchase.member_no:
+        deed = deeds(purchase, [*(state.returns[each] for each in earlier), returned])[-1]
+        standings.count(state, booking.member_no, purchase.program_no, [deed], "returned")
     write_first(state, "ret", command.id, command.meta)
     return Accepted(result)

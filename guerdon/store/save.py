@@ -30,6 +30,7 @@ from guerdon.core.programs import Program, Store, Till
 from guerdon.core.purchases import Purchase, PurchaseReturn
 from guerdon.core.redemptions import Redemption
 from guerdon.core.referrals import Referral
+from guerdon.core.standings import Standing
 from guerdon.core.state import State
 from guerdon.core.uses import CartCommit, Reservation, Use
 from guerdon.core.webhooks import Webhook
@@ -47,7 +48,7 @@ Changed = dict[Any, tuple[bool, Any]]
 _SQL = {name: Prepared(text) for name, text in statements("save").items()}
 COMMIT = Prepared("commit")
 _NO_WAIT = Prepared("set local synchronous_commit = off")
-_CONFIGURATION = ("assets", "programs", "stores", "tills", "sources", "promotions", "promotion_lanes")
+_CONFIGURATION = ("assets", "programs", "stores", "tills", "sources", "promotions", "promotion_lanes", "tiers")
 
 
 async def append(connection: AsyncConnection[Any], org_id: int, state: State, at_least: int = APPEND_MIN) -> None:
@@ -200,6 +201,11 @@ def _save_facts(writing: _Writing, state: State, changes: dict[str, Changed]) ->
     writing.write("write_sent", ("member_no", "program_no", "period", "points", "count"), sent)
     _save_codes(writing, state, changes)
     _save_promotions(writing, changes)
+    new, old = _split(changes, "standings")
+    writing.insert("insert_standings", Standing, new)
+    writing.update("update_standings", old, *Standing.__struct_fields__)
+    walks = [(*key, walked) for key, (_, walked) in changes.get("walks", {}).items()]
+    writing.write("write_tier_walks", ("program_no", "version", "walked"), walks)
     new, old = _split(changes, "api_keys")
     writing.insert("insert_api_keys", ApiKey, new)
     writing.update("update_api_keys", old, "id", "expires_at", "revoked_at")
@@ -267,6 +273,10 @@ def _save_configuration(writing: _Writing, state: State, changes: dict[str, Chan
         writing.write("write_promotions", ("id", "version", "status", "name", "terms", "created_at"), rows)
         versions = [(id_, terms.version, terms, at, actor) for id_, terms, at, actor in history]
         writing.write("insert_promotion_versions", ("promotion", "version", "terms", "recorded_at", "actor"), versions)
+    if "tiers" in changes:
+        tiers = [(*key, s.starts_at, s.terms, at, actor) for key, s, at, actor in state.history("tiers")]
+        fields = ("program_no", "version", "starts_at", "terms", "recorded_at", "actor")
+        writing.write("insert_tier_versions", fields, tiers)
     if "sources" in changes:
         sources = [(code, at) for code, (_, at) in changes["sources"].items()]
         writing.write("insert_sources", ("code", "created_at"), sources)
@@ -341,6 +351,7 @@ _FORMS: dict[str, Callable[[Sequence[Any]], str]] = {
     "parts": _jsons,
     "pins": _jsons,
     "raises": _jsons,
+    "reckoning": _jsons,
     "terms": _jsons,
     "policies": _jsons,
     "scopes": _arrays,

@@ -145,6 +145,18 @@ create table promotion_versions (
     primary key (org_id, promotion, version)
 );
 
+-- The tiers of programs, every version of them.
+create table tier_versions (
+    org_id bigint not null,
+    program_no bigint not null,
+    version integer not null,
+    starts_at timestamptz not null,
+    terms text not null,
+    recorded_at timestamptz not null,
+    actor text not null,
+    primary key (org_id, program_no, version)
+);
+
 -- members -------------------------------------------------------------------------------------------------------------
 
 create table members (
@@ -403,6 +415,31 @@ create table promotion_counters (
     primary key (org_id, owner, limit_code, subject, period)
 ) with (fillfactor = 50);
 
+-- How members stand in the tiers of programs: where their deeds lead, and which tier they were told last.
+create table standings (
+    org_id bigint not null,
+    member_no bigint not null,
+    program_no bigint not null,
+    version integer not null,
+    tier text not null,
+    joined_at timestamptz not null,
+    reckoning text not null,
+    reckoned_at timestamptz not null,
+    due_at timestamptz,
+    warned_at timestamptz,
+    primary key (org_id, member_no, program_no)
+) with (fillfactor = 80);
+create index standings_due on standings (org_id, due_at) where due_at is not null;
+
+-- How far all members were looked at since a version of the tiers began. Work to be done, not history.
+create table tier_walks (
+    org_id bigint not null,
+    program_no bigint not null,
+    version integer not null,
+    walked bigint not null,
+    primary key (org_id, program_no, version)
+);
+
 -- Uses that are kept free for a cart until it is bought, cancelled, evaluated again or too late.
 create table reservations (
     org_id bigint not null,
@@ -550,6 +587,7 @@ create table purchases (
     fingerprint bytea not null,
     result text not null,
     meta text not null,
+    program_no bigint not null default 0,
     primary key (org_id, no),
     unique (org_id, id),
     unique (org_id, number)
@@ -831,8 +869,8 @@ declare
 begin
     foreach name in array array['transfers', 'events', 'purchases', 'purchase_returns', 'imported', 'adjustments',
                                 'adjustment_decisions', 'catalogue_versions', 'metadata', 'outcomes',
-                                'program_versions', 'promotion_versions', 'promotion_uses', 'promotion_commits', 'codes',
-                                'code_switches', 'code_links'] loop
+                                'program_versions', 'tier_versions', 'promotion_versions', 'promotion_uses',
+                                'promotion_commits', 'codes', 'code_switches', 'code_links'] loop
         execute format('create trigger append_only before update or delete or truncate on %I
                         for each statement execute function refuse_change()', name);
         execute format('grant select, insert on %I to guerdon_app', name);
@@ -842,7 +880,7 @@ begin
                                 'accounts', 'figures', 'holds', 'scheduled', 'lots', 'sent', 'referrals',
                                 'redemptions', 'reward_lists', 'rewards', 'claims', 'imports', 'webhooks',
                                 'webhook_cursors', 'promotions', 'promotion_counters', 'promotion_lanes',
-                                'reservations', 'code_batches'] loop
+                                'reservations', 'code_batches', 'standings', 'tier_walks'] loop
         execute format('grant select, insert, update on %I to guerdon_app', name);
     end loop;
 
@@ -864,7 +902,8 @@ begin
                                 'metadata', 'outcomes', 'webhooks', 'webhook_cursors', 'webhook_behind',
                                 'webhook_deliveries', 'promotions', 'promotion_versions', 'promotion_counters',
                                 'promotion_lanes', 'reservations', 'promotion_uses', 'promotion_commits',
-                                'code_batches', 'codes', 'code_switches', 'code_links', 'code_guesses'] loop
+                                'code_batches', 'codes', 'code_switches', 'code_links', 'code_guesses',
+                                'tier_versions', 'standings', 'tier_walks'] loop
         execute format('alter table %I enable row level security', name);
         execute format('alter table %I force row level security', name);
         execute format('create policy own_rows on %I

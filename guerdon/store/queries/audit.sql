@@ -463,6 +463,9 @@ with compared as (
            case when e.source <> p.source then 'source is ' || p.source || ', should be ' || e.source end,
            case when e.store_no <> p.store_no then 'store is ' || p.store_no || ', should be ' || e.store_no end,
            case when e.till_no <> p.till_no then 'till is ' || p.till_no || ', should be ' || e.till_no end,
+           case when coalesce((nullif(e.body, '')::jsonb ->> 'program_no')::bigint, 0) <> p.program_no
+                then 'program is ' || p.program_no || ', should be '
+                    || coalesce(nullif(e.body, '')::jsonb ->> 'program_no', 'none') end,
            case when l.amount <> p.amount then 'amount is ' || p.amount || ', its lines add up to ' || l.amount end,
            case when l.count <> s.count then 'it has ' || l.count || ' lines and ' || s.count || ' shares' end,
            case when p.paid <> p.amount - s.money - g.discount - g.voucher
