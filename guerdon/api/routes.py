@@ -27,6 +27,7 @@ from guerdon.api import (
     reports,
     rewards,
     statements,
+    tiers,
     transfers,
     webhooks,
 )
@@ -48,6 +49,7 @@ ROUTES: list[Route] = [
         purchases.routes,
         redemptions.routes,
         rewards.routes,
+        tiers.routes,
         claims.routes,
         member_tokens.routes,
         transfers.routes,

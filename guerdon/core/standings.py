@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -21,11 +20,12 @@ from guerdon.core.activity import Activity, Deed
 from guerdon.core.booking import Booking
 from guerdon.core.commands import ReviewTiers
 from guerdon.core.dates import local_midnight
-from guerdon.core.events import Name
+from guerdon.core.events import Event, Name
 from guerdon.core.outcomes import Accepted, Outcome
 from guerdon.core.places import Place
+from guerdon.core.programs import Config
 from guerdon.core.results import TiersReviewed
-from guerdon.core.state import NotLoaded
+from guerdon.core.state import NotLoaded, State
 from guerdon.core.tiers import (
     Change,
     Reason,
@@ -40,9 +40,6 @@ from guerdon.core.tiers import (
     reckon,
     tier_at,
 )
-
-if TYPE_CHECKING:
-    from guerdon.core.state import State
 
 WALKED = 2**62
 """How far a walk through all members is that has come to its end."""
@@ -198,6 +195,23 @@ def review(state: State, command: ReviewTiers) -> Outcome:
         done = WALKED if command.walked >= state.counters.get("member", 0) else command.walked
         state.put(state.walks, (command.program_no, command.version), done)
     return Accepted(TiersReviewed(members=len(members), told=told))
+
+
+def foresee(
+    structures: Sequence[Structure], standing: Standing | None, done: Activity | None, member_no: int, now: datetime
+) -> tuple[Standing | None, list[Event]]:
+    """What a review would write and tell now, for reads: the standing, and the events it would book. `done` is needed
+    where the standing is not under the structure in force.
+    """
+    program_no = structures[0].program_no
+    state = State(Config(tiers={program_no: tuple(structures)}), {}, now, b"")
+    state.begin("00000000-0000-0000-0000-000000000000", now)
+    state.found["standing", member_no] = True
+    if standing is not None:
+        state.standings[member_no, program_no] = standing
+    if done is not None:
+        state.activity[member_no] = done
+    return _settle(state, member_no, program_no), list(state.events.values())
 
 
 def _programs(state: State) -> list[Structure]:

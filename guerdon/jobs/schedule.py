@@ -184,18 +184,20 @@ class Jobs:
         for accounts, lots in _parcels(found.accounts, self._settings.job_accounts_max):
             members = tuple(dict.fromkeys(found.accounts[no][0] for no in accounts))
             ended_by = now - LATE_MAX
-            command = c.ExpireLots(**_envelope(now), accounts=accounts, members=members, lots=lots, ended_by=ended_by)
+            command: c.Command = c.ExpireLots(
+                **_envelope(now), accounts=accounts, members=members, lots=lots, ended_by=ended_by
+            )
             yield f"expire {accounts}", command
         for some in _some(found.tiers, self._settings.job_accounts_max):
             yield f"review {some}", c.ReviewTiers(**_envelope(now), members=some)
         for walk in found.walks:
             # one step after the other, since each says how far the walk has come
             some = tuple(walk.members[:WALK_MAX])
-            fields = {"program_no": walk.program_no, "version": walk.version, "walked": some[-1] if some else WALKED}
-            yield (
-                f"walk {walk.program_no} {walk.version} {some}",
-                c.ReviewTiers(**_envelope(now), members=some, **fields),
+            walked = some[-1] if some else WALKED
+            command = c.ReviewTiers(
+                **_envelope(now), members=some, program_no=walk.program_no, version=walk.version, walked=walked
             )
+            yield f"walk {walk.program_no} {walk.version} {some}", command
 
     async def _codes(self, batches: Sequence[CodeBatch], now: datetime) -> dict[str, c.Command]:
         """The next codes of batches that are not all made; they are reckoned beside the event loop."""

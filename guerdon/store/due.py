@@ -24,9 +24,9 @@ class Walk(NamedTuple):
 
 class Due(NamedTuple):
     """Accounts with lots that ended or were released, whose they are and how many lots that is; ids of holds to settle,
-    of holds to let go, of postings to decide; batches of codes that are not all made; members with something to tell about
-    their tier, and structures of which not all members were looked at; and when something will be due next, None if
-    nothing is known of.
+    of holds to let go, of postings to decide; batches of codes that are not all made; members with something to tell
+    about their tier, and structures of which not all members were looked at; and when something will be due next, None
+    if nothing is known of.
 
     A list as long as the limit may not be all there is.
     """
@@ -56,17 +56,9 @@ async def due(connection: AsyncConnection[Any], org_id: int, now: datetime, grac
     asked = {"org": org_id, "now": now, "ended_by": now - grace, "grace": grace, "limit": limit, "walked": WALKED}
     async with connection.transaction(), connection.pipeline():
         await connection.execute(_SQL["enter"], {"org": org_id})
+        names = ("lots_due", "holds_due", "scheduled_due", "codes_to_make", "tiers_due", "tiers_to_walk", "next_due")
         lots, holds, scheduled, codes, tiers, walks, next_due = [
-            await connection.execute(_SQL[name], asked)
-            for name in (
-                "lots_due",
-                "holds_due",
-                "scheduled_due",
-                "codes_to_make",
-                "tiers_due",
-                "tiers_to_walk",
-                "next_due",
-            )  # fmt: skip
+            await connection.execute(_SQL[name], asked) for name in names
         ]
         held, made = await holds.fetchall(), await codes.fetchall()
         row = await next_due.fetchone()

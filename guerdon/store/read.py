@@ -7,6 +7,8 @@ travel in one pipeline and are one implicit transaction, so a read costs one rou
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -18,7 +20,8 @@ from psycopg_pool import AsyncConnectionPool
 
 from guerdon.core.catalogue import Reward, RewardList, Status
 from guerdon.core.programs import Policies
-from guerdon.store import history, reports
+from guerdon.core.tiers import Structure
+from guerdon.store import history, reports, tiers
 from guerdon.store.statements import statements
 from guerdon.store.webhook_rows import DeliveryRow, WebhookRow
 
@@ -447,6 +450,38 @@ class Reader:
     async def balances(self, org_id: int, member: int, now: datetime, until: datetime) -> list[BalanceRow]:
         values = {"member": member, "now": now, "until": until}
         return await self._rows(org_id, "members", "balances", values, BalanceRow)
+
+    # -- tiers
+
+    async def structures(self, org_id: int, program: int = 0) -> dict[int, tuple[Structure, ...]]:
+        """Every version of tiers by program, of one program or all."""
+        async with self._of(org_id) as connection:
+            return await tiers.structures(connection, org_id, program)
+
+    async def tiers_of(
+        self, org_id: int, member: int, registered_at: datetime, now: datetime
+    ) -> list[tiers.MemberTier]:
+        """How a member stands, with what a review would tell now."""
+        async with self._of(org_id) as connection:
+            return await tiers.of_member(connection, org_id, member, registered_at, now)
+
+    async def tier_changes(self, org_id: int, member: int, before: int, limit: int) -> list[tiers.ToldRow]:
+        """What a member was told, newest first."""
+        async with self._of(org_id) as connection:
+            return await tiers.changes(connection, org_id, member, before, limit)
+
+    async def tier_counts(self, org_id: int, program: int, now: datetime) -> dict[str, int] | None:
+        """How many members each tier has; None where there are none."""
+        async with self._of(org_id) as connection:
+            return await tiers.counts(connection, org_id, program, now)
+
+    @asynccontextmanager
+    async def _of(self, org_id: int) -> AsyncIterator[AsyncConnection[Any]]:
+        """A connection to one state of an organisation's rows, for several statements."""
+        async with self._pool.connection() as connection, connection.transaction():
+            await connection.execute("set transaction isolation level repeatable read, read only")
+            await connection.execute(_SET_ORG, [str(org_id)])
+            yield connection
 
     # -- purchases and redemptions
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 from calendar import monthrange
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
+
+from guerdon.core.tiers import TierTerms
 
 
 class Bought(NamedTuple):
@@ -27,7 +29,7 @@ def months_on(day: date, months: int) -> date:
     return date(year, month, min(day.day, monthrange(year, month)[1]))
 
 
-def tier(terms: Any, joined: datetime, bought: Sequence[Bought], at: datetime) -> int:
+def tier(terms: TierTerms, joined: datetime, bought: Sequence[Bought], at: datetime) -> int:
     """The index of the tier at a moment, -1 for none."""
     zone = ZoneInfo(terms.timezone)
     window, levels = terms.window, terms.levels

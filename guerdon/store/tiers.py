@@ -1,0 +1,133 @@
+"""Reads of tiers: a member's standings as a review would write them now, and how many members each tier has."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from psycopg import AsyncConnection
+from psycopg.rows import tuple_row
+
+from guerdon.core.activity import Activity
+from guerdon.core.events import Event
+from guerdon.core.standings import WALKED, Standing, code_at, foresee
+from guerdon.core.tiers import Structure, first, in_force, tier_at
+from guerdon.store import rows
+from guerdon.store.statements import statements
+
+_SQL = statements("tiers")
+_LOAD = statements("load")
+_CHUNK = 1_000
+
+
+class MemberTier(NamedTuple):
+    """How a member stands in a program: under which structure, and what is not told yet."""
+
+    structure: Structure
+    standing: Standing
+    coming: list[Event]
+
+
+class ToldRow(NamedTuple):
+    """A change as it was told; `body` is JSON text."""
+
+    seq: int
+    event_at: datetime
+    recorded_at: datetime
+    body: str
+
+
+async def structures(
+    connection: AsyncConnection[Any], org_id: int, program_no: int = 0
+) -> dict[int, tuple[Structure, ...]]:
+    """Every version of tiers by program, of one program or all."""
+    return rows.structures(await _rows(connection, _SQL["structures"], {"org": org_id, "program": program_no}))
+
+
+async def of_member(
+    connection: AsyncConnection[Any], org_id: int, member_no: int, registered_at: datetime, now: datetime
+) -> list[MemberTier]:
+    """How a member stands in every program that has tiers by now."""
+    found = await _rows(connection, _SQL["standings_of"], {"org": org_id, "member": member_no})
+    standings = {standing.program_no: standing for standing in map(rows.standing_of, found)}
+    every = await structures(connection, org_id)
+    done: Activity | None = None
+    answer = []
+    for program_no, versions in every.items():
+        structure = in_force(versions, now)
+        if structure is None:
+            continue
+        standing = standings.get(program_no)
+        if done is None and (standing is None or standing.version != structure.version):
+            done = (await activities(connection, org_id, [member_no]))[member_no]
+        settled, coming = foresee(versions, standing, done, member_no, now)
+        if settled is None:
+            settled = Standing(
+                member_no=member_no, program_no=program_no, version=structure.version, tier="",
+                joined_at=registered_at, reckoning=first(structure.terms, registered_at), reckoned_at=registered_at,
+            )  # fmt: skip
+        answer.append(MemberTier(structure, settled, coming))
+    return answer
+
+
+async def changes(
+    connection: AsyncConnection[Any], org_id: int, member_no: int, before: int, limit: int
+) -> list[ToldRow]:
+    """What a member was told, newest first."""
+    values = {"org": org_id, "member": member_no, "before": before, "limit": limit}
+    return [ToldRow(*row) for row in await _rows(connection, _SQL["changes"], values)]
+
+
+async def counts(
+    connection: AsyncConnection[Any], org_id: int, program_no: int, now: datetime
+) -> dict[str, int] | None:
+    """How many members each tier has at this moment, "" for those without one; None where there are no tiers yet."""
+    versions = (await structures(connection, org_id, program_no)).get(program_no, ())
+    structure = in_force(versions, now)
+    if structure is None:
+        return None
+    asked = {"org": org_id, "program": program_no, "version": structure.version, "now": now}
+    ((walked,),) = await _rows(connection, _SQL["walked"], asked)
+    found: Counter[str] = Counter(dict.fromkeys(("", *(level.code for level in structure.terms.levels)), 0))
+    if walked < WALKED:
+        return dict(found + Counter(await _one_by_one(connection, org_id, versions, now)))
+    for tier, count in await _rows(connection, _SQL["settled"], asked):
+        found[tier] += count
+    for row in await _rows(connection, _SQL["unsettled"], asked):
+        found[code_at(rows.standing_of(row), structure.terms, now)] += 1
+    ((enrolled,),) = await _rows(connection, _SQL["enrolled"], asked)
+    found[structure.terms.code(structure.terms.level(0))] += enrolled - sum(found.values())
+    return {code: count for code, count in found.items() if code or count}
+
+
+async def _one_by_one(
+    connection: AsyncConnection[Any], org_id: int, versions: Sequence[Structure], now: datetime
+) -> dict[str, int]:
+    """The same from everybody's past, while a new structure is not written down for all."""
+    found: Counter[str] = Counter()
+    after = 0
+    program_no = versions[0].program_no
+    while nos := [
+        no for (no,) in await _rows(
+            connection, _SQL["members_after"], {"org": org_id, "after": after, "limit": _CHUNK})
+    ]:  # fmt: skip
+        after = nos[-1]
+        for done in (await activities(connection, org_id, nos)).values():
+            found[tier_at(versions, done.within(program_no), now)] += 1
+    return found
+
+
+async def activities(connection: AsyncConnection[Any], org_id: int, nos: Sequence[int]) -> dict[int, Activity]:
+    """What members did, by number."""
+    asked = {"org": org_id, "nos": list(nos)}
+    families, bought, returned = [
+        await _rows(connection, _LOAD[name], asked) for name in ("families", "activity_purchases", "activity_returns")
+    ]
+    return rows.activities(families, bought, returned)
+
+
+async def _rows(connection: AsyncConnection[Any], text: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    cursor = connection.cursor(row_factory=tuple_row)
+    return await (await cursor.execute(text, values)).fetchall()
