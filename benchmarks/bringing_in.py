@@ -31,7 +31,7 @@ def purchases() -> list[Row]:
         harness.say(f"import: skipped, {problem}")
         return []
     with harness.fresh_database("import") as database, tempfile.TemporaryDirectory() as place:
-        harness.run(_prepare(database))
+        harness.run(prepare(database))
         results = Path(place) / "results.csv"
         clock = Clock()
         subprocess.run(
@@ -105,7 +105,7 @@ async def _owed(database: harness.Database) -> list[Row]:
     return rows
 
 
-async def _prepare(database: harness.Database) -> None:
+async def prepare(database: harness.Database) -> None:
     """One point per whole 100 cents."""
     async with harness.writing(database) as writer:
         org_id = await harness.new_organisation(database, "grocer")

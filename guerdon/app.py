@@ -26,7 +26,9 @@ from guerdon.installation import Installation, ready
 from guerdon.jobs import Jobs, Queue
 from guerdon.settings import Settings
 from guerdon.store import imports, organisations
+from guerdon.store.backtests import Backtests
 from guerdon.store.codes import Codes
+from guerdon.store.issues import Issues
 from guerdon.store.pool import Pool, make_pool
 from guerdon.store.promotions import Promotions
 from guerdon.store.read import OrganisationRow, Reader
@@ -137,6 +139,8 @@ def _services(settings: Settings, installation: Installation, pool: Pool, writer
         writer=writer,
         reader=reader,
         codes=Codes(pool),
+        backtests=Backtests(pool),
+        issues=Issues(pool),
         promotions=Promotions(pool),
         organisations=_Organisations(reader, pool),
         imports=_Imports(pool),

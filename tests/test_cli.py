@@ -17,7 +17,7 @@ from guerdon.store import migrate
 from tests.conftest import Database
 
 COMMANDS = [
-    *((name,) for name in ("serve", "demo", "migrate", "doctor", "verify", "bench")),
+    *((name,) for name in ("serve", "demo", "migrate", "doctor", "verify", "bench", "backtest")),
     *(("key", name) for name in ("create", "list", "revoke", "platform")),
     ("import", "purchases"),
 ]

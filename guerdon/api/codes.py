@@ -604,6 +604,7 @@ async def _batch(call: Call, promotion: str, batch: str) -> BatchRow:
     id = private("cbt", batch)
     row = None if id is None else await call.services.codes.batch(call.org_id, id)
     if row is None or row.promotion != _promotion_id(promotion):
+        await _terms(call, promotion)
         raise Problem("code_batch_not_found", field="batch")
     return row
 

@@ -38,6 +38,8 @@ _PATH_PARAMETERS = {
     "till": ("Our id (`til_…`), `number:…`, or the code", "berlin-1-2"),
     "purchase": ("Our id (`pur_…`) or `number:…`", "number:B-1001"),
     "redemption": ("Our id (`rdm_…`)", "rdm_0199b1f0-2c3e-7c11-9a52-5b7d3c000001"),
+    "issue": ("Our id (`iss_…`)", "iss_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
+    "backtest": ("Our id (`bkt_…`)", "bkt_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
     "import_id": ("The import's id (`imp_…`)", "imp_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
     "referral": ("Our id (`ref_…`)", "ref_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
     "promotion": ("Our id (`prm_…`)", "prm_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),

@@ -58,6 +58,7 @@ KINDS: dict[str, Kind] = {
     "method_not_allowed": Kind(405, "This cannot be done here", "See the `Allow` header."),
     "organisation_not_found": Kind(404, "No such organisation"),
     "import_not_found": Kind(404, "No such import"),
+    "backtest_not_found": Kind(404, "No such backtest"),
     "event_not_found": Kind(404, "No such event"),
     "too_many_webhooks": Kind(409, "Too many endpoints", "Remove one, or let one serve several of your systems."),
     "reversal_is_final": Kind(409, "A reversal cannot be reversed", "Redeem the points again."),
@@ -79,6 +80,8 @@ KINDS: dict[str, Kind] = {
     _R.IDENTIFIER_TAKEN: Kind(409, "Another member has this identifier", "Look the member up by it."),
     _R.INDICATOR_TAKEN: Kind(409, "This internal account exists already"),
     _R.INVALID_VALUE: Kind(400, "A value is not allowed", "See `field` and `detail`."),
+    _R.WINDOW_NEVER_OPEN: Kind(400, "The window is never open", "Let it end later than it starts."),
+    _R.WINDOWS_OVERLAP: Kind(400, "Two windows of a rule are open at the same time", "Make one of them, or two rules."),
     _R.IDENTIFIER_MISSING: Kind(400, "A member needs an identifier", "Send one of external_id, email, mobile, card."),
     _R.PURCHASE_WITHOUT_LINES: Kind(400, "A purchase has lines", "Send at least one line."),
     _R.RETURN_WITHOUT_LINES: Kind(
@@ -106,6 +109,7 @@ KINDS: dict[str, Kind] = {
     _R.REDEMPTION_NOT_FOUND: Kind(404, "No such redemption"),
     _R.LOT_NOT_FOUND: Kind(404, "No such points", "See `expand=lots` of the points ledger for what is there."),
     _R.REFERRAL_NOT_FOUND: Kind(404, "No such referral"),
+    _R.ISSUE_NOT_FOUND: Kind(404, "No such issue of a promotion"),
     _R.CODE_BATCH_NOT_FOUND: Kind(404, "No such batch of codes"),
     _R.CODE_NOT_FOUND: Kind(404, "No such code"),
     _R.ADJUSTMENT_NOT_FOUND: Kind(404, "No such adjustment"),
@@ -151,6 +155,9 @@ KINDS: dict[str, Kind] = {
     _R.PROMOTION_NOT_ACTIVE: Kind(409, "The promotion is not active", "Activate it first."),
     _R.CODE_NOT_APPLIED: Kind(422, "The code gives nothing here", "See `reason`, or leave the code out."),
     _R.EVALUATION_STALE: Kind(409, "The cart is not what was evaluated any more", "Evaluate it again."),
+    _R.PROMOTION_NOT_ISSUED: Kind(409, "The promotion is not given to members", "Only those of the kind `member` are."),
+    _R.ISSUE_REVOKED: Kind(409, "This issue was taken back"),
+    _R.ISSUE_EXPIRED: Kind(409, "This issue has ended"),
     _R.PROMOTION_TAKES_NO_CODES: Kind(409, "The promotion takes no codes", "Only promotions of the kind `code` do."),
     _R.CODE_BATCH_NOT_GENERATED: Kind(409, "The codes of this batch were brought in", "Upload more of them."),
     _R.CODE_BATCH_MOVED_ON: Kind(409, "The batch has gone on meanwhile", "Read it again."),
@@ -159,6 +166,10 @@ KINDS: dict[str, Kind] = {
     _R.CODE_EXPIRED: Kind(409, "The promotion of the code has ended"),
     _R.CODE_OF_ANOTHER_MODE: Kind(400, "The code is of another mode", "Send the mode named in `mode`."),
     _R.ASSET_IN_USE: Kind(409, "The asset is in use"),
+    _R.CHANGE_IN_PROGRESS: Kind(
+        409, "The last change is still being applied to points", "Wait until the program's `following` is null."
+    ),
+    _R.POLICY_IN_THE_PAST: Kind(400, "A policy cannot start in the past", "Send a later time, or leave it out."),
     _R.EVENT_TIME_OUT_OF_RANGE: Kind(
         400, "The time is out of range", "Send a time between 1970 and now, or leave it out."
     ),

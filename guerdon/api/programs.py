@@ -17,30 +17,52 @@ from guerdon.api.values import Body, Code, Minor, Name, Points, Shown, minor, po
 from guerdon.core import commands
 from guerdon.core.assets import Rounding
 from guerdon.core.programs import (
+    Activity,
+    Cap,
     Expiry,
+    Follow,
     Policies,
     RedemptionRate,
     ReferralPoints,
     Returning,
     Rule,
+    Stacking,
     TransferLimits,
     internal_name,
 )
+from guerdon.core.promotions.windows import Window
 from guerdon.store.read import Directory, ProgramRow
 
 routes = Routes("Programs")
 
 _FACTOR_DECIMALS = 6
-_FIELDS = {"policies.rules": "earning_rules", "policies.transfers": "transfer_limits", "policies.": ""}
+FIELDS = {
+    "policies.rules": "earning_rules",
+    "policies.transfers": "transfer_limits",
+    "policies.follow.": "",
+    "policies.follow": "existing_points",
+    "policies.": "",
+}
+"""What parts of policies are called in requests."""
 Category = Literal["regular", "promised", "trigger_based"]
 Words = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...], Meta(max_length=1000)]
 
 
 class ExpiryPolicyIn(Body, frozen=True, kw_only=True):
-    """Never, after a number of days, or after a number of months. Points end at the end of their last day."""
+    """Points end at the end of their last day: never; after `count` days or months; `yearly` with the first such `day`
+    of a `month` on or after the day they were earned, and `count` years on; or `count` of a `unit` after the member's
+    last activity. `rolling`: each lot counts from its earning or from the last of the `activities` after it.
+    `inactivity`: points that come without activity end with those that are there. `rounding` `month` lets points live
+    through the month in which they would end.
+    """
 
-    kind: Literal["never", "days", "months"] = "never"
+    kind: Literal["never", "days", "months", "yearly", "rolling", "inactivity"] = "never"
     count: Annotated[int, Meta(ge=0, le=36_500)] = 0
+    unit: Literal["days", "months"] = "months"
+    rounding: Literal["exact", "month"] = "exact"
+    month: Annotated[int, Meta(ge=1, le=12)] = 12
+    day: Annotated[int, Meta(ge=1, le=31)] = 31
+    activities: tuple[Activity, ...] = ("purchase", "redemption")
 
 
 class RateIn(Body, frozen=True, kw_only=True):
@@ -70,7 +92,49 @@ class ReferralIn(Body, frozen=True, kw_only=True):
     referred: Points = Decimal(0)
 
 
-class Release(Body, frozen=True, kw_only=True):
+class CapIn(Body, frozen=True, kw_only=True):
+    """At most so many `points`: per purchase, or by one member per calendar day, week, month or year, in the last
+    `days` (`rolling`), or ever (`member`). What is beyond it is not given; a return gives its part of it back.
+    """
+
+    code: Code
+    points: Points
+    per: Literal["purchase", "day", "week", "month", "year", "rolling", "member"] = "purchase"
+    days: Annotated[int, Meta(ge=0, le=36_500)] = 0
+
+
+class StackingIn(Body, frozen=True, kw_only=True):
+    """How the rules of a `group` ("" for those that name none) go together where several give: `all` of them, the
+    `best`, or the `first` by priority. Multipliers are compared with multipliers, the others with one another.
+    """
+
+    group: Annotated[str, Meta(max_length=64)] = ""
+    mode: Literal["all", "best", "first"] = "all"
+
+
+Caps = Annotated[tuple[CapIn, ...], Meta(max_length=20)]
+Stackings = Annotated[tuple[StackingIn, ...], Meta(max_length=200)]
+
+
+class Holding(Body, frozen=True, kw_only=True):
+    """When and where a rule holds: from `starts_at` until just before `ends_at`, while one of its `windows` is open in
+    the program's time zone, at these `stores` (codes) and over these `sources`; what is left out is no condition. Of
+    the rules that could give, `group`, `priority` (the highest first) and `exclusive` (no other rule gives then) say
+    which do; `caps` say how much.
+    """
+
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    windows: Annotated[tuple[Window, ...], Meta(max_length=20)] = ()
+    stores: Words = ()
+    sources: Words = ()
+    group: Annotated[str, Meta(max_length=64)] = ""
+    priority: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] = 0
+    exclusive: bool = False
+    caps: Caps = ()
+
+
+class Release(Holding, frozen=True, kw_only=True):
     """When points that are not regular become so: `release_days` after the day they were earned or on `release_on`
     (promised points), or by the `trigger` of that name (trigger-based ones); without any of these, when somebody
     unlocks them. `expires_from` says what their expiry counts from.
@@ -131,12 +195,19 @@ ReturnsPolicy = Annotated[
 ]
 
 
+NoticeDays = Annotated[
+    tuple[Annotated[int, Meta(ge=1, le=366)], ...],
+    Meta(max_length=5, description="Tell of points so many days before the day on which they end (`points.expiring`)"),
+]
+
+
 class ProgramIn(Body, frozen=True, kw_only=True):
     """`asset` is what the program gives, `currency` what purchases are paid in; both are assets made before.
 
     A redemption takes at least `minimum_redemption` points and at most `maximum_redemption`, a multiple of
     `redemption_multiple`, by a member who has earned `minimum_lifetime` points; 0 is no such condition. A manual
-    adjustment of more than `adjustment_limit` points needs two persons; null is no limit.
+    adjustment of more than `adjustment_limit` points needs two persons; null is no limit. `caps` bound what all earning
+    rules give together.
     """
 
     code: Code
@@ -147,6 +218,8 @@ class ProgramIn(Body, frozen=True, kw_only=True):
     rounding: Rounding = Rounding.HALF_UP
     expiry: ExpiryPolicyIn = ExpiryPolicyIn()
     earning_rules: Rules = ()
+    caps: Caps = ()
+    stacking: Stackings = ()
     redemption_rate: RateIn | None = None
     minimum_redemption: Points = Decimal(0)
     maximum_redemption: Points = Decimal(0)
@@ -157,17 +230,25 @@ class ProgramIn(Body, frozen=True, kw_only=True):
     transfer_limits: TransferLimitsIn = TransferLimitsIn()
     adjustment_limit: Points | None = None
     referral: ReferralIn | None = None
+    notice_days: NoticeDays = ()
 
 
 class ProgramChange(Body, frozen=True, kw_only=True):
-    """What is left out stays as it is. A change makes a new version; points keep the terms they were earned under."""
+    """What is left out stays as it is. A change makes a new version. Points keep the terms they were earned under, or
+    with `existing_points` `follow` end as the new version says; none of them ends before the end of the day of the
+    change and `grace_days` more, unless it would have anyway.
+    """
 
+    existing_points: Literal["keep", "follow"] = "keep"
+    grace_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
     name: Name | UnsetType = UNSET
     currency: Code | UnsetType = UNSET
     timezone: Annotated[str, Meta(max_length=64)] | UnsetType = UNSET
     rounding: Rounding | UnsetType = UNSET
     expiry: ExpiryPolicyIn | UnsetType = UNSET
     earning_rules: Rules | UnsetType = UNSET
+    caps: Caps | UnsetType = UNSET
+    stacking: Stackings | UnsetType = UNSET
     redemption_rate: RateIn | UnsetType | None = UNSET
     minimum_redemption: Points | UnsetType = UNSET
     maximum_redemption: Points | UnsetType = UNSET
@@ -177,6 +258,7 @@ class ProgramChange(Body, frozen=True, kw_only=True):
     returns: ReturnsPolicy | UnsetType = UNSET
     transfer_limits: TransferLimitsIn | UnsetType = UNSET
     adjustment_limit: Points | UnsetType | None = UNSET
+    notice_days: NoticeDays | UnsetType = UNSET
     referral: ReferralIn | UnsetType | None = UNSET
 
 
@@ -198,9 +280,28 @@ class ReferralShown(Shown, frozen=True, kw_only=True):
     referred: str
 
 
-class ExpiryPolicy(Shown, frozen=True, kw_only=True):
+class ExpiryPolicy(Shown, frozen=True, kw_only=True, omit_defaults=True):
+    """As it was given; `unit` and `activities` for what activity renews, `month` and `day` for `yearly`."""
+
     kind: str
     count: int
+    rounding: str = "exact"
+    unit: str | None = None
+    activities: tuple[str, ...] | None = None
+    month: int | None = None
+    day: int | None = None
+
+
+class CapOut(Shown, frozen=True, kw_only=True):
+    code: str
+    points: str
+    per: str
+    days: int
+
+
+class StackingOut(Shown, frozen=True, kw_only=True):
+    group: str
+    mode: str
 
 
 class RuleOut(Shown, frozen=True, kw_only=True, omit_defaults=True):
@@ -222,10 +323,21 @@ class RuleOut(Shown, frozen=True, kw_only=True, omit_defaults=True):
     release_on: date | None = None
     trigger: str = ""
     expires_from: str = "earning"
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    windows: tuple[Window, ...] = ()
+    stores: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    group: str = ""
+    priority: int = 0
+    exclusive: bool = False
+    caps: tuple[CapOut, ...] = ()
 
 
 class ProgramOut(Shown, frozen=True, kw_only=True):
-    """`pool` is the internal account that points come from; `version` counts the changes."""
+    """`pool` is the internal account that points come from; `version` counts the changes. `following` is the version
+    that points which were there are being made to follow at the moment, null when all do.
+    """
 
     id: str
     number: int
@@ -236,10 +348,13 @@ class ProgramOut(Shown, frozen=True, kw_only=True):
     currency: str
     pool: str
     version: int
+    following: int | None
     timezone: str
     rounding: str
     expiry: ExpiryPolicy
     earning_rules: tuple[RuleOut, ...]
+    caps: tuple[CapOut, ...]
+    stacking: tuple[StackingOut, ...]
     redemption_rate: RateOut | None
     minimum_redemption: str
     maximum_redemption: str
@@ -250,6 +365,7 @@ class ProgramOut(Shown, frozen=True, kw_only=True):
     transfer_limits: TransferLimitsOut
     adjustment_limit: str | None
     referral: ReferralShown | None
+    notice_days: tuple[int, ...]
     created_at: datetime
 
 
@@ -274,7 +390,16 @@ _PROGRAM: dict[str, Any] = {
     scope="programs:write",
     summary="Make a program",
     example=_PROGRAM,
-    errors=("code_taken", "asset_not_found", "wrong_scale", "amount_out_of_range"),
+    errors=(
+        "code_taken",
+        "asset_not_found",
+        "store_not_found",
+        "source_not_found",
+        "window_never_open",
+        "windows_overlap",
+        "wrong_scale",
+        "amount_out_of_range",
+    ),
 )
 async def create_program(call: Call, body: ProgramIn) -> ProgramOut:
     """Every member gets three accounts in it: regular, promised and trigger-based points."""
@@ -284,7 +409,9 @@ async def create_program(call: Call, body: ProgramIn) -> ProgramOut:
         rounding=body.rounding,
         timezone=body.timezone,
         expiry=_expiry(body.expiry),
-        rules=_rules(body.earning_rules, scale),
+        rules=rules_in(body.earning_rules, scale),
+        caps=_caps(body.caps, scale, "caps"),
+        stacking=_stacking(body.stacking),
         currency=body.currency,
         redemption_rate=_rate(body.redemption_rate, scale),
         minimum_redemption=minor(body.minimum_redemption, scale, "minimum_redemption"),
@@ -296,11 +423,12 @@ async def create_program(call: Call, body: ProgramIn) -> ProgramOut:
         transfers=_limits(body.transfer_limits, scale),
         adjustment_limit=_maybe(body.adjustment_limit, scale, "adjustment_limit"),
         referral=_referral(body.referral, scale),
+        notice_days=body.notice_days,
     )
     command = commands.CreateProgram(
         code=body.code, name=body.name, asset=body.asset, policies=policies, **call.common()
     )
-    result = await call.submit(command, scale, _FIELDS)
+    result = await call.submit(command, scale, FIELDS)
     row = ProgramRow(
         no=result.number,
         id=result.id,
@@ -331,7 +459,7 @@ async def list_programs(call: Call) -> ProgramList:
 async def get_program(call: Call, program: str) -> ProgramOut:
     """One program by id, number or code."""
     directory = await call.directory()
-    return _shown(directory, _found(directory, program))
+    return _shown(directory, found_program(directory, program))
 
 
 @routes.patch(
@@ -339,20 +467,46 @@ async def get_program(call: Call, program: str) -> ProgramOut:
     scope="programs:write",
     summary="Change a program",
     example={"earning_rules": [{"kind": "fixed", "code": "visit", "points": "5"}]},
-    errors=("program_not_found", "asset_not_found", "wrong_scale", "amount_out_of_range"),
+    errors=(
+        "program_not_found",
+        "change_in_progress",
+        "policy_in_the_past",
+        "asset_not_found",
+        "code_taken",
+        "store_not_found",
+        "source_not_found",
+        "window_never_open",
+        "windows_overlap",
+        "wrong_scale",
+        "amount_out_of_range",
+    ),
 )
 async def change_program(call: Call, program: str, body: ProgramChange) -> ProgramOut:
     """What is left out stays as it is. Points keep the terms they were earned under."""
     directory = await call.directory()
-    row = _found(directory, program)
+    row = found_program(directory, program)
     scale = directory.scale(row.asset)
+    await call.submit(change_of(call, row, body, scale), scale, FIELDS)
+    return _shown(*(await _again(call, row.id)))
+
+
+def change_of(call: Call, row: ProgramRow, body: ProgramChange, scale: int) -> commands.ChangeProgram:
+    """The change that is asked for."""
+    if body.grace_days and body.existing_points == "keep":
+        raise Problem("invalid_value", "Points that keep their terms need no grace.", field="grace_days")
     given: dict[str, Any] = {
         name: value
         for name, value in msgspec.structs.asdict(body).items()
-        if value is not UNSET and name not in ("name", "earning_rules", "transfer_limits")
+        if value is not UNSET
+        and name not in ("name", "earning_rules", "transfer_limits", "existing_points", "grace_days")
     }
+    given["follow"] = Follow(grace_days=body.grace_days) if body.existing_points == "follow" else None
     if body.earning_rules is not UNSET:
-        given["rules"] = _rules(body.earning_rules, scale)
+        given["rules"] = rules_in(body.earning_rules, scale)
+    if body.caps is not UNSET:
+        given["caps"] = _caps(body.caps, scale, "caps")
+    if body.stacking is not UNSET:
+        given["stacking"] = _stacking(body.stacking)
     if body.expiry is not UNSET:
         given["expiry"] = _expiry(body.expiry)
     if body.redemption_rate is not UNSET:
@@ -366,14 +520,12 @@ async def change_program(call: Call, program: str, body: ProgramChange) -> Progr
         given["adjustment_limit"] = _maybe(body.adjustment_limit, scale, "adjustment_limit")
     if body.referral is not UNSET:
         given["referral"] = _referral(body.referral, scale)
-    command = commands.ChangeProgram(
+    return commands.ChangeProgram(
         program=("id", row.id),
         policies=msgspec.structs.replace(row.policies, **given),
         name="" if body.name is UNSET else body.name,
         **call.common(),
     )
-    await call.submit(command, scale, _FIELDS)
-    return _shown(*(await _again(call, row.id)))
 
 
 async def _again(call: Call, program_id: str) -> tuple[Directory, ProgramRow]:
@@ -381,7 +533,7 @@ async def _again(call: Call, program_id: str) -> tuple[Directory, ProgramRow]:
     return directory, find(directory.programs, ("id", program_id))
 
 
-def _found(directory: Directory, text: str) -> ProgramRow:
+def found_program(directory: Directory, text: str) -> ProgramRow:
     row: ProgramRow | None = find(directory.programs, program_selector(text))
     if row is None:
         raise Problem("program_not_found", field="program")
@@ -396,7 +548,20 @@ def _scale(directory: Directory, asset: str) -> int:
 
 
 def _expiry(given: ExpiryPolicyIn) -> Expiry:
-    return Expiry(kind=given.kind, count=given.count)
+    return Expiry(**msgspec.structs.asdict(given))
+
+
+def expiry_shown(expiry: Expiry) -> ExpiryPolicy:
+    yearly = expiry.kind == "yearly"
+    return ExpiryPolicy(
+        kind=expiry.kind,
+        count=expiry.count,
+        rounding=expiry.rounding,
+        unit=expiry.unit if expiry.renews else None,
+        activities=expiry.activities if expiry.renews else None,
+        month=expiry.month if yearly else None,
+        day=expiry.day if yearly else None,
+    )
 
 
 def _rate(given: RateIn | None, scale: int) -> RedemptionRate | None:
@@ -427,7 +592,19 @@ def _referral(given: ReferralIn | None, scale: int) -> ReferralPoints | None:
     )
 
 
-def _rules(given: tuple[RuleIn, ...], scale: int) -> tuple[Rule, ...]:
+def _caps(given: tuple[CapIn, ...], scale: int, field: str) -> tuple[Cap, ...]:
+    return tuple(
+        Cap(code=cap.code, points=minor(cap.points, scale, f"{field}[{i}].points"), per=cap.per, days=cap.days)
+        for i, cap in enumerate(given)
+    )
+
+
+def _stacking(given: tuple[StackingIn, ...]) -> tuple[Stacking, ...]:
+    return tuple(Stacking(group=each.group, mode=each.mode) for each in given)
+
+
+def rules_in(given: tuple[RuleIn, ...], scale: int) -> tuple[Rule, ...]:
+    """Earning rules as the core has them; `scale` is that of the points."""
     return tuple(_rule(rule, scale, f"earning_rules[{position}]") for position, rule in enumerate(given))
 
 
@@ -443,6 +620,15 @@ def _rule(given: RuleIn, scale: int, field: str) -> Rule:
         "release_on": given.release_on,
         "trigger": given.trigger,
         "expires_from": given.expires_from,
+        "starts_at": given.starts_at,
+        "ends_at": given.ends_at,
+        "windows": given.windows,
+        "stores": given.stores,
+        "sources": given.sources,
+        "group": given.group,
+        "priority": given.priority,
+        "exclusive": given.exclusive,
+        "caps": _caps(given.caps, scale, f"{field}.caps"),
     }
     if isinstance(given, FixedRule):
         return Rule(kind="fixed", points=minor(given.points, scale, f"{field}.points"), **common)
@@ -472,10 +658,13 @@ def _shown(directory: Directory, row: ProgramRow) -> ProgramOut:
         currency=policies.currency,
         pool=internal_name("pool", row.first, row.code),
         version=row.version,
+        following=row.following,
         timezone=policies.timezone,
         rounding=policies.rounding.value,
-        expiry=ExpiryPolicy(kind=policies.expiry.kind, count=policies.expiry.count),
+        expiry=expiry_shown(policies.expiry),
         earning_rules=tuple(_rule_shown(rule, scale) for rule in policies.rules),
+        caps=_caps_shown(policies.caps, scale),
+        stacking=tuple(StackingOut(group=each.group, mode=each.mode) for each in policies.stacking),
         redemption_rate=None if rate is None else RateOut(points=points(rate.points, scale), money_minor=rate.money),
         minimum_redemption=points(policies.minimum_redemption, scale),
         maximum_redemption=points(policies.maximum_redemption, scale),
@@ -490,6 +679,7 @@ def _shown(directory: Directory, row: ProgramRow) -> ProgramOut:
         else ReferralShown(
             referrer=points(policies.referral.referrer, scale), referred=points(policies.referral.referred, scale)
         ),
+        notice_days=policies.notice_days,
         created_at=row.created_at,
     )
 
@@ -527,7 +717,20 @@ def _rule_shown(rule: Rule, scale: int) -> RuleOut:
         release_on=rule.release_on,
         trigger=rule.trigger,
         expires_from=rule.expires_from,
+        starts_at=rule.starts_at,
+        ends_at=rule.ends_at,
+        windows=rule.windows,
+        stores=rule.stores,
+        sources=rule.sources,
+        group=rule.group,
+        priority=rule.priority,
+        exclusive=rule.exclusive,
+        caps=_caps_shown(rule.caps, scale),
     )
+
+
+def _caps_shown(caps: tuple[Cap, ...], scale: int) -> tuple[CapOut, ...]:
+    return tuple(CapOut(code=cap.code, points=points(cap.points, scale), per=cap.per, days=cap.days) for cap in caps)
 
 
 def _factor(rule: Rule) -> str:

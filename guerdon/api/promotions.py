@@ -19,7 +19,7 @@ from guerdon.core.promotions.authoring import Fault, read
 from guerdon.core.promotions.conditions import Base, Condition
 from guerdon.core.promotions.effects import Effect
 from guerdon.core.promotions.limits import Budget, Limit
-from guerdon.core.promotions.terms import Audience, Kind, Lane, Mode, Promotion, Status
+from guerdon.core.promotions.terms import Audience, Issuing, Kind, Lane, Mode, Promotion, Status
 from guerdon.core.promotions.windows import Window
 from guerdon.core.results import PromotionMade
 from guerdon.store.promotions import PromotionRow, UseRow
@@ -54,6 +54,7 @@ class PromotionIn(Body, frozen=True, kw_only=True):
     repeat: int = 1
     base: Base = "running"
     on_return: Literal["keep", "give_back"] = "keep"
+    issuing: Issuing = Issuing()
 
 
 class PromotionOut(Shown, frozen=True, kw_only=True):
@@ -155,7 +156,7 @@ _ID = "prm_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"
 async def create_promotion(call: Call, body: dict[str, Any]) -> PromotionOut:
     """A draft, unless `status` says `active`. What could never work is refused with every place that is wrong."""
     common = call.common()
-    terms = _read({"status": "draft", **body}, common["id"])
+    terms = terms_in({"status": "draft", **body}, common["id"])
     return await _made(call, await call.submit(commands.CreatePromotion(terms=terms, **common)))
 
 
@@ -206,7 +207,7 @@ async def change_promotion(call: Call, promotion: str, body: dict[str, Any]) -> 
     row = await _row(call, promotion)
     if "status" in body:
         raise Problem("invalid_promotion", "The status has calls of its own.", field="status")
-    terms = _read({**_written(row.terms), **body}, row.id)
+    terms = terms_in({**_written(row.terms), **body}, row.id)
     command = commands.ChangePromotion(promotion=row.id, terms=terms, **call.common())
     return await _made(call, await call.submit(command))
 
@@ -298,7 +299,7 @@ async def end_promotion(call: Call, promotion: str) -> PromotionOut:
 )
 async def copy_promotion(call: Call, promotion: str, body: CopyIn) -> PromotionOut:
     """A draft with the same terms. Codes, uses and counters stay with the original."""
-    command = commands.CopyPromotion(promotion=_id(promotion), name=body.name, **call.common())
+    command = commands.CopyPromotion(promotion=promotion_id(promotion), name=body.name, **call.common())
     return await _made(call, await call.submit(command))
 
 
@@ -337,7 +338,7 @@ async def list_promotion_lanes(call: Call) -> LanesOut:
 
 async def _run(call: Call, promotion: str, status: Literal["active", "paused", "ended"], body: RunIn) -> PromotionOut:
     command = commands.RunPromotion(
-        promotion=_id(promotion),
+        promotion=promotion_id(promotion),
         status=status,
         starts_at=instant(body.starts_at, "starts_at"),
         ends_at=instant(body.ends_at, "ends_at"),
@@ -346,7 +347,8 @@ async def _run(call: Call, promotion: str, status: Literal["active", "paused", "
     return await _made(call, await call.submit(command))
 
 
-def _id(promotion: str) -> str:
+def promotion_id(promotion: str) -> str:
+    """The uuid inside a promotion's public id, or a refusal."""
     identifier = private(PROMOTION, promotion)
     if identifier is None:
         raise Problem("promotion_not_found", field="promotion")
@@ -354,30 +356,38 @@ def _id(promotion: str) -> str:
 
 
 async def _row(call: Call, promotion: str) -> PromotionRow:
-    row = await call.services.promotions.find(call.org_id, _id(promotion))
+    row = await call.services.promotions.find(call.org_id, promotion_id(promotion))
     if row is None:
         raise Problem("promotion_not_found", field="promotion")
     return row
 
 
-def _read(document: dict[str, Any], id: str) -> Promotion:
-    """The terms in a body, or a refusal that names every place that is wrong."""
+async def promotion_terms(call: Call, promotion: str) -> Promotion:
+    """The terms of a stored promotion as they now are."""
+    return msgspec.json.decode((await _row(call, promotion)).terms, type=Promotion)
+
+
+def terms_in(document: dict[str, Any], id: str, at: str = "") -> Promotion:
+    """The terms in a body, or in the part of it at a place; or a refusal that names every place that is wrong."""
     for name in ("id", "version"):
         if name in document:
-            raise _refusal((Fault(name, "unknown_field"),))
+            raise _refusal((Fault(name, "unknown_field"),), at)
     if document.get("status") in ("paused", "ended"):
-        raise _refusal((Fault("status", "invalid_value", {"values": ["draft", "active"]}),))
+        raise _refusal((Fault("status", "invalid_value", {"values": ["draft", "active"]}),), at)
     found = read({**document, "id": id})
     if isinstance(found, Promotion):
         return found
-    raise _refusal(found)
+    raise _refusal(found, at)
 
 
-def _refusal(faults: tuple[Fault, ...]) -> Problem:
-    first = faults[0]
-    shown = [{"field": fault.path, "code": fault.code, **fault.detail} for fault in faults[:FAULTS_SHOWN]]
-    detail = f"At `{first.path}`: {first.code.replace('_', ' ')}." if first.path else ""
-    return Problem("invalid_promotion", detail, field=first.path, extra={"faults": shown})
+def _refusal(faults: tuple[Fault, ...], at: str = "") -> Problem:
+    paths = [".".join(part for part in (at, fault.path) if part) for fault in faults]
+    shown = [
+        {"field": path, "code": fault.code, **fault.detail}
+        for path, fault in zip(paths, faults[:FAULTS_SHOWN], strict=False)
+    ]
+    detail = f"At `{paths[0]}`: {faults[0].code.replace('_', ' ')}." if paths[0] else ""
+    return Problem("invalid_promotion", detail, field=paths[0], extra={"faults": shown})
 
 
 def _written(terms: str) -> dict[str, Any]:

@@ -100,7 +100,7 @@ class PurchaseIn(Placed, frozen=True, kw_only=True):
 
 class EarnedOut(Shown, frozen=True, kw_only=True):
     """What one rule gave. `basis_minor` is the money it looked at; promised points are regular from `releases_at` on,
-    or when their `trigger` is pulled.
+    or when their `trigger` is pulled. Caps kept back `points_capped` more.
     """
 
     program: Ref
@@ -108,6 +108,7 @@ class EarnedOut(Shown, frozen=True, kw_only=True):
     program_version: int
     points_category: str
     points: str
+    points_capped: str
     basis_minor: int
     expires_at: datetime | None
     releases_at: datetime | None
@@ -450,6 +451,7 @@ def earned_shown(directory: Directory, earned: Earned) -> EarnedOut:
         program_version=earned.version,
         points_category=earned.category,
         points=points(earned.points, directory.scale(program.asset)),
+        points_capped=points(earned.capped, directory.scale(program.asset)),
         basis_minor=earned.basis,
         expires_at=last_moment(earned.expires_at, program.policies.timezone),
         releases_at=earned.releases_at,

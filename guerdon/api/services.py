@@ -13,7 +13,9 @@ from guerdon.api.metrics import Metrics
 from guerdon.core.commands import Command
 from guerdon.core.outcomes import Outcome
 from guerdon.settings import Settings
+from guerdon.store.backtests import Backtests
 from guerdon.store.codes import Codes
+from guerdon.store.issues import Issues
 from guerdon.store.promotions import Promotions
 from guerdon.store.read import OrganisationRow, Reader
 
@@ -59,6 +61,8 @@ class Services:
         writer: Submits,
         reader: Reader,
         codes: Codes,
+        backtests: Backtests,
+        issues: Issues,
         promotions: Promotions,
         organisations: Organisations,
         imports: Imports,
@@ -70,6 +74,8 @@ class Services:
         self.writer = writer
         self.reader = reader
         self.codes = codes
+        self.backtests = backtests
+        self.issues = issues
         self.promotions = promotions
         self.organisations = organisations
         self.imports = imports

@@ -11,6 +11,7 @@ from guerdon.core.promotions.limits import LimitState
 from guerdon.core.promotions.verdicts import Evaluation, Verdict
 
 PROMOTION = "prm"
+ISSUE = "iss"
 
 
 class DiscountedLine(Shown, frozen=True, kw_only=True):
@@ -33,6 +34,7 @@ class VerdictOut(Shown, frozen=True, kw_only=True):
     version: int
     name: str
     code: str | None
+    issue: str | None
     status: str
     reason: str | None
     explanation: str
@@ -78,6 +80,7 @@ def verdict_shown(verdict: Verdict, scale: int, currency_scale: int) -> VerdictO
         version=verdict.version,
         name=verdict.name,
         code=verdict.code or None,
+        issue=public(ISSUE, verdict.issue) if verdict.issue else None,
         status=verdict.status,
         reason=verdict.reason,
         explanation=sentence(verdict, currency_scale),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,6 +17,7 @@ from guerdon.audit.report import SHOWN_MAX, Row
 from guerdon.core.commands import Posting
 from guerdon.core.decide import replayed
 from guerdon.core.lots import EFFECTS
+from guerdon.core.promotions.codes import Form, generate
 from guerdon.store.statements import statements
 
 _SQL = statements("audit")
@@ -75,6 +77,42 @@ def _requests(connection: Connection[Any], org_id: int) -> Iterator[Row]:
             wrong = [name for name in Posting.__struct_fields__ if getattr(posting, name) != getattr(expected, name)]
             if wrong:
                 yield Row(f"scheduled {seq}", f"its request is not that of its transfer: {', '.join(wrong)}")
+
+
+def _generated(connection: Connection[Any], org_id: int) -> Iterator[Row]:
+    """Every code of a generated batch is one that its form and seed make, in that order; what is left out of that order
+    is another batch's.
+    """
+    for batch, form, seed, end in connection.execute(_SQL["generated"], {"org": org_id}).fetchall():
+        try:
+            made = generate(msgspec.json.decode(form, type=Form), seed, 0, end)
+            yield from _made(connection, org_id, batch, made)
+        except (msgspec.DecodeError, ValueError) as problem:
+            yield Row(f"code batch {batch}", f"its codes cannot be made again: {problem}")
+
+
+def _made(connection: Connection[Any], org_id: int, batch: str, made: Iterator[str]) -> Iterator[Row]:
+    last = 0
+    while wanted := list(islice(made, _FETCH)):
+        rows = connection.execute(_SQL["codes_among"], {"org": org_id, "codes": wanted}).fetchall()
+        there = {code: (of, no) for code, of, no in rows}
+        for code in wanted:
+            if code not in there:
+                yield Row(f"code batch {batch}", f"it has made {code}, which is missing")
+            elif there[code][0] == batch:
+                yield from _foreign(connection, org_id, batch, last, there[code][1])
+                last = max(last, there[code][1])
+    yield from _foreign(connection, org_id, batch, last, 2**62)
+
+
+def _foreign(connection: Connection[Any], org_id: int, batch: str, after: int, before: int) -> Iterator[Row]:
+    """The codes of a batch between two numbers, where none should be."""
+    if before <= after:
+        yield Row(f"code batch {batch}", f"number {before} comes after {after}")
+    elif before > after + 1:
+        values = {"org": org_id, "batch": batch, "after": after, "before": before, "limit": SHOWN_MAX + 1}
+        for (code,) in connection.execute(_SQL["codes_without_form"], values).fetchall():
+            yield Row(f"code {code}", f"batch {batch} does not make it")
 
 
 def unreadable(connection: Connection[Any], org_id: int, problem: str) -> Iterator[Row]:
@@ -144,7 +182,10 @@ CHECKS = (
     Check("purchases", "each bill adds up and is what its event says"),
     Check("returns", "each return is what its event says"),
     Check("imported", "each row of an import is what its event says"),
-    Check("promotions", "each use of a promotion is what its event says, and each counter the sum of its uses"),
+    Check(
+        "promotions",
+        "each use of a promotion is what its event says, and each counter the sum of what was counted on it",
+    ),
     Check("sent", "what each member has sent is the sum of the transfers"),
     Check("merges", "each merged member ended with the event that says so"),
     Check("adjustments", "each adjustment was booked as asked, by two persons where it took two"),
@@ -152,6 +193,7 @@ CHECKS = (
     Check("claims", "each claim is what its event says, and stands where its last move left it"),
     Check("catalogue", "each reward is its last version, with as many pieces out as were claimed"),
     Check("codes", "each batch has its codes, and each code that was linked, switched or used is one"),
+    Check("generated", "each generated code is one that its batch makes", find=_generated),
     Check("accounts", "each account that is named exists, opened as an event says"),
     Check("members", "each member that is named exists"),
     Check("configuration", "each program has all its versions and accounts"),

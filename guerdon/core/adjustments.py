@@ -178,7 +178,7 @@ def _book(
     booking = Booking(state, Name.MANUAL_ADJUSTMENT, member.no, place)
     if points > 0:
         portion = Portion(points=points, rule="adjustment", version=program.version)
-        credit(state, booking, account_no, adjusted, [portion], program.policies, earned_at=place.event_at)
+        credit(state, booking, account_no, adjusted, [portion], program, earned_at=place.event_at)
     else:
         lots.take(state, booking.moves, account_no, -points, state.now, "return")
         booking.move(account_no, adjusted, -points)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from guerdon.core import members
+from guerdon.core import endings, members
 from guerdon.core.assets import AMOUNT_MAX
 from guerdon.core.booking import Booking
 from guerdon.core.commands import Award, AwardMany
@@ -72,7 +72,8 @@ def _give(state: State, command: Award, name: Name, rule: str) -> Awarded | Reje
     expire_overdue(state, account_no, place.judged_at)
     booking = Booking(state, name, member.no, place)
     portion = Portion(points=command.points, rule=rule, version=program.version)
-    credit(state, booking, account_no, pool, [portion], program.policies, earned_at=place.event_at)
+    credit(state, booking, account_no, pool, [portion], program, earned_at=place.event_at)
+    endings.renew(state, booking, program.no)
     event = booking.close(actor=command.actor, reason=command.reason, body={"program_no": program.no})
     write_first(state, "evt", event.id, command.meta)
     expire_overdue(state, account_no, state.now)

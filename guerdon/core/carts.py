@@ -6,7 +6,7 @@ the shopper, the codes and the counters. All of it is decided under the organisa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -14,12 +14,12 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from guerdon.core import codes, tallies, uses
+from guerdon.core import caps, codes, issues, tallies, uses
 from guerdon.core.assets import AMOUNT_MAX, allocate
 from guerdon.core.booking import Booking
-from guerdon.core.commands import CancelReservation, CommitCart, EvaluateCart, Line, RecordPurchase
+from guerdon.core.commands import CancelReservation, CommitCart, EvaluateCart, Line, RecordPurchase, Tender
 from guerdon.core.content import encode, fingerprint, replay
-from guerdon.core.earning import PROMOTION_RULE, Earning, earnings
+from guerdon.core.earning import PROMOTION_RULE, Earning, Occasion, earnings
 from guerdon.core.events import Name
 from guerdon.core.ledger import out_of_range
 from guerdon.core.members import Member, account_in, resolve
@@ -108,9 +108,11 @@ def commit(state: State, command: CommitCart) -> Outcome:
     said = uses.book(state, booking, evaluation, purchase_no=0, reference=command.number)
     if program is not None and earned:
         portions = [Portion(points=e.points, rule=e.rule, version=e.version, line=e.line) for e in earned]
-        credit(state, booking, account_no, pool, portions, program.policies, earned_at=place.event_at)
+        credit(state, booking, account_no, pool, portions, program, earned_at=place.event_at)
     event = booking.close(
-        actor=command.actor, reference=command.number, body={"commit_id": command.id, "promotions": said}
+        actor=command.actor,
+        reference=command.number,
+        body={"commit_id": command.id, "promotions": said, **uses.told(command.reservation)},
     )
     if account_no:
         expire_overdue(state, account_no, state.now)
@@ -239,30 +241,28 @@ def _who_and_where(
 def _evaluation(
     state: State, command: Asked, place: Place, member: Member | None, program: Program | None, reservation: str = ""
 ) -> Evaluation:
-    """Evaluate. Multipliers are of what the lines earn on the price that promotions leave, which takes a second look
-    where there are both.
-    """
+    """Evaluate, with everything that is known of who asks, where and when."""
     lines, catalogue = command.lines, shelf(state).catalogue
-    shopper = Shopper(id=member.id) if member is not None else None
+    shopper = Shopper(id=member.id, issues=issues.held(state, member)) if member is not None else None
     presented = codes.presented(state, command.codes, member)
     store = state.config.stores[place.store_no].code if place.store_no else ""
     everything = isinstance(command, EvaluateCart) and command.everything
     zone = ZoneInfo(state.config.timezone)
-    nets = [line.amount for line in lines]
-    cart = Cart(
-        currency=command.currency,
-        lines=tuple([_cart_line(line) for line in lines]),
+    occasion = None if program is None else caps.occasion(state, program, member, place)
+    cart = cart_of(
+        command.currency,
+        lines,
         shipping=0 if isinstance(command, RecordPurchase) else command.shipping,
         tenders=command.tenders,
         store=store,
         channel=place.source,
-        points=_points(program, lines, nets),
     )
     now = place.judged_at
     keys = counters(cart, catalogue, now=now, shopper=shopper, presented=presented, zone=zone, everything=everything)
     usage = tallies.usage(state, keys, now, reservation)
-    for _ in range(2):
-        evaluation = evaluated(
+
+    def answer(cart: Cart) -> Evaluation:
+        return evaluated(
             cart,
             catalogue,
             now=now,
@@ -272,11 +272,47 @@ def _evaluation(
             zone=zone,
             everything=everything,
         )
-        if not (evaluation.points and any(evaluation.discounts)):
-            break
+
+    return settled(answer, cart, program, lines, occasion)
+
+
+def settled(
+    answer: Callable[[Cart], Evaluation],
+    cart: Cart,
+    program: Program | None,
+    lines: Sequence[Line],
+    occasion: Occasion | None,
+) -> Evaluation:
+    """The answer to a cart whose lines also earn by a program's rules. Multipliers are of what the lines earn on the
+    price that promotions leave, which takes a second look where there are both.
+    """
+    evaluation = answer(
+        msgspec.structs.replace(cart, points=_points(program, lines, [line.amount for line in lines], occasion))
+    )
+    if evaluation.points and any(evaluation.discounts):
         nets = [line.amount - off for line, off in zip(lines, evaluation.discounts, strict=True)]
-        cart = msgspec.structs.replace(cart, points=_points(program, lines, nets))
+        evaluation = answer(msgspec.structs.replace(cart, points=_points(program, lines, nets, occasion)))
     return evaluation
+
+
+def cart_of(
+    currency: str,
+    lines: Sequence[Line],
+    *,
+    shipping: int = 0,
+    tenders: tuple[Tender, ...] = (),
+    store: str = "",
+    channel: str = "",
+) -> Cart:
+    """A cart of a purchase's lines."""
+    return Cart(
+        currency=currency,
+        lines=tuple([_cart_line(line) for line in lines]),
+        shipping=shipping,
+        tenders=tenders,
+        store=store,
+        channel=channel,
+    )
 
 
 def _cart_line(line: Line) -> CartLine:
@@ -290,12 +326,14 @@ def _cart_line(line: Line) -> CartLine:
     )
 
 
-def _points(program: Program | None, lines: Sequence[Line], nets: Sequence[int]) -> tuple[int, ...]:
+def _points(
+    program: Program | None, lines: Sequence[Line], nets: Sequence[int], occasion: Occasion | None
+) -> tuple[int, ...]:
     """What each line earns by the earning rules alone."""
-    if program is None:
+    if program is None or occasion is None:
         return ()
     parts = [0] * len(lines)
-    for earning in earnings(program, lines, nets):
+    for earning in earnings(program, lines, nets, occasion):
         for i, part in enumerate(earning.parts):
             parts[i] += part
     return tuple(parts)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from guerdon.core import members
+from guerdon.core import endings, members
 from guerdon.core.booking import Booking
 from guerdon.core.catalogue import Claimed, Offer, Reward, RewardList, Status, offer
 from guerdon.core.commands import ClaimReward, MoveClaim
@@ -96,6 +96,7 @@ def claim(state: State, command: ClaimReward) -> Outcome:
     if wallet:
         source = internal_account(state, rewards_account(reward.terms.asset), reward.terms.asset)
         booking.move(source, wallet, reward.terms.amount)
+    endings.renew(state, booking, program.no)
     made = _booked(state, command, booking, member, listed, reward, offered.price, wallet)
     _take_piece(state, member.no, reward, done)
     return Accepted(

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from guerdon.core import members
-from guerdon.core.commands import AddCodes, CreateCodeBatch, LinkCode, MoreCodes, SwitchCodes
+from guerdon.core.commands import AddCodes, CreateCodeBatch, LinkCode, MoreCodes, StopCodes, SwitchCodes
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.promoting import shelf
 from guerdon.core.promotions import codes as texts
@@ -137,16 +137,32 @@ def more(state: State, command: MoreCodes) -> Outcome:
     return Accepted(CodeBatchMade(id=batch.id, wanted=batch.wanted, made=batch.made))
 
 
+def stop(state: State, command: StopCodes) -> Outcome:
+    """Ask for no more codes than there are; those stay. Where all are made already, nothing changes."""
+    batch = _batch(state, command.batch)
+    if isinstance(batch, Rejected):
+        return batch
+    if batch.kind != "generated":
+        return Rejected(Rejection.CODE_BATCH_NOT_GENERATED, "batch", {"batch": batch.id})
+    if batch.wanted > batch.made:
+        batch = msgspec.structs.replace(batch, wanted=batch.made)
+        _put(state, batch)
+    return Accepted(CodeBatchMade(id=batch.id, wanted=batch.wanted, made=batch.made))
+
+
 def add(state: State, command: AddCodes) -> Outcome:
     """Store codes of a batch. Texts that the organisation has already are left out and told by their place.
 
-    Generated ones say where in the batch they start, so that two who continue it at once do not both.
+    Generated ones say where in the batch they start, so that two who continue it at once do not both; and there are
+    never more than are asked for, so that what was reckoned before the batch was stopped is not stored after.
     """
     batch = _batch(state, command.batch)
     if isinstance(batch, Rejected):
         return batch
     if command.start is not None and command.start != batch.next_index:
         return Rejected(Rejection.CODE_BATCH_MOVED_ON, "start", {"next_index": batch.next_index})
+    if command.start is not None and len(command.codes) > batch.wanted - batch.made:
+        return Rejected(Rejection.CODE_BATCH_MOVED_ON, "codes", {"wanted": batch.wanted, "made": batch.made})
     missing = [key for text in command.codes if (key := ("code", text)) not in state.found and key not in state.asked]
     if missing:
         raise NotLoaded(*missing)

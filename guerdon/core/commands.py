@@ -278,6 +278,39 @@ class ReviewTiers(Command, frozen=True, kw_only=True):
     walked: int = 0
 
 
+class PreviewChange(Command, frozen=True, kw_only=True):
+    """Say whether a change of a program would be refused, and do nothing."""
+
+    of: ChangeProgram
+
+
+class FollowPolicy(Command, frozen=True, kw_only=True):
+    """Let the points of these accounts (numbers) follow the version of their program that is to count for what was
+    there. Changes when it is booked, never when anything ends. `members` are whose accounts these are, and `lots` how
+    many lots that is about, where the caller knows.
+    """
+
+    accounts: tuple[int, ...]
+    members: tuple[int, ...] = ()
+    lots: int = 0
+
+
+class GiveNotice(Command, frozen=True, kw_only=True):
+    """Tell of points that are about to end: accounts (numbers), each with the instant at which some of its points do.
+    `members` are whose accounts these are, where the caller knows.
+    """
+
+    ends: tuple[tuple[int, datetime], ...]
+    members: tuple[int, ...] = ()
+
+
+class FinishFollowing(Command, frozen=True, kw_only=True):
+    """Note that all points of a program follow a version. Whoever asks has looked."""
+
+    program_no: int
+    version: int
+
+
 class CreateStore(Command, frozen=True, kw_only=True):
     code: str
     name: str
@@ -766,6 +799,12 @@ class MoreCodes(Command, frozen=True, kw_only=True):
     count: int
 
 
+class StopCodes(Command, frozen=True, kw_only=True):
+    """Make no more codes of a generated batch than there are."""
+
+    batch: str
+
+
 class AddCodes(Command, frozen=True, kw_only=True):
     """Store codes of a batch, as they are compared. Generated ones are those from `start` on (`codes.next_codes`);
     None for those that were brought in.
@@ -791,3 +830,38 @@ class LinkCode(Command, frozen=True, kw_only=True):
     member: Selector
     code: str
     mode: Literal["DISCOUNT", "PAYMENT_VOUCHER"]
+
+
+class IssuePromotion(Command, frozen=True, kw_only=True):
+    """Give a promotion (by id) of kind `member` to a member; it is good from `starts_at` up to but not at `ends_at`, or
+    to the end that the promotion says, whichever comes first. The issue's id is the command's.
+    """
+
+    promotion: str
+    member: Selector
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    reason: str = ""
+
+
+class IssuePromotions(Command, frozen=True, kw_only=True):
+    """The same for many members, each on its own merits: a row that is refused changes nothing, the others stand."""
+
+    promotion: str
+    members: tuple[Selector, ...]
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    reason: str = ""
+
+
+class ActivateIssue(Command, frozen=True, kw_only=True):
+    """Activate an issue (by id) of a member."""
+
+    member: Selector
+    issue: str
+
+
+class RevokeIssue(Command, frozen=True, kw_only=True):
+    """Take an issue (by id) back."""
+
+    issue: str

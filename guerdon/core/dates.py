@@ -17,6 +17,24 @@ def end_of_day_after(moment: datetime, days: int, zone: ZoneInfo) -> datetime:
     return local_midnight(moment.astimezone(zone).date() + timedelta(days=days + 1), zone)
 
 
+def month_end(day: date) -> date:
+    """The last day of a day's month."""
+    return day.replace(day=monthrange(day.year, day.month)[1])
+
+
+def yearly_on(day: date, years: int, month: int, of_month: int) -> date:
+    """The first such day of a year on or after a day, and so many years on; 29 February is the last of February."""
+    for year in (day.year, day.year + 1):
+        found = _of_year(year, month, of_month)
+        if found >= day:
+            return _of_year(year + years, month, of_month)
+    raise AssertionError("a year has every day")
+
+
+def _of_year(year: int, month: int, of_month: int) -> date:
+    return date(year, month, min(of_month, monthrange(year, month)[1]))
+
+
 def add_months(day: date, months: int) -> date:
     """The same day some months on, or the month's last: 31 January + 1 month = 28 or 29 February."""
     index = day.year * 12 + day.month - 1 + months

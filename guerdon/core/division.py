@@ -7,33 +7,39 @@ cent.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from msgspec import Struct
 
 from guerdon.core.assets import allocate
 from guerdon.core.commands import Line
-from guerdon.core.earning import Earning
+from guerdon.core.earning import Earning, Occasion
 from guerdon.core.programs import Program, Returning
+from guerdon.core.tallies import Raised
+
+_NO_CAPS: Mapping[str, tuple[Raised, ...]] = MappingProxyType({})
 
 PIECE = 1000
 """One piece, in thousandths."""
 
 
-class EarnedParts(Struct, frozen=True, kw_only=True):
-    """What one rule of a program's version gave, per line."""
+class EarnedParts(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one rule of a program's version gave, per line, and what that raised of caps."""
 
     program_no: int
     version: int
     rule: str
     parts: tuple[int, ...]
+    caps: tuple[Raised, ...] = ()
 
 
 class Division(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Per line, in line order: money `paid`, points `spent` (empty where none were), and points earned by rule; what
     promotions took off (`discounts`) and what `vouchers` paid, both empty where there was nothing.
 
-    `returning` is how the program, at the version that the bill was earned under, takes back what a part had earned.
+    `returning` is how the program, at the version that the bill was earned under, takes back what a part had earned;
+    where it is evaluated again, `occasion` is what the rules looked at besides the lines.
     """
 
     paid: tuple[int, ...]
@@ -42,6 +48,7 @@ class Division(Struct, frozen=True, kw_only=True, omit_defaults=True):
     returning: Returning = "proportional"
     discounts: tuple[int, ...] = ()
     vouchers: tuple[int, ...] = ()
+    occasion: Occasion | None = None
 
 
 def division(
@@ -53,6 +60,8 @@ def division(
     earned: Sequence[Earning] = (),
     discounts: Sequence[int] = (),
     vouchers: int = 0,
+    caps: Mapping[str, tuple[Raised, ...]] = _NO_CAPS,
+    occasion: Occasion | None = None,
 ) -> Division:
     """Divide a bill. `shares` is the money per line that points bought; what they cost goes by it, and what is left to
     pay by what is left of the lines. A line that lowers the bill has no part in anything: what it takes off is
@@ -75,8 +84,12 @@ def division(
         vouchers=tuple(by_vouchers),
         paid=tuple(paid),
         spent=tuple(allocate(spent, shares)) if spent else (),
-        earned=tuple(EarnedParts(program_no=program.no, version=e.version, rule=e.rule, parts=e.parts) for e in earned),
+        earned=tuple(
+            EarnedParts(program_no=program.no, version=e.version, rule=e.rule, parts=e.parts, caps=caps.get(e.rule, ()))
+            for e in earned
+        ),
         returning=program.policies.returns,
+        occasion=occasion if program.policies.returns == "reevaluate" else None,
     )
 
 

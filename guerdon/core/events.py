@@ -39,6 +39,7 @@ class Name(StrEnum):
     TIER_CHANGE = "TierChange"
     TIER_ABOUT_TO_FALL = "TierAboutToFall"
     LEDGER_TRANSACTION = "LedgerTransaction"
+    POINTS_EXPIRING = "PointsExpiring"
     WEBHOOK_PAUSED = "WebhookPaused"
 
 

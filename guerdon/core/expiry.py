@@ -1,6 +1,7 @@
 """Expiry changes: points that end later, or earlier, than they were going to.
 
-What has ended stays ended, and nothing can be made to end in the past; the old and the new end stand on events.
+What has ended stays ended, and nothing can be made to end in the past; the old and the new end stand on events. Points
+whose end was set like this keep it: neither activity nor another policy changes it any more.
 """
 
 from __future__ import annotations
@@ -119,10 +120,10 @@ def _redated(state: State, lot: Lot, command: ChangeExpiry) -> Lot:
     elif ends is not None:
         ends = _shifted(state, lot, ends, command.days)
         promise = msgspec.structs.replace(promise, expiry=None)
-    text = promises.encode(promise) if lot.promise else ""
-    if (ends, text) == (lot.expires_at, lot.promise):
+    if ends == lot.expires_at and promise == promises.decode(lot.promise):
         return lot
-    return msgspec.structs.replace(lot, expires_at=ends, promise=text)
+    own = msgspec.structs.replace(promise, follows=0)
+    return msgspec.structs.replace(lot, expires_at=ends, promise=promises.encode(own))
 
 
 def _end_of(state: State, lot: Lot, command: ChangeExpiry) -> datetime | None:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from guerdon.core import lots, members, promises
+from guerdon.core import endings, lots, members, promises
 from guerdon.core.assets import AMOUNT_MAX
 from guerdon.core.booking import Booking
 from guerdon.core.commands import ImportPoints
@@ -132,10 +132,13 @@ def _lot(
         ends = local_midnight(command.last_day + timedelta(days=1), zone)
     else:
         ends = expires_at(program.policies, place.event_at)
-    promise = promises.Promise(trigger=command.trigger, timezone=program.policies.timezone)
+    own = command.never or command.last_day is not None
+    promise = promises.Promise(trigger=command.trigger, timezone=program.policies.timezone, follows=0 if own else None)
     releases_at = None
     if command.release_on is not None:
         releases_at = max(local_midnight(command.release_on, zone), place.event_at)
+    said = promises.encode(promise) if own or command.category != "regular" else ""
+    terms = endings.settle(state, booking, program, "import", promises.Terms(ends, releases_at, said), place.event_at)
     return lots.open_lot(
         state,
         booking.moves,
@@ -143,11 +146,11 @@ def _lot(
         booking.seq,
         command.points,
         earned_at=place.event_at,
-        expires_at=ends,
+        expires_at=terms.expires_at,
         rule="import",
         version=program.version,
         releases_at=releases_at,
-        promise="" if command.category == "regular" else promises.encode(promise),
+        promise=terms.promise,
     )
 
 

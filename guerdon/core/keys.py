@@ -34,12 +34,18 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("activity", member number)                                    all that a member bought, and those merged into it
     ("code", text)                                                 a code as it is compared, with its batch, switches,
                                                                    link, and the member it is linked to
+    ("issue", id)                                                  an issue of a promotion, with what was done to it,
+                                                                   and the member
+    ("issues_of", by, value)  ("issues_of", member number)         a member's, of promotions that have not ended, with
+                                                                   those of members merged into it
     ("code_batch", id)                                             a batch of codes, with its own switch
     ("codes_of", by, value)  ("codes_of", member number)           the codes linked to a member, each as above, with
                                                                    those of members merged into it
     ("counter", owner, limit, subject, period)                     how far a promotion's limit is used up
     ("reservation", id)  ("reservation_cart", cart)                a reservation; the open one of a cart
     ("cart_commit", number)  ("uses_of", purchase number)
+    ("event_id", id)                                               whether there is such an event
+    ("promotion_version", id, version)                             what a promotion said in one of its versions
     ("metadata", kind, id)  ("key", id)  ("webhook", id)
 """
 
@@ -69,12 +75,18 @@ def weight(command: c.Command) -> int:
         return sum([len(p.sources) + len(p.destinations) or 1 for p in command.postings])
     if isinstance(command, c.Preview):
         return sum(weight(each) for each in command.of)
+    if isinstance(command, c.GiveNotice):
+        return max(1, len(command.ends))
+    if isinstance(command, c.FollowPolicy):
+        return 2 * max(1, len(command.accounts), command.lots)
     if isinstance(command, c.ExpireLots):
         return 4 * max(1, len(command.accounts), command.lots)
     if isinstance(command, c.AwardMany):
         return 3 * max(1, len(command.rows))
     if isinstance(command, c.ReviewTiers):
         return 2 * max(1, len(command.members))
+    if isinstance(command, c.IssuePromotions):
+        return max(1, len(command.members))
     if isinstance(command, c.AddCodes):
         return max(1, len(command.codes))
     return _WEIGHTS.get(type(command), 2)
@@ -131,7 +143,7 @@ def _carts(command: c.RecordPurchase | c.CommitCart | c.EvaluateCart) -> list[Ke
     """What promotions need to know of a cart. Which counters is known when its promotions are."""
     found: list[Key] = [("programs",), *presented_keys(command.codes, command.member)]
     if command.member:
-        found += [("member", *command.member), ("standing", *command.member)]
+        found += [("member", *command.member), ("standing", *command.member), ("issues_of", *command.member)]
     if isinstance(command, c.EvaluateCart):
         return [*found, ("reservation_cart", command.cart)] if command.cart else found
     if command.reservation:
@@ -198,6 +210,15 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
         *(("member", "number", str(no)) for no in x.members),
         *(("account_no", no) for no in (() if x.members else x.accounts)),
     ],
+    c.GiveNotice: lambda x: [
+        *(("member", "number", str(no)) for no in x.members),
+        *(key for no, _ in x.ends for key in (("lots", no), *(() if x.members else (("account_no", no),)))),
+    ],
+    c.FollowPolicy: lambda x: [
+        ("programs",),
+        *(("member", "number", str(no)) for no in x.members),
+        *(key for no in x.accounts for key in (("lots", no), *(() if x.members else (("account_no", no),)))),
+    ],
     c.UnlockPoints: lambda x: (
         [("spend", *x.member), ("programs",)] + ([("purchase", *x.purchase)] if x.purchase else [])
     ),
@@ -251,8 +272,13 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
     ],
     c.MoveClaim: lambda x: [("claim", x.claim), ("programs",)],
     c.MoreCodes: lambda x: [("code_batch", x.batch)],
+    c.StopCodes: lambda x: [("code_batch", x.batch)],
     c.AddCodes: lambda x: [("code_batch", x.batch), *(("code", text) for text in x.codes)],
     c.SwitchCodes: lambda x: [("code", x.code) if x.code else ("code_batch", x.batch)],
+    c.IssuePromotion: lambda x: [("member", *x.member), ("issues_of", *x.member)],
+    c.IssuePromotions: lambda x: [(kind, *member) for member in x.members for kind in ("member", "issues_of")],
+    c.ActivateIssue: lambda x: [("member", *x.member), ("issue", x.issue)],
+    c.RevokeIssue: lambda x: [("issue", x.issue)],
     c.LinkCode: lambda x: [("code", x.code), ("member", *x.member)],
 }
 

@@ -117,6 +117,11 @@ def by_expiry(lot: Lot) -> tuple[bool, datetime, int]:
     return (lot.expires_at is None, lot.expires_at or lot.earned_at, lot.no)
 
 
+def by_number(lot: Lot) -> int:
+    """Sort key: older first."""
+    return lot.no
+
+
 # -- mechanics: every change of a lot goes through `change`, and every change is written down as a move ----------------
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from guerdon.core import lots, members, standings
+from guerdon.core import issues, lots, members, standings
 from guerdon.core.booking import Booking
 from guerdon.core.commands import MergeMembers
 from guerdon.core.events import Name
@@ -68,6 +68,7 @@ def merge(state: State, command: MergeMembers) -> Outcome:
         mirror.note("credit" if points > 0 else "debit", category)
     total = sum(points for _, _, points in moved)
     mirror.close(actor=command.actor, reason=command.reason, mirrors=event.seq, points=total, body=body)
+    issues.join(state, victim, survivor)
     _join(state, victim, survivor)
     standings.merge(state, victim.no, survivor.no)
     write_first(state, "evt", event.id, command.meta)

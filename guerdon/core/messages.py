@@ -19,6 +19,7 @@ TYPES: dict[str, str] = {
     Name.POINTS_EXPIRY: "points.expired",
     Name.PROMISED_POINTS_CONVERSION: "points.released",
     Name.TRIGGER_POINTS_CONVERSION: "points.unlocked",
+    Name.POINTS_EXPIRING: "points.expiring",
     Name.POINTS_EXPIRY_CHANGE: "points.expiry_changed",
     Name.POINTS_IMPORT: "points.imported",
     Name.POINTS_TRANSFER: "points.transferred",

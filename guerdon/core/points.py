@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from guerdon.core import lots, members, promises
+from guerdon.core import endings, lots, members, promises
 from guerdon.core.assets import AMOUNT_MAX
 from guerdon.core.booking import Booking
 from guerdon.core.commands import Award, ExpireLots, PreviewRedemption, Redeem, ReverseRedemption, TransferPoints
@@ -89,6 +89,7 @@ def expire_overdue(state: State, account_no: int, as_of: datetime) -> tuple[int,
     """Post what has come due on an account by a moment: first what is released to or from it (`promises.keep`), then
     what has ended, one `PointsExpiry` per instant. Returns (lots, points) that ended.
     """
+    endings.catch_up(state, account_no)
     promises.keep(state, account_no, as_of)
     due = lots.overdue(state, account_no, as_of)
     if not due:
@@ -121,7 +122,7 @@ def credit(
     account_no: int,
     from_account: int,
     portions: Iterable[Portion],
-    policies: Policies,
+    program: Program,
     *,
     earned_at: datetime,
     purchase_no: int = 0,
@@ -132,11 +133,11 @@ def credit(
     if not total:
         return
     debt = owed(state, account_no)
-    usual = promises.Terms(expires_at(policies, earned_at))
+    usual = promises.Terms(expires_at(program.policies, earned_at))
     booking.move(from_account, account_no, total)
     opened = []
     for portion in portions:
-        terms = portion.terms or usual
+        terms = endings.settle(state, booking, program, portion.rule, portion.terms or usual, earned_at)
         lot = lots.open_lot(
             state,
             booking.moves,
@@ -146,7 +147,7 @@ def credit(
             earned_at=earned_at,
             expires_at=terms.expires_at,
             rule=portion.rule,
-            version=portion.version,
+            version=portion.version or program.version,
             line=portion.line,
             purchase_no=purchase_no,
             releases_at=terms.releases_at,
@@ -205,6 +206,7 @@ def restore(state: State, booking: Booking, member_no: int, taken: list[LotMove]
                 forfeited += forfeit
             if part > forfeit:
                 filled += lots.refill(state, booking.moves, booking.seq, lot, part - forfeit, account_no)
+        endings.catch_up_lots(state, booking.moves, filled)
         booking.move(internal(state, program, "reversed"), account_no, sum(part for _, part in back))
         if forfeited:
             booking.move(account_no, internal(state, program, "returned"), forfeited, lower_floor=True)
@@ -400,6 +402,7 @@ def book_redemption(
         purses = purses_of(state, member, program, group=False)
     booking = Booking(state, Name.POINTS_REDEMPTION, member.no, place)
     parts = spend(state, booking, purses, points)
+    endings.renew(state, booking, *[each.no for each, _ in purses])
     event = booking.close(
         actor=actor,
         reason=reason,

@@ -6,14 +6,15 @@ Policies are versioned: changing them makes the next version, and every lot keep
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from guerdon.core.assets import Asset, Rounding
-from guerdon.core.dates import end_of_day_after, midnight_after_months
+from guerdon.core.dates import add_months, local_midnight, month_end, yearly_on
+from guerdon.core.promotions.windows import Window
 
 if TYPE_CHECKING:
     from guerdon.core.promotions.shelf import Shelf
@@ -37,23 +38,80 @@ Returning = Literal["proportional", "reevaluate"]
 """How part of a bill is taken back: its frozen share of what was earned, or what the rest would not have earned."""
 
 
-class Expiry(Struct, frozen=True, kw_only=True):
-    """When points end: never, after `count` days, or after `count` months (31 Jan + 1 month = last day of February).
+Activity = Literal["purchase", "redemption", "claim", "transfer", "award", "referral"]
+"""What a member can do, or be given, that may count as activity: see `endings.ACTIVITIES`."""
+
+
+class Expiry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """When points end: never; after `count` days or months (31 Jan + 1 month = last day of February); `yearly` with the
+    first such `day` of a `month` on or after the day they were earned and `count` years on (29 February is the last
+    of February); or so long (`count` of a `unit`) after the member's last activity.
+
+    With `rolling`, each lot counts from its earning or from the last of the `activities` after it, whichever is later.
+    With `inactivity`, points that come without activity end with those that are there, so that all end together.
+    `rounding` lets points live through the month in which they would end.
 
     Points end at the local midnight after their last day: a lot of 30 days earned on 1 June lives through 1 July.
     """
 
-    kind: Literal["never", "days", "months"] = "never"
+    kind: Literal["never", "days", "months", "yearly", "rolling", "inactivity"] = "never"
     count: int = 0
+    unit: Literal["days", "months"] = "months"
+    rounding: Literal["exact", "month"] = "exact"
+    month: int = 12
+    day: int = 31
+    activities: tuple[Activity, ...] = ("purchase", "redemption")
+
+    @property
+    def renews(self) -> bool:
+        """Whether activity puts off the end."""
+        return self.kind in ("rolling", "inactivity")
 
     def end(self, moment: datetime, timezone: str) -> datetime | None:
         """The exclusive end of points that count from a moment: the local midnight after their last day."""
         if self.kind == "never":
             return None
         zone = ZoneInfo(timezone)
-        if self.kind == "days":
-            return end_of_day_after(moment, self.count, zone)
-        return midnight_after_months(moment, self.count, zone)
+        day = moment.astimezone(zone).date()
+        if self.kind == "yearly":
+            last = yearly_on(day, self.count, self.month, self.day)
+        elif self.kind == "days" or (self.renews and self.unit == "days"):
+            last = day + timedelta(days=self.count)
+        else:
+            last = add_months(day, self.count)
+        if self.rounding == "month":
+            last = month_end(last)
+        return local_midnight(last + timedelta(days=1), zone)
+
+
+class Follow(Struct, frozen=True, kw_only=True):
+    """A version whose expiry counts for the points that are there as well (otherwise they keep theirs). None of them
+    ends before the end of the day of the change and `grace_days` more, unless it would have anyway.
+    """
+
+    grace_days: int = 0
+
+
+class Cap(Struct, frozen=True, kw_only=True):
+    """At most so many `points` (minor units): per purchase, or by one member per calendar day, week, month or year of
+    the program's time zone, in the last `days` (`rolling`), or ever (`member`). What is beyond it is not given.
+
+    A cap goes by its `code`: one that is raised or lowered goes on counting where it was.
+    """
+
+    code: str
+    points: int
+    per: Literal["purchase", "day", "week", "month", "year", "rolling", "member"] = "purchase"
+    days: int = 0
+
+
+class Stacking(Struct, frozen=True, kw_only=True):
+    """How the rules of a `group` go together where several give: all of them, the one that gives `best`, or the
+    `first` by priority. Multipliers are compared with multipliers, the others with one another.
+    """
+
+    group: str = ""
+    mode: Literal["all", "best", "first"] = "all"
 
 
 class Rule(Struct, frozen=True, kw_only=True):
@@ -68,6 +126,11 @@ class Rule(Struct, frozen=True, kw_only=True):
     day + N + 1: 28 September + 1 = 30 September) or at the start of `release_on`; those of `trigger_based` when the
     `trigger` of that name is pulled; without any of these, when somebody unlocks them. `expires_from` says whether
     their expiry counts from the day they were earned or from the day they were released.
+
+    A rule holds from `starts_at` until just before `ends_at`, while one of its `windows` is open in the program's time
+    zone, at its `stores` and over its `sources` (codes); empty or None is no such condition. `group`, `priority` (the
+    highest first, then the order of the rules) and `exclusive` say which rules give where several could: where an
+    exclusive one gives, no other does.
     """
 
     code: str
@@ -85,6 +148,15 @@ class Rule(Struct, frozen=True, kw_only=True):
     release_on: date | None = None
     trigger: str = ""
     expires_from: Literal["earning", "release"] = "earning"
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    windows: tuple[Window, ...] = ()
+    stores: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    group: str = ""
+    priority: int = 0
+    exclusive: bool = False
+    caps: tuple[Cap, ...] = ()
 
     @property
     def narrow(self) -> bool:
@@ -123,13 +195,18 @@ class Policies(Struct, frozen=True, kw_only=True):
 
     A redemption takes at least `minimum_redemption` points, at most `maximum_redemption`, a multiple of
     `redemption_multiple`, by a member who has earned at least `minimum_lifetime` points; 0 is no such condition.
-    A manual adjustment of more than `adjustment_limit` points needs two persons; None is no limit.
+    A manual adjustment of more than `adjustment_limit` points needs two persons; None is no limit. `caps` bound what
+    all earning rules give together, the first of them giving first; `stacking` has the groups of rules that do not
+    simply add up. `follow` is said of one version and not handed on to the next.
+    Members are told of points that are about to end so many `notice_days` before the day on which they do.
     """
 
     rounding: Rounding = Rounding.HALF_UP
     timezone: str = "UTC"
     expiry: Expiry = Expiry()
     rules: tuple[Rule, ...] = ()
+    caps: tuple[Cap, ...] = ()
+    stacking: tuple[Stacking, ...] = ()
     currency: str = ""
     redemption_rate: RedemptionRate | None = None
     minimum_redemption: int = 0
@@ -141,6 +218,8 @@ class Policies(Struct, frozen=True, kw_only=True):
     referral: ReferralPoints | None = None
     on_shortfall: Literal["below_zero", "write_off"] = "below_zero"
     returns: Returning = "proportional"
+    follow: Follow | None = None
+    notice_days: tuple[int, ...] = ()
 
 
 class Program(Struct, frozen=True, kw_only=True):
@@ -182,7 +261,10 @@ def internal_name(role: str, first: bool, code: str) -> str:
 class Config(Struct, frozen=True, kw_only=True):
     """What changes rarely and is kept per process, by the configuration version on the head row. `since` says per
     program when each of its versions began, the first one first; `timezone` is the organisation's, by whose calendar
-    promotions count; `promotions` is None where there are none; `tiers` are all versions of a program's, first to last.
+    promotions count; `renewing` are programs with a version whose points activity renews; `follows` has of each program
+    the last version that the points which were there follow too, and `following` those of them that not all points
+    follow yet (`endings`); `promotions` is None where there are none; `tiers` are all versions of a program's,
+    first to last.
     """
 
     version: int = 0
@@ -193,6 +275,9 @@ class Config(Struct, frozen=True, kw_only=True):
     tills: dict[int, Till] = {}
     sources: frozenset[str] = frozenset()
     timezone: str = "UTC"
+    renewing: frozenset[int] = frozenset()
+    follows: dict[int, int] = {}
+    following: dict[int, int] = {}
     promotions: Shelf | None = None
     tiers: dict[int, tuple[Structure, ...]] = {}
 

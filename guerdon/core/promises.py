@@ -39,12 +39,16 @@ EVENTS = {"promised": Name.PROMISED_POINTS_CONVERSION, "trigger_based": Name.TRI
 class Promise(Struct, frozen=True, array_like=True):
     """What a lot was promised under, frozen when it was earned: the trigger that releases it ("" = none), the expiry
     that counts from its release (None: the lot's own end stands), the time zone of both, and when it was released.
+
+    `follows` is the program's version whose expiry the lot follows: None for the one it was made under, 0 where its end
+    was set by hand and follows none (`endings.version_of`).
     """
 
     trigger: str = ""
     expiry: Expiry | None = None
     timezone: str = "UTC"
     released_at: datetime | None = None
+    follows: int | None = None
 
 
 class Terms(Struct, frozen=True):

@@ -15,6 +15,7 @@ from guerdon.core.promotions.conditions import All, Any_, Condition, HistoryIs, 
 from guerdon.core.promotions.shelf import Shelf
 from guerdon.core.promotions.terms import Lane, Promotion
 from guerdon.core.results import Changed, PromotionMade
+from guerdon.core.state import NotLoaded
 
 if TYPE_CHECKING:
     from guerdon.core.state import State
@@ -113,6 +114,17 @@ def _refusal(terms: Promotion) -> Rejected | None:
     return None
 
 
+def version_of(state: State, id: str, version: int) -> Promotion:
+    """A promotion under one of its versions. Raises `NotLoaded`."""
+    promotion = shelf(state).by_id[id]
+    if promotion.version == version:
+        return promotion
+    earlier: Promotion | None = state.find(("promotion_version", id, version))
+    if earlier is None:
+        raise NotLoaded(("promotion_version", id, version))
+    return earlier
+
+
 def _find(state: State, id: str) -> Promotion | Rejected:
     promotion = shelf(state).by_id.get(id)
     return promotion or Rejected(Rejection.PROMOTION_NOT_FOUND, "promotion", {"promotion": id})
@@ -120,5 +132,6 @@ def _find(state: State, id: str) -> Promotion | Rejected:
 
 def _put(state: State, promotion: Promotion) -> Outcome:
     state.put(state.promotions, promotion.id, promotion)
+    state.put(state.found, ("promotion_version", promotion.id, promotion.version), promotion)
     state.set_config(msgspec.structs.replace(state.config, promotions=shelf(state).put(promotion)))
     return Accepted(PromotionMade(terms=promotion))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from guerdon.core import carts, promises, standings, uses
+from guerdon.core import caps, carts, endings, promises, standings, uses
 from guerdon.core.activity import deeds
 from guerdon.core.assets import AMOUNT_MAX, allocate
 from guerdon.core.booking import Booking
@@ -156,7 +156,8 @@ def record(state: State, command: RecordPurchase) -> Outcome:
     if refused is not None:
         return refused
     nets = [price - share for price, share in zip(prices, shares, strict=True)]
-    earned = earnings(program, command.lines, nets)
+    occasion = caps.occasion(state, program, member, place)
+    earned = earnings(program, command.lines, nets, occasion)
     if promoted.evaluation is not None:
         earned += carts.earned_by(promoted.evaluation, nets)
     pool = internal(state, program, "pool")
@@ -172,6 +173,8 @@ def record(state: State, command: RecordPurchase) -> Outcome:
     booking = Booking(state, Name.TRANSACTION_ADD, member.no, place)
     _pay(state, booking, command, due)
     _credit(state, booking, member, program, earned, place, no)
+    endings.renew(state, booking, program.no)
+    raised = caps.use(state, program, member, place, earned, booking.seq)
     event = booking.close(
         actor=command.actor,
         reference=command.number,
@@ -181,6 +184,7 @@ def record(state: State, command: RecordPurchase) -> Outcome:
             "program_no": program.no,
             "earned": [{"rule": e.rule, "version": e.version, "points": e.points, "basis": e.basis} for e in earned],
             **promoted.book(state, booking, no, command.number),
+            **({"caps": [each for raises in raised.values() for each in raises]} if raised else {}),
         },
     )
     credited = {"regular", *(earning.category for earning in earned)}
@@ -215,6 +219,8 @@ def record(state: State, command: RecordPurchase) -> Outcome:
         earned=earned,
         discounts=promoted.discounts,
         vouchers=promoted.vouchers,
+        caps=raised,
+        occasion=occasion,
     )
     return _keep(state, command, result, place, member.no, shares, divided, content, program.no)
 
@@ -268,6 +274,7 @@ class _Promoted(Struct, frozen=True, kw_only=True):
     discounts: tuple[int, ...] = ()
     vouchers: int = 0
     evaluation: Evaluation | None = None
+    reservation: str = ""
 
     @property
     def given(self) -> int:
@@ -286,7 +293,7 @@ class _Promoted(Struct, frozen=True, kw_only=True):
         if self.evaluation is None or not self.evaluation.applied:
             return {}
         said = uses.book(state, booking, self.evaluation, purchase_no=purchase_no, reference=number)
-        return {"promotions": said}
+        return {"promotions": said, **uses.told(self.reservation)}
 
 
 def _promoted(
@@ -303,6 +310,7 @@ def _promoted(
         discounts=evaluation.discounts if any(evaluation.discounts) else (),
         vouchers=evaluation.vouchers,
         evaluation=evaluation,
+        reservation=command.reservation,
     )
 
 
@@ -407,7 +415,7 @@ def _credit(
                 account_in(state, member, program, category),
                 internal(state, program, "pool"),
                 portions,
-                program.policies,
+                program,
                 earned_at=place.event_at,
                 purchase_no=purchase_no,
             )
@@ -434,6 +442,7 @@ def _earned(program: Program, earning: Earning, earned_at: datetime) -> Earned:
         expires_at=terms.expires_at,
         releases_at=terms.releases_at,
         trigger=terms.trigger,
+        capped=earning.capped,
     )
 
 

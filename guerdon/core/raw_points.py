@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from guerdon.core import ledger, lots
+from guerdon.core import endings, ledger, lots, promises
 from guerdon.core.accounts import Account, Action, Hold, Transfer
 from guerdon.core.booking import Booking
 from guerdon.core.commands import Posting
@@ -174,6 +174,8 @@ def _credit_lots(
             amount -= part
     if amount:
         program = program_of(state, account.no)
+        usual = promises.Terms(expires_at(program.policies, booking.place.event_at))
+        terms = endings.settle(state, booking, program, "ledger", usual, booking.place.event_at)
         opened = lots.open_lot(
             state,
             booking.moves,
@@ -181,11 +183,13 @@ def _credit_lots(
             booking.seq,
             amount,
             earned_at=booking.place.event_at,
-            expires_at=expires_at(program.policies, booking.place.event_at),
+            expires_at=terms.expires_at,
             rule="ledger",
             version=program.version,
+            promise=terms.promise,
         )
         touched.append(opened.no)
+    endings.catch_up_lots(state, booking.moves, touched)
     lots.repay(state, booking.moves, touched, debt)
 
 

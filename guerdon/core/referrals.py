@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from guerdon.core import lots, members
+from guerdon.core import endings, lots, members
 from guerdon.core.booking import Booking
 from guerdon.core.commands import Refer, ReturnReferral
 from guerdon.core.events import Name
@@ -98,7 +98,8 @@ def _award(state: State, command: Refer, member: Member, program: Program, place
     booking = Booking(state, Name.REFERRAL_AWARD, member.no, place)
     portion = Portion(points=points, rule="referral", version=program.version)
     pool = internal(state, program, "pool")
-    credit(state, booking, account_no, pool, [portion], program.policies, earned_at=place.event_at)
+    credit(state, booking, account_no, pool, [portion], program, earned_at=place.event_at)
+    endings.renew(state, booking, program.no)
     event = booking.close(actor=command.actor, body={"referral_id": command.id, "program_no": program.no})
     expire_overdue(state, account_no, state.now)
     return event.seq

@@ -81,9 +81,22 @@ class Previewed(Result, frozen=True, kw_only=True):
     items: tuple[Projection, ...]
 
 
+class Followed(Result, frozen=True, kw_only=True):
+    """How many events it took to let points follow a policy."""
+
+    events: int
+
+
+class Noticed(Result, frozen=True, kw_only=True):
+    """How many notices were given."""
+
+    events: int
+
+
 class Earned(Result, frozen=True, kw_only=True):
     """Points one rule gave in one program. `basis` is the money it looked at, in minor units; `releases_at` and
     `trigger` say when promised points become regular, and `expires_at` is None where that decides when they end.
+    `capped` is what caps kept back.
     """
 
     program_no: int
@@ -95,6 +108,7 @@ class Earned(Result, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     releases_at: datetime | None = None
     trigger: str = ""
+    capped: int = 0
 
 
 class Purchased(Result, frozen=True, kw_only=True):
@@ -413,6 +427,36 @@ class CodeLinked(Result, frozen=True, kw_only=True):
     linked_at: datetime
 
 
+class Issued(Result, frozen=True, kw_only=True):
+    """A promotion that was given to a member, and what it ends at (None: with the promotion)."""
+
+    id: str
+    member_no: int
+    issued_at: datetime
+    ends_at: datetime | None
+    activation: bool
+
+
+class IssueOutcome(Struct, frozen=True, kw_only=True):
+    """What became of one row."""
+
+    issued: Issued | None = None
+    refused: Rejected | None = None
+
+
+class IssuedMany(Result, frozen=True, kw_only=True):
+    """One outcome a row, in their order."""
+
+    rows: tuple[IssueOutcome, ...]
+
+
+class IssueChanged(Result, frozen=True, kw_only=True):
+    """An issue after something was done to it."""
+
+    id: str
+    ends_at: datetime | None
+
+
 AnyResult = (
     Opened
     | Changed
@@ -445,6 +489,9 @@ AnyResult = (
     | CodesAdded
     | CodesSwitched
     | CodeLinked
+    | Issued
+    | IssuedMany
+    | IssueChanged
     | Unlocked
     | Redated
     | Imported

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from guerdon.core import lots, members, standings, uses
+from guerdon.core import caps, lots, members, standings, uses
 from guerdon.core.activity import deeds
 from guerdon.core.assets import decimal_text
 from guerdon.core.booking import Booking
 from guerdon.core.commands import ReturnLine, ReturnPurchase
 from guerdon.core.content import encode, fingerprint, replay
 from guerdon.core.division import EarnedParts, growth, pieces, worth
-from guerdon.core.earning import PROMOTION_RULE, earnings
+from guerdon.core.earning import PROMOTION_RULE, Occasion, earnings
 from guerdon.core.events import Name
 from guerdon.core.metadata import write_first
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
@@ -182,9 +182,10 @@ def _no_longer_earned(
     kept = [net - worth(net, now, whole) for net, now, whole in zip(nets, after, bought, strict=True)]
     still: dict[tuple[int, str], int] = {}
     of_rules = [each for each in purchase.division.earned if not each.rule.startswith(PROMOTION_RULE)]
+    occasion = purchase.division.occasion or Occasion(at=purchase.event_at, source=purchase.source)
     for program_no, version in {(each.program_no, each.version) for each in of_rules}:
         program = terms_of(state, state.config.programs[program_no], version)
-        still |= {(program_no, each.rule): each.points for each in earnings(program, purchase.lines, kept)}
+        still |= {(program_no, each.rule): each.points for each in earnings(program, purchase.lines, kept, occasion)}
     return tuple(
         growth(each.parts, before, after, bought)
         if each.rule.startswith(PROMOTION_RULE)
@@ -368,6 +369,7 @@ def _keep(
     """Close the event, write the return's row and answer. After all of the bill, its promotions may be used again."""
     whole = part.all_back and purchase.promoted
     given_back = {"promotions": said} if whole and (said := uses.give_back(state, booking, purchase.no)) else {}
+    lowered = caps.give_back(state, purchase.division.earned, part.earned, purchase.event_seq)
     event = booking.close(
         actor=command.actor,
         reason=command.reason,
@@ -382,6 +384,7 @@ def _keep(
             "earned": part.earned,
             "written_off": sums.written_off,
             **given_back,
+            **({"caps": lowered} if lowered else {}),
         },
     )
     balances = tuple(

@@ -5,6 +5,8 @@ All of it is configuration: each change makes a new configuration, which the wri
 
 from __future__ import annotations
 
+from calendar import monthrange
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -18,12 +20,25 @@ from guerdon.core.commands import (
     CreateProgram,
     CreateStore,
     CreateTill,
+    PreviewChange,
     RegisterSource,
 )
 from guerdon.core.ledger import add_account
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.places import SOURCES
-from guerdon.core.programs import ROLES, Policies, Program, ReferralPoints, Rule, Store, Till, internal_name
+from guerdon.core.programs import (
+    ROLES,
+    Cap,
+    Expiry,
+    Policies,
+    Program,
+    ReferralPoints,
+    Rule,
+    Store,
+    Till,
+    internal_name,
+)
+from guerdon.core.promotions.windows import DAY_MINUTES, overlapping
 from guerdon.core.results import Changed, Opened
 
 if TYPE_CHECKING:
@@ -31,7 +46,13 @@ if TYPE_CHECKING:
 
 DAYS_MAX = 36_500
 MONTHS_MAX = 1_200
+YEARS_MAX = 100
+NOTICES_MAX = 5
+NOTICE_DAYS_MAX = 366
+LEAP_YEAR = 2028
 RULES_MAX = 200
+WINDOWS_MAX = 20
+CAPS_MAX = 20
 YEAR_MAX = 9000
 """Release dates lie before the end of that year, so that an expiry can still be counted from them."""
 
@@ -66,6 +87,9 @@ def create_program(state: State, command: CreateProgram) -> Outcome:
     refused = _policies_refusal(state, command.policies)
     if refused is not None:
         return refused
+    if command.policies.follow is not None:
+        reason = "there are no points yet that could follow"
+        return Rejected(Rejection.INVALID_VALUE, "policies.follow", {"reason": reason})
     first = all(program.asset != command.asset for program in config.programs.values())
     ledger = Ledger(no=state.next("ledger"), id=state.new_id(), name=command.name, opened_at=state.now)
     state.put(state.ledgers, ledger.no, ledger)
@@ -107,11 +131,17 @@ def _put_program(state: State, program: Program) -> None:
         state.put(state.found, ("policies", program.no, before.version), before.policies)
     state.put(state.programs, program.no, program)
     since = (*config.since.get(program.no, ()), state.now)
+    follows, following = config.follows, config.following
+    if program.policies.follow is not None:
+        follows, following = (_with(known, program.no, program.version) for known in (follows, following))
     state.set_config(
         msgspec.structs.replace(
             config,
             programs=_with(config.programs, program.no, program),
             since=_with(config.since, program.no, since),
+            renewing=config.renewing | {program.no} if program.policies.expiry.renews else config.renewing,
+            follows=follows,
+            following=following,
         )
     )
 
@@ -121,9 +151,12 @@ def change_program(state: State, command: ChangeProgram) -> Outcome:
     program = state.config.program(command.program)
     if program is None:
         return Rejected(Rejection.PROGRAM_NOT_FOUND, "program", {"program": command.program[1]})
-    refused = _policies_refusal(state, command.policies)
+    refused = _policies_refusal(state, command.policies) or _past_refusal(state, program, command.policies)
     if refused is not None:
         return refused
+    if command.policies.follow is not None and program.no in state.config.following:
+        version = state.config.following[program.no]
+        return Rejected(Rejection.CHANGE_IN_PROGRESS, "program", {"version": version})
     _put_program(
         state,
         msgspec.structs.replace(
@@ -133,18 +166,46 @@ def change_program(state: State, command: ChangeProgram) -> Outcome:
     return Accepted(Changed(id=program.id))
 
 
+def preview_change(state: State, command: PreviewChange) -> Outcome:
+    """What a change would answer, found out by making it and undoing it."""
+    mark = state.mark()
+    outcome = change_program(state, command.of)
+    state.rollback(mark)
+    return outcome
+
+
+def _past_refusal(state: State, program: Program, policies: Policies) -> Rejected | None:
+    """A rule that is new and starts, or has ended, in the past: what was bought then is judged by the rules of then."""
+    known = program.policies.rules
+    for i, rule in enumerate(policies.rules):
+        for name in ("starts_at", "ends_at"):
+            moment = getattr(rule, name)
+            if (
+                moment is not None
+                and moment < state.now
+                and not any(rule.code == other.code and moment == getattr(other, name) for other in known)
+            ):
+                return Rejected(
+                    Rejection.POLICY_IN_THE_PAST, f"policies.rules[{i}].{name}", {"now": state.now.isoformat()}
+                )
+    return None
+
+
 def _policies_refusal(state: State, policies: Policies) -> Rejected | None:
     """What in the policies cannot work, naming the place."""
     try:
         ZoneInfo(policies.timezone)
     except (KeyError, ValueError, OSError):
         return Rejected(Rejection.INVALID_VALUE, "policies.timezone", {"timezone": policies.timezone})
-    expiry = policies.expiry
-    longest = {"never": 0, "days": DAYS_MAX, "months": MONTHS_MAX}[expiry.kind]
-    if not (min(1, longest) <= expiry.count <= longest):
-        return Rejected(
-            Rejection.INVALID_VALUE, "policies.expiry.count", {"minimum": min(1, longest), "maximum": longest}
-        )
+    refused = _expiry_refusal(policies.expiry)
+    if refused is not None:
+        return refused
+    days = policies.notice_days
+    if len(days) > NOTICES_MAX or len(set(days)) < len(days) or not all(1 <= each <= NOTICE_DAYS_MAX for each in days):
+        detail = {"minimum": 1, "maximum": NOTICE_DAYS_MAX, "at_most": NOTICES_MAX, "reason": "different numbers"}
+        return Rejected(Rejection.INVALID_VALUE, "policies.notice_days", detail)
+    if policies.follow is not None and not 0 <= policies.follow.grace_days <= DAYS_MAX:
+        return Rejected(Rejection.INVALID_VALUE, "policies.follow.grace_days", {"minimum": 0, "maximum": DAYS_MAX})
     rate = policies.redemption_rate
     if rate is not None and (rate.points <= 0 or rate.money <= 0):
         return Rejected(Rejection.INVALID_VALUE, "policies.redemption_rate", {"minimum": 1})
@@ -161,18 +222,110 @@ def _policies_refusal(state: State, policies: Policies) -> Rejected | None:
         return Rejected(Rejection.INVALID_VALUE, "policies.referral", {"minimum": 0})
     if policies.currency and policies.currency not in state.config.assets:
         return Rejected(Rejection.ASSET_NOT_FOUND, "policies.currency", {"asset": policies.currency})
-    if len(policies.rules) > RULES_MAX:
-        return Rejected(Rejection.INVALID_VALUE, "policies.rules", {"maximum": RULES_MAX})
+    return (
+        rules_refusal(policies.rules, "policies.rules")
+        or _places_refusal(state, policies.rules)
+        or _caps_refusal(policies.caps, "policies.caps")
+        or _stacking_refusal(policies)
+    )
+
+
+def _expiry_refusal(expiry: Expiry) -> Rejected | None:
+    """What in an expiry policy cannot be reckoned with."""
+    unit = expiry.unit if expiry.renews else expiry.kind
+    least, most = {"never": (0, 0), "days": (1, DAYS_MAX), "months": (1, MONTHS_MAX), "yearly": (0, YEARS_MAX)}[unit]
+    if not least <= expiry.count <= most:
+        return Rejected(Rejection.INVALID_VALUE, "policies.expiry.count", {"minimum": least, "maximum": most})
+    if not 1 <= expiry.month <= 12:
+        return Rejected(Rejection.INVALID_VALUE, "policies.expiry.month", {"minimum": 1, "maximum": 12})
+    longest = monthrange(LEAP_YEAR, expiry.month)[1]
+    if not 1 <= expiry.day <= longest:
+        return Rejected(Rejection.INVALID_VALUE, "policies.expiry.day", {"minimum": 1, "maximum": longest})
+    if expiry.renews and not expiry.activities:
+        reason = "say which activities put off the end"
+        return Rejected(Rejection.INVALID_VALUE, "policies.expiry.activities", {"reason": reason})
+    return None
+
+
+def rules_refusal(rules: Sequence[Rule], field: str) -> Rejected | None:
+    """What earning rules cannot say, by the place of the rule in `field`."""
+    if len(rules) > RULES_MAX:
+        return Rejected(Rejection.INVALID_VALUE, field, {"maximum": RULES_MAX})
     seen: set[str] = set()
-    for i, rule in enumerate(policies.rules):
+    for i, rule in enumerate(rules):
         if rule.code in seen:
-            return Rejected(Rejection.CODE_TAKEN, f"policies.rules[{i}].code", {"code": rule.code})
+            return Rejected(Rejection.CODE_TAKEN, f"{field}[{i}].code", {"code": rule.code})
         seen.add(rule.code)
         if rule.points <= 0 or rule.amount <= 0:
-            return Rejected(Rejection.INVALID_VALUE, f"policies.rules[{i}]", {"minimum": 1})
-        refused = _release_refusal(rule, f"policies.rules[{i}]")
+            return Rejected(Rejection.INVALID_VALUE, f"{field}[{i}]", {"minimum": 1})
+        refused = (
+            _release_refusal(rule, f"{field}[{i}]")
+            or _bonus_refusal(rule, f"{field}[{i}]")
+            or _caps_refusal(rule.caps, f"{field}[{i}].caps")
+        )
         if refused is not None:
             return refused
+    return None
+
+
+def _bonus_refusal(rule: Rule, field: str) -> Rejected | None:
+    """What says when and where the rule holds, and leaves it no time or no place."""
+    if rule.starts_at is not None and rule.ends_at is not None and rule.ends_at <= rule.starts_at:
+        return Rejected(Rejection.WINDOW_NEVER_OPEN, f"{field}.ends_at", {"starts_at": rule.starts_at.isoformat()})
+    for i, window in enumerate(rule.windows):
+        where = f"{field}.windows[{i}]"
+        if window.start == window.end:
+            return Rejected(Rejection.WINDOW_NEVER_OPEN, f"{where}.end", {"start": window.start})
+        if not 0 <= window.start < DAY_MINUTES or not 0 <= window.end <= DAY_MINUTES:
+            return Rejected(Rejection.INVALID_VALUE, where, {"minimum": 0, "maximum": DAY_MINUTES})
+        if not all(1 <= day <= 7 for day in window.weekdays):
+            return Rejected(Rejection.INVALID_VALUE, f"{where}.weekdays", {"minimum": 1, "maximum": 7})
+        if not all(1 <= day <= 31 or day == -1 for day in window.days):
+            return Rejected(Rejection.INVALID_VALUE, f"{where}.days", {"minimum": 1, "maximum": 31})
+    if len(rule.windows) > WINDOWS_MAX:
+        return Rejected(Rejection.INVALID_VALUE, f"{field}.windows", {"maximum": WINDOWS_MAX})
+    pair = overlapping(rule.windows)
+    if pair is not None:
+        return Rejected(Rejection.WINDOWS_OVERLAP, f"{field}.windows[{pair[1]}]", {"overlaps": pair[0]})
+    return None
+
+
+def _places_refusal(state: State, rules: Sequence[Rule]) -> Rejected | None:
+    """A store or a source of a rule that does not exist."""
+    for n, rule in enumerate(rules):
+        for i, code in enumerate(rule.stores):
+            if state.config.store(("code", code)) is None:
+                return Rejected(Rejection.STORE_NOT_FOUND, f"policies.rules[{n}].stores[{i}]", {"store": code})
+        for i, code in enumerate(rule.sources):
+            if code not in SOURCES and code not in state.config.sources:
+                return Rejected(Rejection.SOURCE_NOT_FOUND, f"policies.rules[{n}].sources[{i}]", {"source": code})
+    return None
+
+
+def _caps_refusal(caps: tuple[Cap, ...], field: str) -> Rejected | None:
+    """What in caps cannot be counted."""
+    if len(caps) > CAPS_MAX:
+        return Rejected(Rejection.INVALID_VALUE, field, {"maximum": CAPS_MAX})
+    for i, cap in enumerate(caps):
+        if cap.points <= 0:
+            return Rejected(Rejection.INVALID_VALUE, f"{field}[{i}].points", {"minimum": 1})
+        least, most = (1, DAYS_MAX) if cap.per == "rolling" else (0, 0)
+        if not least <= cap.days <= most:
+            return Rejected(Rejection.INVALID_VALUE, f"{field}[{i}].days", {"minimum": least, "maximum": most})
+        if any(cap.code == other.code for other in caps[:i]):
+            return Rejected(Rejection.CODE_TAKEN, f"{field}[{i}].code", {"code": cap.code})
+    return None
+
+
+def _stacking_refusal(policies: Policies) -> Rejected | None:
+    """Groups that are named twice, or that no rule is in."""
+    groups = {rule.group for rule in policies.rules}
+    for i, stacking in enumerate(policies.stacking):
+        field = f"policies.stacking[{i}].group"
+        if any(stacking.group == other.group for other in policies.stacking[:i]):
+            return Rejected(Rejection.CODE_TAKEN, field, {"code": stacking.group})
+        if stacking.group not in groups:
+            return Rejected(Rejection.INVALID_VALUE, field, {"reason": "no rule is in this group"})
     return None
 
 

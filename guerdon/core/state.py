@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from guerdon.core.codes import Code, CodeBatch, CodeLink, Switch
     from guerdon.core.events import Event
     from guerdon.core.imports import ImportedRow
+    from guerdon.core.issues import IssueMove, PromotionIssue
     from guerdon.core.lots import Lot
     from guerdon.core.members import Member
     from guerdon.core.programs import Config, Program, Store, Till
@@ -148,6 +149,8 @@ class State:
         self.codes: Table[str, Code] = Table("codes")
         self.code_switches: Table[tuple[str, str], Switch] = Table("code_switches")
         self.code_links: Table[str, CodeLink] = Table("code_links")
+        self.issues: Table[str, PromotionIssue] = Table("issues")
+        self.issue_moves: Table[tuple[str, str], IssueMove] = Table("issue_moves")
         self.promotions: Table[str, Promotion] = Table("promotions")
         self.promotion_lanes: Table[int, Lane] = Table("promotion_lanes")
         self.promotion_counters: Table[CounterKey, Tally] = Table("promotion_counters")
@@ -160,6 +163,7 @@ class State:
         self.activity: Table[int, Activity | None] = Table("activity", kept=False)
         self.lifetimes: Table[int, int] = Table("lifetimes", kept=False)
         self.programs: Table[int, Program] = Table("programs")
+        self.followed: Table[int, int] = Table("followed")
         self.stores: Table[int, Store] = Table("stores")
         self.tills: Table[int, Till] = Table("tills")
         self.assets: Table[str, Asset] = Table("assets")

@@ -1,4 +1,5 @@
-"""Counters of promotions as they are kept: what uses have raised, and what carts hold for a time.
+"""Counters of promotions, and of caps on earning, as they are kept: what uses have raised, and what carts hold for a
+time.
 
 A part counts until its time: a use in a rolling window, or uses that a reservation keeps free. So nothing has to happen
 for a reservation to end, and no job can be late.
@@ -6,7 +7,7 @@ for a reservation to end, and no job can be late.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,21 @@ class Tally(Struct, frozen=True, kw_only=True):
             part.by for part in self.parts if part.until > now and not (reservation and part.reservation == reservation)
         )
         return Counter(self.used + alive, self.last_at)
+
+    def raised(self, each: Raise, at: datetime, seq: int, now: datetime) -> Tally:
+        """What it is after a use at a time, by the event of a number, as known `now`."""
+        parts = self.alive(now)
+        used = self.used
+        if each.until is not None:
+            parts = (*parts, Part(each.until, each.by, "", seq))
+        else:
+            used += each.by
+        last_at = max(at, self.last_at or at) if each.key[4] == "last" else self.last_at
+        return Tally(used=used, last_at=last_at, parts=parts)
+
+    def alive(self, now: datetime) -> tuple[Part, ...]:
+        """Without what has ended for everybody: also for facts that are told late and judged at their own time."""
+        return tuple(part for part in self.parts if part.until > now - LATE_MAX)
 
 
 class Raised(Struct, frozen=True, array_like=True):
@@ -81,16 +97,7 @@ def use(state: State, raises: Iterable[Raise], at: datetime, seq: int) -> tuple[
     """Raise counters for good, as the row of the use will say."""
     done = []
     for each in raises:
-        old = tally(state, each.key)
-        last = each.key[4] == "last"
-        if each.until is not None:
-            new = Tally(
-                used=old.used, last_at=old.last_at, parts=(*_alive(state, old), Part(each.until, each.by, "", seq))
-            )
-        else:
-            new = msgspec.structs.replace(old, used=old.used + each.by, parts=_alive(state, old))
-        if last:
-            new = msgspec.structs.replace(new, last_at=max(at, old.last_at or at))
+        new = tally(state, each.key).raised(each, at, seq, state.now)
         state.put(state.promotion_counters, each.key, new)
         done.append(Raised(each.key, each.by, each.until))
     return tuple(done)
@@ -108,13 +115,41 @@ def give_back(state: State, raised: Iterable[Raised], seq: int) -> tuple[Raised,
             continue
         old = tally(state, each.key)
         if each.until is not None:
-            parts = tuple(part for part in _alive(state, old) if part.seq != seq)
+            parts = tuple(part for part in old.alive(state.now) if part.seq != seq)
             new = msgspec.structs.replace(old, parts=parts)
         else:
-            new = msgspec.structs.replace(old, used=old.used - each.by, parts=_alive(state, old))
+            new = msgspec.structs.replace(old, used=old.used - each.by, parts=old.alive(state.now))
         state.put(state.promotion_counters, each.key, new)
         done.append(Raised(each.key, -each.by, each.until))
     return tuple(done)
+
+
+def lower(state: State, raised: Iterable[Raised], by: int, seq: int) -> tuple[Raised, ...]:
+    """Lower counters that an event had raised by at least so much, each in the window in which that fell."""
+    raised = tuple(raised)
+    usage(state, [each.key for each in raised], state.now)
+    done = []
+    for each in raised:
+        old = tally(state, each.key)
+        if each.until is None:
+            new = msgspec.structs.replace(old, used=old.used - by, parts=old.alive(state.now))
+        else:
+            new = msgspec.structs.replace(old, parts=tuple(_less(old.alive(state.now), each, by, seq)))
+        state.put(state.promotion_counters, each.key, new)
+        done.append(Raised(each.key, -by, each.until))
+    return tuple(done)
+
+
+def _less(parts: Iterable[Part], raised: Raised, by: int, seq: int) -> Iterator[Part]:
+    """The parts, those of the event less so much."""
+    for part in parts:
+        if part.seq != seq or part.until != raised.until:
+            yield part
+            continue
+        gone = min(by, part.by)
+        by -= gone
+        if part.by > gone:
+            yield msgspec.structs.replace(part, by=part.by - gone)
 
 
 def hold(state: State, raises: Iterable[Raise], reservation: str, until: datetime) -> tuple[Raised, ...]:
@@ -124,7 +159,7 @@ def hold(state: State, raises: Iterable[Raise], reservation: str, until: datetim
         if each.key[4] == "last":
             continue
         old = tally(state, each.key)
-        parts = (*_alive(state, old), Part(until, each.by, reservation))
+        parts = (*old.alive(state.now), Part(until, each.by, reservation))
         state.put(state.promotion_counters, each.key, msgspec.structs.replace(old, parts=parts))
         done.append(Raised(each.key, each.by, until))
     return tuple(done)
@@ -136,11 +171,6 @@ def release(state: State, raised: Iterable[Raised], reservation: str) -> None:
     usage(state, keys, state.now)
     for key in dict.fromkeys(keys):
         old = tally(state, key)
-        parts = tuple(part for part in _alive(state, old) if part.reservation != reservation)
+        parts = tuple(part for part in old.alive(state.now) if part.reservation != reservation)
         if parts != old.parts:
             state.put(state.promotion_counters, key, msgspec.structs.replace(old, parts=parts))
-
-
-def _alive(state: State, old: Tally) -> tuple[Part, ...]:
-    """Without what has ended for everybody: also for facts that are told late and judged at their own time."""
-    return tuple(part for part in old.parts if part.until > state.now - LATE_MAX)

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from guerdon.core import lots, members
+from guerdon.core import endings, lots, members
 from guerdon.core.booking import Booking
 from guerdon.core.commands import TransferPoints
 from guerdon.core.dates import add_months, local_midnight
@@ -80,6 +80,7 @@ def transfer(state: State, command: TransferPoints) -> Outcome:
     opened = lots.hand_over(state, booking.moves, list(booking.moves), booking.seq, destination)
     booking.move(source, destination, command.points)
     lots.repay(state, booking.moves, opened, debt)
+    endings.renew(state, booking, program.no)
     said: dict[str, Any] = {"program_no": program.no, "sender_no": sender.no, "recipient_no": recipient.no}
     event = booking.close(
         actor=command.actor, reason=command.reason, body={**said, "windows": [window.period for window in windows]}

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from guerdon.core import tallies
-from guerdon.core.promoting import shelf
+from guerdon.core.promoting import version_of
 from guerdon.core.promotions.verdicts import Evaluation
 from guerdon.core.tallies import Raised
 
@@ -40,6 +40,7 @@ class Use(Struct, frozen=True, kw_only=True):
     currency: str
     raises: tuple[Raised, ...]
     of_seq: int = 0
+    issue: str = ""
 
 
 class Reservation(Struct, frozen=True, kw_only=True):
@@ -65,7 +66,7 @@ class CartCommit(Struct, frozen=True, kw_only=True):
     result: str
 
 
-_BODY = ("promotion", "version", "code", "times", "discount", "voucher", "points", "raises")
+_BODY = ("promotion", "version", "code", "issue", "times", "discount", "voucher", "points", "raises")
 
 
 def book(
@@ -80,6 +81,7 @@ def book(
             promotion=verdict.promotion,
             version=verdict.version,
             code=verdict.code,
+            issue=verdict.issue,
             member_no=booking.member_no,
             purchase_no=purchase_no,
             reference=reference,
@@ -99,13 +101,14 @@ def book(
 
 
 def give_back(state: State, booking: Booking, purchase_no: int) -> list[dict[str, Any]]:
-    """After all of a purchase was returned: its uses are free again, where the promotion says so."""
+    """After all of a purchase was returned: its uses are free again, where the promotion said so in the version that
+    they were used under.
+    """
     known = state.find(("uses_of", purchase_no)) or ()
     said: list[dict[str, Any]] = []
     for key in known:
         row = state.promotion_uses[key]
-        terms = shelf(state).by_id[row.promotion]
-        if row.of_seq or terms.on_return != "give_back":
+        if row.of_seq or version_of(state, row.promotion, row.version).on_return != "give_back":
             continue
         back = msgspec.structs.replace(
             row,
@@ -122,6 +125,11 @@ def give_back(state: State, booking: Booking, purchase_no: int) -> list[dict[str
         )
         said.append({**_put(state, back), "of_seq": row.event_seq, "position": row.position})
     return said
+
+
+def told(reservation: str) -> dict[str, Any]:
+    """What an event says of the reservation whose uses it took, if there was one."""
+    return {"reservation": reservation} if reservation else {}
 
 
 def let_go(state: State, reservation: Reservation, status: str) -> None:

@@ -1,7 +1,7 @@
 """The queue of work that somebody asked for: procrastinate, in the schema `jobs` of our own database.
 
-Promises: what was queued is done, by one of the processes that serve, one import at a time for each organisation; what
-a process had begun when it died is begun again by another one soon after. Every job may run twice.
+Promises: what was queued is done, by one of the processes that serve, one import and one backtest at a time for each
+organisation; what a process had begun when it died is begun again by another one soon after. Every job may run twice.
 Leaves to others: what comes due by itself (`schedule.py`; `docs/decisions/0010-jobs.md` says why that is not here).
 """
 
@@ -16,7 +16,7 @@ import procrastinate
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from guerdon.jobs import imports
+from guerdon.jobs import backtests, imports
 from guerdon.store.pool import Pool
 from guerdon.writer import Writer
 
@@ -59,10 +59,14 @@ class Queue:
         async def run_import(*, org_id: int, import_id: str) -> None:
             await imports.run(pool, writer, now, self._stopping.is_set, org_id, import_id)
 
+        @self._app.task(name="guerdon.backtest", queue="backtests", retry=AGAIN)
+        async def run_backtest(*, org_id: int, backtest_id: str) -> None:
+            await backtests.run(dsn, org_id, backtest_id)
+
     async def start(self) -> None:
         await self._app.open_async()
         worker = self._app.run_worker_async(
-            queues=["imports"],
+            queues=["imports", "backtests"],
             concurrency=AT_ONCE,
             fetch_job_polling_interval=POLL_S,
             install_signal_handlers=False,

@@ -1,5 +1,6 @@
 """What comes due by itself: lots that end, promises that are released, holds that are to be settled or let go,
-postings that wait for their time, codes that were asked for and are not made yet, tiers that lapse.
+postings that wait for their time, codes that were asked for and are not made yet; points that are to follow another
+version of their program's policies, or are about to end; and tiers that lapse.
 
 Promises: nothing is done twice, however often or in however many processes this runs, since the core looks again under
 the lock; and nothing that anybody may spend depends on when it runs, since the core reckons with what has ended whether
@@ -16,7 +17,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import psycopg
@@ -28,7 +29,7 @@ from guerdon.core.codes import CodeBatch, next_codes
 from guerdon.core.outcomes import Outcome, Rejected, Rejection
 from guerdon.core.places import LATE_MAX
 from guerdon.core.standings import WALKED
-from guerdon.store.due import Due, due, organisations
+from guerdon.store.due import Due, behind, due, followed, notices, organisations
 from guerdon.store.pool import Pool
 from guerdon.writer import QueueFull, Unavailable, Writer, WriterFault
 
@@ -41,6 +42,8 @@ DUE_MAX = 2_000
 """So much is taken of each kind at a time; what is left is taken at once after it."""
 LOTS_MAX = 200
 """So many lots one command posts, unless one account has more."""
+NOTICES_EVERY = timedelta(minutes=10)
+"""How often it is looked for points that are about to end."""
 READERS = 2
 """So many organisations are looked at at the same time; the pool is for others too."""
 WALK_MAX = 500
@@ -77,6 +80,7 @@ class Jobs:
         self._touched: set[int] = set()
         self._wake = asyncio.Event()
         self._reading = asyncio.Semaphore(READERS)
+        self._notices_at: dict[int, datetime] = {}
         self._looking: dict[int, asyncio.Task[int]] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -156,7 +160,7 @@ class Jobs:
 
     async def _look(self, org_id: int) -> int:
         """Do all that is due in one organisation, and remember when more will be."""
-        done = 0
+        done = await self._follow(org_id) + await self._notify(org_id)
         tried: set[str] = set()
         while True:
             now = self._now()
@@ -171,9 +175,73 @@ class Jobs:
             tried.update(named)
             if not commands:
                 return done
-            waiting = iter(commands)
-            await asyncio.gather(*[self._ask_each(org_id, waiting) for _ in range(AT_ONCE)])
+            await self._ask_all(org_id, commands)
             done += len(commands)
+
+    async def _follow(self, org_id: int) -> int:
+        """Let all points follow the versions of programs that are to count for what is there, and say so in the end:
+        when a look at all of them has found none that does not.
+        """
+        async with self._reading, self._pool.connection() as connection:
+            programs = await followed(connection, org_id)
+        if not programs:
+            return 0
+        done = after = 0
+        tried: set[int] = set()
+        while True:
+            async with self._reading, self._pool.connection() as connection:
+                accounts = await behind(connection, org_id, after, DUE_MAX)
+            if not accounts and not after:
+                break
+            after = max(accounts, default=0)
+            if accounts and tried.issuperset(accounts):
+                return done  # what failed is tried again the next time
+            tried.update(accounts)
+            commands = list(self._followers(accounts))
+            await self._ask_all(org_id, commands)
+            done += len(commands)
+        now = self._now()
+        for program_no, version in programs:
+            await self._ask(org_id, c.FinishFollowing(**_envelope(now), program_no=program_no, version=version))
+        return done + len(programs)
+
+    async def _notify(self, org_id: int) -> int:
+        """Tell of points that are about to end. Looked for at the first look and then once in a while: it goes by days,
+        and the look is at all that ends within the longest of them.
+        """
+        now = self._now()
+        if now < self._notices_at.get(org_id, now):
+            return 0
+        self._notices_at[org_id] = now + NOTICES_EVERY
+        done = 0
+        tried: set[tuple[int, datetime]] = set()
+        while True:
+            async with self._reading, self._pool.connection() as connection:
+                found = await notices(connection, org_id, now, DUE_MAX)
+            ends = [(account, ends_at) for account, ends_at, _ in found]
+            if not ends or tried.issuperset(ends):
+                return done
+            tried.update(ends)
+            size = self._settings.job_accounts_max
+            commands = [
+                c.GiveNotice(
+                    **_envelope(now),
+                    ends=tuple(ends[i : i + size]),
+                    members=tuple(dict.fromkeys(member for _, _, member in found[i : i + size])),
+                )
+                for i in range(0, len(ends), size)
+            ]
+            await self._ask_all(org_id, commands)
+            done += len(commands)
+
+    def _followers(self, accounts: dict[int, tuple[int, int]]) -> Iterator[c.Command]:
+        for some, lots in _parcels(accounts, self._settings.job_accounts_max):
+            members = tuple(dict.fromkeys(accounts[no][0] for no in some))
+            yield c.FollowPolicy(**_envelope(self._now()), accounts=some, members=members, lots=lots)
+
+    async def _ask_all(self, org_id: int, commands: Sequence[c.Command]) -> None:
+        waiting = iter(commands)
+        await asyncio.gather(*[self._ask_each(org_id, waiting) for _ in range(AT_ONCE)])
 
     def _commands(self, found: Due, now: datetime) -> Iterator[tuple[str, c.Command]]:
         """What to ask for, each with a name: what was asked for once and is still due will not be asked for in vain."""

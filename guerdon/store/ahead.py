@@ -15,70 +15,122 @@ from typing import Any
 from psycopg import AsyncConnection, errors
 
 from guerdon.core.state import Key, State
-from guerdon.store import save
-from guerdon.store.load import Asked
+from guerdon.store.load import COUNTERS, Asked, ask
 from guerdon.store.lookups import Lookup
 from guerdon.store.memory import Memory
+from guerdon.store.save import COMMIT, append_all, configures, hand_over_rest
 from guerdon.store.wire import Answer, wire
+
+ONCE = frozenset({"reference", "outcome"})
+"""Kinds of keys whose rows never change once they are there."""
 
 
 class Sent:
-    """A batch's changes, handed to the database without the commit."""
+    """A batch on its way to the database: its events and transfers are handed over, the rest and the commit not yet.
 
-    def __init__(self, connection: AsyncConnection[Any], org_id: int, state: State, ended: Answer) -> None:
+    `early` says whether the next batch's rows were asked for before that rest.
+    """
+
+    def __init__(self, connection: AsyncConnection[Any], org_id: int, state: State, locked: Answer | None) -> None:
         self._sending = wire(connection)
         self._org_id = org_id
         self._state = state
-        self._ended = ended
+        self._locked = locked
+        self._asked: Asked | None = None
+        self.early = False
 
     async def commit(self, keys: Iterable[Key], now: datetime, memory: Memory) -> None:
-        """Ask for the rows of the next batch, and commit. Waits for neither."""
-        self._memory = memory
+        """Ask for the rows of the next batch, and commit. Waits for neither.
+
+        Where nothing but references is to be read, because the rest is known, that goes before what else this batch
+        changed, and the next one can be decided while the database works on that. Otherwise it goes behind it.
+        """
+        self._keys, self._memory = set(keys), memory
         memory.keep(self._state)
-        self._asked = Asked(Lookup(self._sending, self._org_id, now), keys, memory)
-        self._sending.ask_for_answers()
-        asked = self._sending.sent
-        self._sending.send(save.COMMIT)
-        self._sending.end(asked)
-        await self._sending.flush()
+        self._known = memory.knows(self._keys)
+        sending, state, org_id = self._sending, self._state, self._org_id
+        lookup, changes = Lookup(sending, org_id, now), state.changes()
+        unknown = self._keys.difference(self._known)
+        self.early = not configures(changes) and all(key[0] in ONCE for key in unknown)
+        if self.early:
+            self._takers = ask(lookup, unknown)
+            sending.ask_for_answers()
+            answered = sending.sent
+            self._ended = hand_over_rest(sending, org_id, state, changes)
+        else:
+            self._ended = hand_over_rest(sending, org_id, state, changes)
+            self._asked = Asked(lookup, keys, memory)
+            sending.ask_for_answers()
+            answered = sending.sent
+        sending.send(COMMIT)
+        sending.end(answered)
+        await sending.flush()
 
     async def next_state(self) -> State | None:
         """What the next batch is decided on; None where its rows name others, which must be read as well."""
         await self._sending.answers()
+        return self._next_known() if self._asked is None else self._next_read(self._asked)
+
+    def _next_read(self, asked: Asked) -> State | None:
         self._state.head = self._memory.head = (self._ended.rows[0][0], *self._state.head[1:])
-        self._asked.take()
-        if not self._asked.complete:
+        asked.take()
+        if not asked.complete:
             return None
-        state = self._asked.finish()
+        state = asked.finish()
         state.transaction = ""
         return state
 
+    def _next_known(self) -> State:
+        """The same as would be read: everything but references is as this batch leaves it."""
+        before = self._state
+        before.head = self._memory.head = (self._writer(), *before.head[1:])
+        counters = {name: before.counters.get(name, 0) for name in COUNTERS}
+        state = State(before.config, counters, before.last_recorded_at, before.last_hash)
+        state.head = before.head
+        self._memory.give(state, self._known)
+        for take in self._takers:
+            take(state)
+        for key in self._keys:
+            made = before.found.get(key) if key[0] in ONCE else None
+            if made is not None:
+                state.found[key] = made
+        state.mark_loaded(self._keys)
+        return state
+
+    def _writer(self) -> str:
+        """Who wrote the head row, as the row will say (`xmin`): this transaction, in the lower half of its number."""
+        number = self._locked.rows[0][0] if self._locked is not None else self._state.transaction.partition("/")[0]
+        return str(int(number) & 0xFFFF_FFFF)
+
     async def end(self) -> None:
         """Commit, and wait for it; nothing follows."""
-        self._sending.send(save.COMMIT)
+        state = self._state
+        ended = hand_over_rest(self._sending, self._org_id, state, state.changes())
+        self._sending.send(COMMIT)
         await self._sending.sync()
-        self._state.head = (self._ended.rows[0][0], *self._state.head[1:])
+        state.head = (ended.rows[0][0], *state.head[1:])
 
     async def committed(self) -> None:
         """Wait for the commit."""
         await self._sending.sync()
 
 
-async def send(connection: AsyncConnection[Any], org_id: int, state: State) -> Sent:
-    """Hand over what a batch changed."""
+async def send(connection: AsyncConnection[Any], org_id: int, state: State, locked: Answer | None) -> Sent:
+    """Hand over the events and transfers of a batch. `locked` is what `take_over` answered, if that began it."""
     sending = wire(connection)
-    sent = Sent(connection, org_id, state, save.hand_over(sending, org_id, state))
+    append_all(sending, org_id, state)
     await sending.flush()
-    return sent
+    return Sent(connection, org_id, state, locked)
 
 
-def take_over(connection: AsyncConnection[Any], org_id: int, state: State) -> None:
+def take_over(connection: AsyncConnection[Any], org_id: int, state: State) -> Answer:
     """Begin the transaction of a batch that was decided on `next_state`. Its changes go behind this."""
     lookup = Lookup(wire(connection), org_id, state.last_recorded_at)
     writer, seq, last_hash = state.head
     lookup.run("enter")
-    lookup.run("lock_head")
+    locked = lookup.run("lock_head")
     lookup.run("same_head", writer=writer, seq=str(seq), hash="\\x" + last_hash.hex())
+    return locked
 
 
 def overtaken(problem: BaseException) -> bool:

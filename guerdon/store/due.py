@@ -51,6 +51,34 @@ async def organisations(connection: AsyncConnection[Any]) -> list[int]:
     return [row[0] for row in await cursor.fetchall()]
 
 
+async def followed(connection: AsyncConnection[Any], org_id: int) -> list[tuple[int, int]]:
+    """Programs with a version that is to be followed and is not yet by all points, and that version."""
+    async with connection.transaction():
+        await connection.execute(_SQL["enter"], {"org": org_id})
+        cursor = await connection.execute(_SQL["followed"], {"org": org_id})
+        return [(no, version) for no, version in await cursor.fetchall()]
+
+
+async def behind(connection: AsyncConnection[Any], org_id: int, after: int, limit: int) -> dict[int, tuple[int, int]]:
+    """Accounts after an account whose points do not follow such a version yet, by number: whose they are, and how many
+    lots that is.
+    """
+    async with connection.transaction():
+        await connection.execute(_SQL["enter"], {"org": org_id})
+        cursor = await connection.execute(_SQL["following"], {"org": org_id, "after": after, "limit": limit})
+        return {account: (member, lots) for account, member, lots in await cursor.fetchall()}
+
+
+async def notices(
+    connection: AsyncConnection[Any], org_id: int, now: datetime, limit: int
+) -> list[tuple[int, datetime, int]]:
+    """(account, when points of it end, whose it is) of points that are about to end and nobody was told."""
+    async with connection.transaction():
+        await connection.execute(_SQL["enter"], {"org": org_id})
+        cursor = await connection.execute(_SQL["notices_due"], {"org": org_id, "now": now, "limit": limit})
+        return [(account, ends_at, member) for account, ends_at, member in await cursor.fetchall()]
+
+
 async def due(connection: AsyncConnection[Any], org_id: int, now: datetime, grace: timedelta, limit: int) -> Due:
     """What is due by now, and of lots what ended or was released `grace` ago. One round trip."""
     asked = {"org": org_id, "now": now, "ended_by": now - grace, "grace": grace, "limit": limit, "walked": WALKED}

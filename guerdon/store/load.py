@@ -23,10 +23,12 @@ from guerdon.core.state import Key, State
 from guerdon.store import rows
 from guerdon.store.lookups import KINDS, Lookup, Take, ask_more
 from guerdon.store.memory import Memory
-from guerdon.store.wire import wire
+from guerdon.store.wire import Prepared, wire
 
 COUNTERS = ("seq", "ledger", "account", "lot", "member", "purchase", "return", "redemption", "config")
 """The counters of a state, in the order of the head's columns."""
+
+_COMMIT = Prepared("commit")
 
 
 class OrganisationNotFound(LookupError):
@@ -65,7 +67,7 @@ class Asked:
         self._keys = set(keys)
         self._known = memory.knows(self._keys)
         self._head = lookup.run("lock_head")
-        self._takers = _ask(lookup, self._keys.difference(self._known))
+        self._takers = ask(lookup, self._keys.difference(self._known))
 
     def take(self) -> None:
         self._version, self.state = _open(self._lookup.org_id, self._head.rows, self._memory.config)
@@ -82,7 +84,7 @@ class Asked:
     def ask_more(self) -> None:
         self._takers = ask_more(self._lookup) if self._lookup.follows() else []
         if not self._fresh:
-            self._takers += _ask(self._lookup, self._known)
+            self._takers += ask(self._lookup, self._known)
         if not self._configured:
             self._takers.append(_ask_config(self._lookup, self._version))
 
@@ -98,7 +100,20 @@ class Asked:
         return state
 
 
-def _ask(lookup: Lookup, keys: Iterable[Key]) -> list[Take]:
+async def configuration(connection: AsyncConnection[Any], org_id: int, now: datetime) -> Config:
+    """An organisation's configuration as it stands, read without the lock, in a transaction of its own."""
+    async with wire(connection) as sending:
+        lookup = Lookup(sending, org_id, now)
+        lookup.run("enter")
+        take = _ask_config(lookup, version=0)
+        sending.send(_COMMIT)
+        await sending.sync()
+    state = State(Config(), {}, now, b"")
+    take(state)
+    return state.config
+
+
+def ask(lookup: Lookup, keys: Iterable[Key]) -> list[Take]:
     """Ask for what keys name, with one statement or two for all of a kind."""
     by_kind: dict[str, list[Key]] = defaultdict(list)
     for key in keys:
@@ -135,7 +150,10 @@ def _ask_config(lookup: Lookup, version: int) -> Take:
             version=version,
             assets={code: Asset(code, scale) for code, scale in assets.rows},
             programs={row[0]: rows.program(row) for row in programs.rows},
-            since={program_no: tuple(since) for program_no, since in versions.rows},
+            since={program_no: tuple(since) for program_no, since, *_ in versions.rows},
+            renewing=frozenset([program_no for program_no, _, renews, *_ in versions.rows if renews]),
+            follows={program_no: last for program_no, _, _, last, _ in versions.rows if last},
+            following={program_no: last for program_no, _, _, last, done in versions.rows if last > done},
             stores={no: Store(no=no, id=id_, code=code, name=name) for no, id_, code, name in stores.rows},
             tills={
                 no: Till(no=no, id=id_, code=code, name=name, store_no=store_no, program_no=program_no)

@@ -519,6 +519,29 @@ def _codes_of(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
+def _issues(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("issues", ids=_uuids(keys))
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            lookup.members.add(rows.take_issue(state, row).member_no)
+
+    return take
+
+
+def _issues_of(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("issues_of", **_selectors(keys))
+
+    def take(state: State) -> None:
+        given: dict[int, list[str]] = defaultdict(list)
+        for member_no, *row in cursor.rows:
+            given[member_no] += [] if row[0] is None else [rows.take_issue(state, tuple(row)).id]
+        for member_no, issues in given.items():
+            state.found[("issues_of", member_no)] = tuple(issues)
+
+    return take
+
+
 def _counters(lookup: Lookup, keys: _Keys) -> Take:
     names = ("owners", "limits", "subjects", "periods")
     cursor = lookup.run("counters", **{name: array([key[i] for key in keys]) for i, name in enumerate(names, 1)})
@@ -578,6 +601,18 @@ def _uses_of(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
+def _promotion_versions(lookup: Lookup, keys: _Keys) -> Take:
+    ids, versions = array([key[1] for key in keys]), array([key[2] for key in keys])
+    cursor = lookup.run("promotion_versions", ids=ids, versions=versions)
+
+    def take(state: State) -> None:
+        for (text,) in cursor.rows:
+            terms = rows.promotion(text)
+            state.found[("promotion_version", terms.id, terms.version)] = terms
+
+    return take
+
+
 def _imported(lookup: Lookup, keys: _Keys) -> Take:
     cursor = lookup.run("imported", kinds=array([key[1] for key in keys]), texts=array([key[2] for key in keys]))
 
@@ -622,6 +657,16 @@ def _webhooks(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
+def _event_ids(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("event_ids", ids=_uuids(keys))
+
+    def take(state: State) -> None:
+        for id_, seq in cursor.rows:
+            state.found[("event_id", id_)] = seq
+
+    return take
+
+
 KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "account": _accounts,
     "internal": _internal,
@@ -658,12 +703,16 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "code": _codes,
     "code_batch": _code_batches,
     "codes_of": _codes_of,
+    "issue": _issues,
+    "issues_of": _issues_of,
     "counter": _counters,
     "reservation": _reservations,
     "reservation_cart": _reservations_of_carts,
     "cart_commit": _cart_commits,
     "uses_of": _uses_of,
+    "promotion_version": _promotion_versions,
     "imported": _imported,
+    "event_id": _event_ids,
     "metadata": _metadata,
     "key": _api_keys,
     "webhook": _webhooks,

@@ -71,6 +71,33 @@ class ProgramRow(Struct, frozen=True, kw_only=True):
     version: int
     policies: Policies
     created_at: datetime
+    following: int | None = None
+
+
+class VersionRow(Struct, frozen=True, kw_only=True):
+    """One version of a program's policies, since when, and who made it."""
+
+    version: int
+    policies: Policies
+    recorded_at: datetime
+    actor: str
+
+
+class StandingRow(Struct, frozen=True, kw_only=True):
+    """Points that a member (id) has: what remains of one lot."""
+
+    no: int
+    account: int
+    member: str
+    category: str
+    amount: int
+    remaining: int
+    earned_at: datetime
+    expires_at: datetime | None
+    rule: str
+    version: int
+    releases_at: datetime | None
+    promise: str
 
 
 class StoreRow(Struct, frozen=True, kw_only=True):
@@ -431,6 +458,14 @@ class Reader:
     def known_directory(self, org_id: int) -> Directory | None:
         """The configuration as last read in this process. Enough for what never changes, such as an asset's scale."""
         return self._directories.get(org_id)
+
+    async def program_versions(self, org_id: int, program_no: int) -> list[VersionRow]:
+        return await self._rows(org_id, "configuration", "program_versions", {"program_no": program_no}, VersionRow)
+
+    async def standing(self, org_id: int, program_no: int, now: datetime, after: int, limit: int) -> list[StandingRow]:
+        """Points of a program that have not ended, by the number of their lot."""
+        values = {"program_no": program_no, "now": now, "after": after, "limit": limit}
+        return await self._rows(org_id, "configuration", "standing", values, StandingRow)
 
     # -- members
 

@@ -18,6 +18,7 @@ from guerdon.core.codes import Code, CodeBatch, CodeLink, Switch
 from guerdon.core.commands import Line, Tender
 from guerdon.core.division import Division
 from guerdon.core.events import Event
+from guerdon.core.issues import Done, IssueMove, PromotionIssue
 from guerdon.core.lots import Lot, by_expiry
 from guerdon.core.members import Member
 from guerdon.core.programs import Policies, Program
@@ -324,6 +325,24 @@ def take_code(state: State, row: Row) -> int:
         code=text, id=link_id, member_no=member_no, mode=mode, linked_at=linked_at, actor=actor
     )
     return int(member_no)
+
+
+_ISSUE = len(PromotionIssue.__struct_fields__)
+
+
+def take_issue(state: State, row: Row) -> PromotionIssue:
+    """An issue with what was done to it."""
+    issue = PromotionIssue(**dict(zip(PromotionIssue.__struct_fields__, row[:_ISSUE], strict=True)))
+    state.issues[issue.id] = issue
+    state.found[("issue", issue.id)] = issue.id
+    moves = row[_ISSUE:]
+    done: Done
+    for done, (moved_at, ends_at, actor) in (("activated", moves[:3]), ("revoked", moves[3:])):
+        if moved_at is not None:
+            state.issue_moves[issue.id, done] = IssueMove(
+                issue=issue.id, done=done, moved_at=moved_at, ends_at=ends_at, actor=actor
+            )
+    return issue
 
 
 def api_key(row: Row) -> ApiKey:

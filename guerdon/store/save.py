@@ -25,6 +25,7 @@ from guerdon.core.claims import Claim
 from guerdon.core.codes import Code, CodeBatch, CodeLink
 from guerdon.core.events import Event
 from guerdon.core.imports import ImportedRow
+from guerdon.core.issues import IssueMove, PromotionIssue
 from guerdon.core.lots import Lot
 from guerdon.core.programs import Program, Store, Till
 from guerdon.core.purchases import Purchase, PurchaseReturn
@@ -48,7 +49,9 @@ Changed = dict[Any, tuple[bool, Any]]
 _SQL = {name: Prepared(text) for name, text in statements("save").items()}
 COMMIT = Prepared("commit")
 _NO_WAIT = Prepared("set local synchronous_commit = off")
-_CONFIGURATION = ("assets", "programs", "stores", "tills", "sources", "promotions", "promotion_lanes", "tiers")
+_CONFIGURATION = (
+    "assets", "programs", "followed", "stores", "tills", "sources", "promotions", "promotion_lanes", "tiers"
+)  # fmt: skip
 
 
 async def append(connection: AsyncConnection[Any], org_id: int, state: State, at_least: int = APPEND_MIN) -> None:
@@ -92,26 +95,39 @@ async def save(connection: AsyncConnection[Any], org_id: int, state: State) -> N
 
 def hand_over(sending: Wire, org_id: int, state: State) -> Answer:
     """Send all that changed, but not the commit; what is answered is the new head's writer."""
-    writing = _Writing(sending, org_id)
-    _append(writing, state)
-    changes = state.changes()
-    _save_ledger(writing, changes)
-    _save_members(writing, changes)
-    _save_facts(writing, state, changes)
-    _save_configuration(writing, state, changes)
-    ended = writing.run(
-        "update_head",
-        **{name: str(state.counters.get(name, 0)) for name in COUNTERS},
-        configured="1" if any(name in changes for name in _CONFIGURATION) else "0",
-        last_recorded_at=state.last_recorded_at.isoformat(),
-        last_hash="\\x" + state.last_hash.hex(),
-    )
+    append_all(sending, org_id, state)
+    return hand_over_rest(sending, org_id, state, state.changes())
+
+
+def append_all(sending: Wire, org_id: int, state: State) -> None:
+    """Send the events and transfers that are new; there will be no more of them, so the head's end is known by now."""
+    _append(_Writing(sending, org_id), state)
     # A database that crashes may give the number of a transaction that it lost to another one, so whoever asks
     # what became of this one (`commits.committed`) also says which row it ended with.
     number, seq = state.transaction.partition("/")[0], state.counters.get("seq", 0)
     state.transaction = f"{number}/{seq}/{state.last_hash.hex()}"
     state.head = ("", seq, state.last_hash)
-    return ended
+
+
+def hand_over_rest(sending: Wire, org_id: int, state: State, changes: dict[str, Changed]) -> Answer:
+    """Send what changed beside events and transfers."""
+    writing = _Writing(sending, org_id)
+    _save_ledger(writing, changes)
+    _save_members(writing, changes)
+    _save_facts(writing, state, changes)
+    _save_configuration(writing, state, changes)
+    return writing.run(
+        "update_head",
+        **{name: str(state.counters.get(name, 0)) for name in COUNTERS},
+        configured="1" if configures(changes) else "0",
+        last_recorded_at=state.last_recorded_at.isoformat(),
+        last_hash="\\x" + state.last_hash.hex(),
+    )
+
+
+def configures(changes: dict[str, Changed]) -> bool:
+    """Whether the configuration is among what changed."""
+    return any(name in changes for name in _CONFIGURATION)
 
 
 async def _leave(connection: AsyncConnection[Any]) -> None:
@@ -234,6 +250,10 @@ def _save_promotions(writing: _Writing, changes: dict[str, Changed]) -> None:
     counters = [(*key[1:], *astuple(row)) for key, (_, row) in changes.get("promotion_counters", {}).items()]
     fields = ("owner", "limit_code", "subject", "period", "used", "last_at", "parts")
     writing.write("write_promotion_counters", fields, counters)
+    new, _ = _split(changes, "issues")
+    writing.insert("insert_issues", PromotionIssue, new)
+    new, _ = _split(changes, "issue_moves")
+    writing.insert("insert_issue_moves", IssueMove, new)
     new, _ = _split(changes, "promotion_uses")
     writing.insert("insert_promotion_uses", Use, new)
     new, _ = _split(changes, "promotion_commits")
@@ -262,6 +282,9 @@ def _save_configuration(writing: _Writing, state: State, changes: dict[str, Chan
         ]
         fields = ("program_no", "version", "policies", "recorded_at", "actor")
         writing.write("insert_program_versions", fields, versions)
+    if "followed" in changes:
+        followed = [(no, version) for no, (_, version) in changes["followed"].items()]
+        writing.write("write_followed", ("no", "followed"), followed)
     if "promotion_lanes" in changes:
         lanes = [astuple(lane) for _, lane in changes["promotion_lanes"].values()]
         writing.write("write_promotion_lanes", ("number", "mode", "once"), lanes)

@@ -66,6 +66,7 @@ create table programs (
     version integer not null,
     policies jsonb not null,
     created_at timestamptz not null,
+    followed integer not null default 0,  -- up to which version all points follow those that are to be followed
     primary key (org_id, no),
     unique (org_id, id),
     unique (org_id, code)
@@ -523,6 +524,35 @@ create table code_links (
 );
 create index links_of_member on code_links (org_id, member_no, linked_at);
 
+-- Promotions given to members, and what was done to them, each once.
+create table promotion_issues (
+    org_id bigint not null,
+    id uuid not null,
+    promotion uuid not null,
+    member_no bigint not null,
+    issued_at timestamptz not null,
+    starts_at timestamptz,
+    ends_at timestamptz,
+    activation boolean not null,
+    days integer,
+    reason text not null,
+    actor text not null,
+    primary key (org_id, id)
+);
+create index issues_of_member on promotion_issues (org_id, member_no, id);
+create index issues_of_promotion on promotion_issues (org_id, promotion, id);
+
+create table promotion_issue_moves (
+    org_id bigint not null,
+    issue uuid not null,
+    done text not null,
+    moved_at timestamptz not null,
+    ends_at timestamptz,
+    actor text not null,
+    primary key (org_id, issue, done),
+    check (done in ('activated', 'revoked'))
+);
+
 -- What promotions gave: by event, and the place in it. A row with `of_seq` gives back the use of that event and place.
 -- `raises` says which counters it raised by how much.
 create table promotion_uses (
@@ -543,10 +573,12 @@ create table promotion_uses (
     currency text not null,
     raises text not null,
     of_seq bigint not null,
+    issue text not null,
     primary key (org_id, event_seq, position)
 );
 create index uses_of_promotion on promotion_uses (org_id, promotion, event_seq, position);
 create index uses_of_code on promotion_uses (org_id, code, event_seq, position) where code <> '';
+create index uses_of_issue on promotion_uses (org_id, issue, event_seq, position) where issue <> '';
 create index uses_of_purchase on promotion_uses (org_id, purchase_no) where purchase_no > 0;
 
 -- Carts of shops that keep their own sales, by the number of the sale.
@@ -674,6 +706,26 @@ create table import_results (
     detail text not null,
     event_seq bigint not null,
     primary key (org_id, import_id, row)
+);
+
+-- Backtests asked for over the API, and what they found: work to be done, not history. `asked` and `report` are JSON.
+create table backtests (
+    org_id bigint not null,
+    id uuid not null,
+    name text not null,
+    actor text not null,
+    key text,
+    fingerprint bytea not null,
+    asked text not null,
+    status text not null,
+    done bigint not null default 0,
+    total bigint not null default 0,
+    report text not null default '',
+    created_at timestamptz not null,
+    finished_at timestamptz,
+    primary key (org_id, id),
+    unique (org_id, actor, key),
+    check (status in ('waiting', 'running', 'finished', 'cancelled', 'failed'))
 );
 
 -- Points corrected by hand: what was asked, and what a second person decided where it needed one.
@@ -870,7 +922,8 @@ begin
     foreach name in array array['transfers', 'events', 'purchases', 'purchase_returns', 'imported', 'adjustments',
                                 'adjustment_decisions', 'catalogue_versions', 'metadata', 'outcomes',
                                 'program_versions', 'tier_versions', 'promotion_versions', 'promotion_uses',
-                                'promotion_commits', 'codes', 'code_switches', 'code_links'] loop
+                                'promotion_commits', 'codes', 'code_switches', 'code_links', 'promotion_issues',
+                                'promotion_issue_moves'] loop
         execute format('create trigger append_only before update or delete or truncate on %I
                         for each statement execute function refuse_change()', name);
         execute format('grant select, insert on %I to guerdon_app', name);
@@ -879,7 +932,7 @@ begin
     foreach name in array array['heads', 'assets', 'programs', 'stores', 'tills', 'sources', 'members', 'ledgers',
                                 'accounts', 'figures', 'holds', 'scheduled', 'lots', 'sent', 'referrals',
                                 'redemptions', 'reward_lists', 'rewards', 'claims', 'imports', 'webhooks',
-                                'webhook_cursors', 'promotions', 'promotion_counters', 'promotion_lanes',
+                                'backtests', 'webhook_cursors', 'promotions', 'promotion_counters', 'promotion_lanes',
                                 'reservations', 'code_batches', 'standings', 'tier_walks'] loop
         execute format('grant select, insert, update on %I to guerdon_app', name);
     end loop;
@@ -898,10 +951,11 @@ begin
                                 'members', 'member_identifiers', 'member_profiles', 'ledgers', 'accounts', 'figures',
                                 'transfers', 'events', 'holds', 'scheduled', 'lots', 'sent', 'referrals', 'purchases',
                                 'purchase_returns', 'redemptions', 'adjustments', 'adjustment_decisions', 'imported',
-                                'imports', 'import_results', 'reward_lists', 'rewards', 'catalogue_versions', 'claims',
+                                'imports', 'import_results', 'backtests', 'reward_lists', 'rewards', 'catalogue_versions', 'claims',
                                 'metadata', 'outcomes', 'webhooks', 'webhook_cursors', 'webhook_behind',
                                 'webhook_deliveries', 'promotions', 'promotion_versions', 'promotion_counters',
                                 'promotion_lanes', 'reservations', 'promotion_uses', 'promotion_commits',
+                                'promotion_issues', 'promotion_issue_moves',
                                 'code_batches', 'codes', 'code_switches', 'code_links', 'code_guesses',
                                 'tier_versions', 'standings', 'tier_walks'] loop
         execute format('alter table %I enable row level security', name);

@@ -24,6 +24,16 @@ class Thing(Struct, frozen=True, kw_only=True):
     code: str
 
 
+class Expiring(Struct, frozen=True, kw_only=True):
+    """Points of a category that end at a moment, as they stood `days_before` the day on which they do, or later."""
+
+    points: str
+    asset: str
+    points_category: str
+    ends_at: datetime
+    days_before: int
+
+
 class Data(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What happened. `points` is credits less debits of the member's points, with the decimals of `asset`; what an
     event does not have is left out."""
@@ -43,6 +53,7 @@ class Data(Struct, frozen=True, kw_only=True, omit_defaults=True):
     source: str = ""
     reference: str = ""
     reason: str = ""
+    expiring: Expiring | None = None
 
 
 class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -92,6 +103,7 @@ def body(message: Message, directory: Directory, organisation: str) -> bytes:
         source=message.source,
         reference=message.reference,
         reason=message.reason,
+        expiring=_expiring(message, directory),
     )
     return msgspec.json.encode(
         Envelope(
@@ -105,4 +117,25 @@ def body(message: Message, directory: Directory, organisation: str) -> bytes:
             data=data,
             subject=member,
         )
+    )
+
+
+class _Notice(Struct, frozen=True):
+    asset: str
+    category: str
+    points: int
+    ends_at: datetime
+    days: int
+
+
+def _expiring(message: Message, directory: Directory) -> Expiring | None:
+    if not message.notice:
+        return None
+    notice = msgspec.json.decode(message.notice, type=_Notice)
+    return Expiring(
+        points=decimal_text(notice.points, directory.scale_or_zero(notice.asset)),
+        asset=notice.asset,
+        points_category=notice.category,
+        ends_at=notice.ends_at,
+        days_before=notice.days,
     )

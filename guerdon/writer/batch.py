@@ -121,7 +121,7 @@ class Flight:
 class Attempt:
     """Where the work on a connection stands: the batch that is decided now, and the one before it, in flight."""
 
-    __slots__ = ("answers", "begun", "flight", "given_back", "memory", "part", "stage", "state")
+    __slots__ = ("answers", "begun", "flight", "given_back", "locked", "memory", "part", "stage", "state")
 
     def __init__(self, part: list[Waiting], memory: Memory) -> None:
         self.memory = memory
@@ -129,6 +129,7 @@ class Attempt:
         self.state: State
         self._take(part)
         self.begun = True
+        self.locked: Any = None
         self.given_back = False
 
     def _take(self, part: list[Waiting]) -> None:
@@ -286,7 +287,7 @@ class Batches:
                 if attempt.left or steps.ahead is None or not attempt.state.mark():
                     await steps.save(conn, org_id, attempt.state)
                     break
-                sent = await steps.ahead.send(conn, org_id, attempt.state)
+                sent = await steps.ahead.send(conn, org_id, attempt.state, attempt.locked)
                 await asyncio.sleep(0)  # those who were answered a moment ago may have more to ask for
                 following = more() if number < RELAY_MAX and self.overlap(org_id) else []
                 if not following:
@@ -314,7 +315,7 @@ class Batches:
         if not attempt.state.made_rows():
             attempt.give_back()
             return False
-        self._steps.ahead.take_over(conn, org_id, attempt.state)
+        attempt.locked = self._steps.ahead.take_over(conn, org_id, attempt.state)
         attempt.begun = True
         return True
 

@@ -339,9 +339,9 @@ def test_codes_of_another_organisation_are_not_there(shop: Shop) -> None:
     assert rival.api.get("/v1/codes/ZN34C")["status"] == "usable"
     for path in (batches(ten), f"{batches(ten)}/{batch}", f"/v1/promotions/{ten}/codes/uses"):
         assert rival.api.call("GET", path).status_code == 404
-    for path in (f"{batches(theirs)}/{batch}", f"{batches(ten)}/{batch}"):
-        rival.api.refused("POST", f"{path}/deactivations", {}, 404, "code_batch_not_found")
-        rival.api.refused("POST", f"{path}/uploads", {"codes": ["X1234"]}, 404, "code_batch_not_found")
+    for ours, code in ((theirs, "code_batch_not_found"), (ten, "promotion_not_found")):
+        rival.api.refused("POST", f"{batches(ours)}/{batch}/deactivations", {}, 404, code)
+        rival.api.refused("POST", f"{batches(ours)}/{batch}/uploads", {"codes": ["X1234"]}, 404, code)
     rival.api.refused("POST", batches(ten), {"count": 5}, 404, "promotion_not_found")
     answer = rival.api.call("GET", f"/v1/promotions/{theirs}/codes.csv", params={"batch": batch})
     assert answer.status_code == 404

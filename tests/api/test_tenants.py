@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from guerdon.api.routes import ROUTES
+from guerdon.api.routing import Route
 from tests.api.conftest import Api, Shop, set_up
 from tests.api.test_loyalty import bill
 
@@ -27,7 +28,24 @@ def things(shop: Shop) -> dict[str, str]:
     redemption = api.post(f"/v1/members/{shop.member}/redemptions", {"points": 20})
     listed = api.post("/v1/reward-lists", {"name": "Things", "price": "1"})
     reward = api.post("/v1/rewards", {"list": listed["id"], "name": "Mug"})
+    off = {"status": "active", "effects": [{"type": "percent", "ppm": 100_000}]}
+    promotion = api.post("/v1/promotions", {"name": "Ten off", "kind": "code", **off})["id"]
+    batches = f"/v1/promotions/{promotion}/codes/batches"
+    batch = api.post(batches, {"name": "Flyer"})["id"]
+    api.post(f"{batches}/{batch}/uploads", {"codes": ["ZN34C"]}, 200)
+    cart = {
+        "currency": "USD",
+        "lines": [{"sku": "A", "amount_minor": 1000}],
+        "codes": ["ZN34C"],
+        "reserve_seconds": 600,
+    }
+    given = api.post("/v1/promotions", {"name": "For you", "kind": "member", **off})["id"]
     return {
+        "promotion": promotion,
+        "issue": api.post(f"/v1/promotions/{given}/issues", {"member": shop.member})["id"],
+        "batch": batch,
+        "code": "ZN34C",
+        "reservation": api.post("/v1/promotions/evaluate", cart, 200)["reservation"]["id"],
         "reward_list": listed["id"],
         "reward": reward["id"],
         "claim": api.post(f"/v1/members/{shop.member}/claims", {"reward": reward["id"]})["id"],
@@ -41,55 +59,105 @@ def things(shop: Shop) -> dict[str, str]:
         "webhook": api.post("/v1/webhooks", {"url": "https://example.com/hook"})["id"],
         "referral": api.post("/v1/referrals", {"referrer": shop.member, "referred": friend["id"]})["id"],
         "adjustment": api.post(f"/v1/members/{shop.member}/adjustments", {"points": "9", "reason": "x"})["id"],
+        "backtest": api.post(
+            "/v1/backtests",
+            {"since": "2026-01-01T00:00:00Z", "until": "2026-02-01T00:00:00Z", "earning_rules": []},
+            202,
+        )["id"],
         "import_id": api.post("/v1/imports", {"kind": "members", "rows": [{"external_id": "C-1"}]}, 202)["id"],
     }
 
 
 BODIES: dict[str, Any] = {
+    "activate_batch": {},
+    "activate_code": {},
+    "activate_issue": None,
+    "activate_promotion": {},
     "approve_adjustment": {},
+    "cancel_backtest": None,
+    "change_claim": {"status": "denied"},
     "change_expiry": {"last_day": "2099-12-31"},
     "change_member": {"status": "blocked"},
     "change_program": {"name": "Stolen"},
+    "change_promotion": {"name": "Stolen"},
+    "change_reward": {"name": "Stolen"},
+    "change_reward_list": {"name": "Stolen"},
+    "change_webhook": {"status": "paused"},
+    "copy_promotion": {"name": "Stolen"},
     "create_adjustment": {"points": "1", "reason": "x"},
     "create_award": {"points": 1, "reason": "x"},
+    "create_batch": {"name": "Stolen"},
+    "create_claim": {"reward": "rwd_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"},
+    "create_issue": {"member": "external_id:C-1"},
+    "create_issues": {"members": ["external_id:C-1"]},
     "create_merge": {"survivor": "external_id:C-1"},
     "create_redemption": {"points": 1},
     "create_transfer": {"recipient": "external_id:C-1", "points": 1},
+    "deactivate_batch": {},
+    "deactivate_code": {},
+    "end_promotion": None,
     "expire_points": {},
-    "change_webhook": {"status": "paused"},
-    "rotate_webhook_secret": {},
-    "replay_webhook": {"after": 0},
+    "more_codes": {"count": 1},
+    "pause_promotion": None,
     "preview_redemption": {"points": 1},
     "reject_adjustment": {},
+    "replay_webhook": {"after": 0},
     "return_purchase": {"number": "R-1"},
     "return_referral": {},
     "reverse_redemption": {},
+    "rotate_webhook_secret": {},
     "unlock_points": {},
+    "upload_codes": {"codes": ["ZN34D"]},
 }
-"""A body that is right in all but the id in the path, where the route's example is none."""
+"""A body that is right in all but the id in the path, for every route that changes what a path names; None where the
+route takes none.
+"""
+QUERIES = {"list_codes": "batch", "export_codes": "batch"}
+"""Ids that go beside the path."""
 
 
-TRIED_ELSEWHERE = ("promotion", "batch", "code", "reservation", "webhook")
-"""Kinds of ids that the tests of their nouns try."""
+def named() -> list[Route]:
+    """Every route that names something of an organisation: which one that is, is the platform's to say; and an asset
+    goes by its code, which both have."""
+    return [route for route in ROUTES if route.parameters and not {"organisation", "asset"} & {*route.parameters}]
+
+
+def tried(other: Shop, route: Route, ids: dict[str, str]) -> tuple[int, str]:
+    """What a route says to another organisation about ids."""
+    name = route.handler.__name__
+    query = {QUERIES[name]: ids[QUERIES[name]]} if name in QUERIES else {}
+    answer = other.api.call(route.method, route.path.format(**ids), BODIES.get(name), params=query)
+    return answer.status_code, answer.json()["code"]
 
 
 def test_anothers_ids_are_not_found_on_any_path(two: tuple[Shop, Shop]) -> None:
     mine, other = two
     ids = things(mine)
-    before = mine.api.get(f"/v1/members/{mine.member}/points-ledger")
-    # an organisation is the platform's to name, and an asset goes by its code, which both have
-    elsewhere = {"organisation", "asset", *TRIED_ELSEWHERE}
-    named = [route for route in ROUTES if route.parameters and not elsewhere & {*route.parameters}]
-    takers = {route.handler.__name__: route.example for route in named if route.body is not None}
-    assert [name for name, example in takers.items() if example is None and name not in BODIES] == []
-    for route in named:
-        path = route.path.format(**ids)
-        answer = other.api.call(route.method, path, BODIES.get(route.handler.__name__, route.example))
-        assert answer.status_code == 404, (route.method, path, answer.text)
-        problem = answer.json()
-        assert problem["code"] == f"{route.parameters[0].removesuffix('_id')}_not_found", (route.method, path)
-    assert mine.api.get(f"/v1/members/{mine.member}/points-ledger") == before
+    before = [mine.api.get(path) for path in watched(mine, ids)]
+    assert {route.handler.__name__ for route in named() if route.method in ("POST", "PATCH", "PUT")} == BODIES.keys()
+    for route in named():
+        said = f"{route.parameters[0].removesuffix('_id')}_not_found"
+        assert tried(other, route, ids) == (404, said), (route.method, route.path)
+    assert [mine.api.get(path) for path in watched(mine, ids)] == before
     assert mine.api.get("/v1/programs/classic")["name"] == "Classic"
+
+
+def test_anothers_batch_is_not_found_under_ones_own_promotion(two: tuple[Shop, Shop]) -> None:
+    mine, other = two
+    theirs, ids = things(mine), things(other)
+    before = [mine.api.get(path) for path in watched(mine, theirs)]
+    for route in named():
+        if "batch" in (*route.parameters, QUERIES.get(route.handler.__name__)):
+            mixed = ids | {"batch": theirs["batch"]}
+            assert tried(other, route, mixed) == (404, "code_batch_not_found"), (route.method, route.path)
+    assert [mine.api.get(path) for path in watched(mine, theirs)] == before
+
+
+def watched(shop: Shop, ids: dict[str, str]) -> list[str]:
+    """What must not change."""
+    promotion = f"/v1/promotions/{ids['promotion']}"
+    batch = f"{promotion}/codes/batches/{ids['batch']}"
+    return [f"/v1/members/{shop.member}/points-ledger", promotion, batch, f"/v1/codes/{ids['code']}"]
 
 
 def test_anothers_ids_are_not_found_in_any_body(two: tuple[Shop, Shop]) -> None:

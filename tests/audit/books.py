@@ -14,9 +14,15 @@ from psycopg.rows import tuple_row
 from guerdon.core import commands as c
 from guerdon.core.catalogue import ListTerms, RewardTerms
 from guerdon.core.outcomes import Accepted, Outcome, Rejected
-from guerdon.core.programs import Expiry, Policies, RedemptionRate, ReferralPoints, Rule, TransferLimits
+from guerdon.core.programs import Cap, Expiry, Policies, RedemptionRate, ReferralPoints, Rule, TransferLimits
+from guerdon.core.promotions.codes import Form, generate
+from guerdon.core.promotions.effects import Percent, Points, Voucher
+from guerdon.core.promotions.guessing import WINDOW
+from guerdon.core.promotions.limits import Budget, Limit
+from guerdon.core.promotions.terms import Promotion
 from guerdon.settings import Settings
 from guerdon.store import imports, organisations
+from guerdon.store.codes import Codes
 from guerdon.store.pool import Pool, make_pool
 from guerdon.writer import Writer
 
@@ -71,8 +77,9 @@ class Books:
             Rule(code="later", kind="fixed", points=3, category="promised"),
         )
         policies = Policies(
-            rules=rules, redemption_rate=RedemptionRate(10, 100), currency="USD", expiry=Expiry(kind="days", count=30)
-        )
+            rules=rules, redemption_rate=RedemptionRate(10, 100), currency="USD", expiry=Expiry(kind="days", count=30),
+            caps=(Cap(code="day", points=10**9, per="day"), Cap(code="week", points=10**9, per="rolling", days=7)),
+        )  # fmt: skip
         await self.ok(c.CreateProgram, code="club", name="Club", asset="POINTS", policies=policies)
         await self.ok(c.RegisterSource, code="KIOSK")
         await self.ok(c.CreateStore, code="S1", name="Store")
@@ -154,6 +161,7 @@ async def everything(b: Books) -> None:
     await _promises(b, bea)
     await _import(b)
     await _rewards(b, await b.member("fay"))
+    await _promotions(b, await b.member("gil"), await b.member("hal"))
 
 
 async def _bills(b: Books, ada: tuple[str, str], bea: tuple[str, str]) -> None:
@@ -266,6 +274,75 @@ async def _rewards(b: Books, fay: tuple[str, str]) -> None:
     await b.no(c.ClaimReward, member=fay, reward=five.id, wallet=purse.id)
     await b.ok(c.ChangeReward, reward=five.id, terms=credit, restock=True, stock=3)
     await b.ok(c.ChangeRewardList, list=listed.id, terms=ListTerms(name="Things", price=12, visibility="lock"))
+
+
+async def _promotions(b: Books, gil: tuple[str, str], hal: tuple[str, str]) -> None:
+    """Promotions and codes: used with and without a purchase, given back, kept for carts, linked and switched off."""
+    limits = (
+        Limit(code="all", kpi="discount", limit=100_000),
+        Limit(code="each", kpi="purchases", limit=5, per="customer"),
+        Limit(code="week", kpi="uses", limit=9, window="rolling", days=7, min_seconds_between=1),
+    )
+    effects = (Percent(ppm=100_000), Points(points=7))
+    terms = Promotion(
+        id="", name="Ten off", effects=effects, limits=limits, on_return="give_back",
+        budget=Budget(code="spring", limit=50_000, on_exceed="partial"),
+    )  # fmt: skip
+    ten = await b.ok(c.CreatePromotion, terms=terms)
+    b.later(seconds=1)
+    await b.ok(c.ChangePromotion, promotion=ten.terms.id, terms=terms)
+    await b.ok(c.CopyPromotion, promotion=ten.terms.id, name="Not yet")
+    pays = Promotion(id="", name="Pays", effects=(Voucher(value=300),), stores=frozenset({"S1"}))
+    await b.ok(c.CreatePromotion, terms=pays)
+    await b.ok(c.SetLane, number=3, mode="best", once=True)
+    await _codes(b, gil, hal)
+    for number, member in (("T-1", gil), ("T-2", gil), ("T-3", None)):
+        await b.buy(number, member, 2_001, 999, promotions=True)
+        b.later(seconds=2)
+    some = (c.ReturnLine(line=2, quantity=500),)
+    await b.ok(c.ReturnPurchase, purchase=("number", "T-1"), number="R-T-1", lines=some)
+    await b.ok(c.ReturnPurchase, purchase=("number", "T-1"), number="R-T-2")
+    line = (c.Line(sku="bread", quantity=1000, amount=2_000),)
+    cart: dict[str, Any] = {"currency": "USD", "lines": line, "member": gil}
+    await b.ok(c.CommitCart, number="W-1", codes=("SHARED",), **cart)
+    b.later(seconds=2)
+    for name, seconds in (("held", 86_400), ("gone", 86_400), ("gone", 0), ("late", 1)):
+        await b.ok(c.EvaluateCart, cart=name, reserve_seconds=seconds, **cart)
+        b.later(seconds=2)
+    let_go = await b.ok(c.EvaluateCart, cart="let go", reserve_seconds=600, **cart)
+    await b.ok(c.CancelReservation, reservation=let_go.reservation)
+    kept = await b.ok(c.EvaluateCart, cart="bought", reserve_seconds=600, **cart)
+    await b.ok(c.RecordPurchase, number="T-4", reservation=kept.reservation, **cart)
+    await b.no(c.RecordPurchase, number="T-5", reservation=kept.reservation, **cart)
+    await Codes(b.pool).count_tries(b.org_id, "somebody", 3, b.now, WINDOW)
+
+
+async def _codes(b: Books, gil: tuple[str, str], hal: tuple[str, str]) -> None:
+    """A batch that is made, of which a code had been brought in before, and one that was brought in."""
+    each = (Limit(code="once", per="code", limit=3), Limit(code="slowly", per="customer", min_seconds_between=1))
+    terms = Promotion(id="", name="Five off", kind="code", lane=3, effects=(Percent(ppm=50_000),), limits=each)
+    promotion = (await b.ok(c.CreatePromotion, terms=terms)).terms.id
+    form, seed = Form(pattern="###-###"), bytes(range(32))
+    first, second, *_ = generate(form, seed, 0, 9)
+    brought = await b.ok(c.CreateCodeBatch, promotion=promotion, name="brought", partner="Bakery", channel="paper")
+    await b.ok(c.AddCodes, batch=brought.id, codes=("SHARED", "ZN34C", "ZN34D", second))
+    made = await b.ok(c.CreateCodeBatch, promotion=promotion, form=form, seed=seed, count=6, name="made")
+    await b.ok(c.AddCodes, batch=made.id, codes=tuple(generate(form, seed, 0, 6)), start=0)
+    await b.ok(c.AddCodes, batch=made.id, codes=tuple(generate(form, seed, 6, 1)), start=6)
+    await b.no(c.AddCodes, batch=made.id, codes=tuple(generate(form, seed, 6, 1)), start=6)
+    await b.ok(c.MoreCodes, batch=made.id, count=2)
+    await b.ok(c.LinkCode, member=gil, code="ZN34C", mode="DISCOUNT")
+    await b.no(c.LinkCode, member=hal, code="ZN34C", mode="DISCOUNT")
+    for active in (False, True, False):
+        b.later(seconds=1)
+        await b.ok(c.SwitchCodes, code="ZN34D", active=active, reason="who knows")
+    for active in (False, True):
+        await b.ok(c.SwitchCodes, batch=made.id, active=active)
+    for number, member, code in (("K-1", hal, "shared"), ("K-2", hal, first), ("K-3", hal, "SHARED")):
+        b.later(seconds=2)
+        await b.buy(number, member, 3_000, codes=(code,))
+    await b.no(c.RecordPurchase, number="K-4", currency="USD", lines=(c.Line(sku="a", quantity=1000, amount=9),),
+               codes=("ZN34D",))  # fmt: skip
 
 
 async def _promises(b: Books, bea: tuple[str, str]) -> None:

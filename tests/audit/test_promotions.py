@@ -10,7 +10,7 @@ from guerdon.audit.verify import audit
 from guerdon.core import commands as c
 from guerdon.core.promotions.effects import Percent, Points, Voucher
 from guerdon.core.promotions.limits import Limit
-from guerdon.core.promotions.terms import Promotion
+from guerdon.core.promotions.terms import Issuing, Promotion
 from tests.audit.books import Books, books, change
 from tests.conftest import Database
 
@@ -37,6 +37,16 @@ async def fill(b: Books) -> None:
         b.later(seconds=2)
     await b.ok(c.ReturnPurchase, purchase=("number", "P-1"), number="R-1", lines=(c.ReturnLine(line=2, quantity=500),))
     await b.ok(c.ReturnPurchase, purchase=("number", "P-1"), number="R-2")
+    given = Promotion(
+        id="", name="Given", kind="member", effects=(Percent(ppm=10_000),), issuing=Issuing(activation=True, days=3),
+        limits=(Limit(code="once", kpi="purchases", limit=1, per="issue"),),
+    )  # fmt: skip
+    given_id = (await b.ok(c.CreatePromotion, terms=given)).terms.id
+    bea = await b.member("bea")
+    issued = await b.ok(c.IssuePromotions, promotion=given_id, members=(ada, bea))
+    await b.ok(c.ActivateIssue, member=bea, issue=issued.rows[1].issued.id)
+    await b.buy("P-4", bea, 5_000, promotions=True)
+    await b.ok(c.RevokeIssue, issue=issued.rows[0].issued.id)
     await b.ok(c.CommitCart, number="W-1", currency="USD", lines=line, member=ada)
     b.later(seconds=2)
     for cart, seconds in (("held", 86_400), ("gone", 86_400), ("gone", 0)):
@@ -73,11 +83,22 @@ def test_promotions_as_they_were_used_hold(promoted: Database) -> None:
         ("update promotion_counters set used = used + 1 where limit_code = 'all'", "counter "),
         ("delete from promotion_counters where limit_code = 'each'", "counter "),
         ("update promotion_counters set parts = '[]' where limit_code = 'week' and period = 'rolling'", "counter "),
+        ("update promotion_counters set used = used - 1 where owner = 'program:1' and limit_code = 'day'", "counter "),
+        ("update promotion_counters set parts = '[]' where owner = 'program:1' and limit_code = 'week'", "counter "),
         ("update reservations set status = 'cancelled' where cart = 'held'", "counter "),
         ("update reservations set status = 'open' where cart = 'gone'", "counter "),
         ("update promotions set status = 'paused' where version = 2", "promotion "),
         ("delete from promotion_versions where version = 1", "promotion "),
         ("delete from promotion_commits", "commit "),
+        ("update promotion_uses set issue = gen_random_uuid()::text where issue <> ''", "use "),
+        ("delete from promotion_issues", "use "),
+        (
+            "delete from promotion_issues where id in (select issue from promotion_issue_moves where done = 'revoked')",
+            "issue ",
+        ),
+        ("update promotion_issues set member_no = 99", "issue "),
+        ("update promotion_issues set activation = false", "issue "),
+        ("update promotion_issue_moves set moved_at = moved_at - interval '1 day'", "issue "),
         ("update promotion_commits set number = 'W-2'", "commit "),
         ("update purchases set division = replace(division, '\"discounts\":[200', '\"discounts\":[199')", "purchase "),
     ],

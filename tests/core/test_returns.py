@@ -12,7 +12,7 @@ from guerdon.core import commands as c
 from guerdon.core import lots
 from guerdon.core.booking import Booking
 from guerdon.core.division import division
-from guerdon.core.earning import earnings
+from guerdon.core.earning import Occasion, earnings
 from guerdon.core.events import Name
 from guerdon.core.outcomes import Rejection
 from guerdon.core.places import Place
@@ -146,7 +146,7 @@ def test_evaluated_again_what_is_left_is_what_the_rest_would_have_earned(bill: A
             gone[each.line - 1] += each.quantity
         kept = [net - net * g // (of.quantity or 1_000) for net, g, of in zip(left, gone, bill_lines, strict=True)]
         own = [lot for lot in world.state.lots.values() if lot.purchase_no]
-        expected = {each.rule: each.points for each in earnings(program, bill_lines, kept)}
+        expected = {each.rule: each.points for each in earnings(program, bill_lines, kept, Occasion())}
         assert {lot.rule: lot.remaining for lot in own if lot.remaining} == expected
 
 
@@ -160,7 +160,7 @@ def test_a_division_adds_up_and_gives_no_line_less_than_nothing(lines: Bought, s
     if money > positive[0]:
         return
     nets = [each.amount - share for each, share in zip(lines, shares, strict=True)]
-    earned = earnings(program, lines, nets)
+    earned = earnings(program, lines, nets, Occasion())
     divided = division(lines, shares, spent=spent if money else 0, program=program, earned=earned)
     assert sum(divided.paid) == sum(nets)
     assert sum(divided.spent) == (spent if money else 0)

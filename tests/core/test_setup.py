@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from guerdon.core import commands as c
 from guerdon.core.outcomes import Rejection
-from guerdon.core.programs import ROLES, Expiry, Policies, RedemptionRate, Rule
+from guerdon.core.programs import ROLES, Cap, Expiry, Policies, RedemptionRate, Rule, Stacking
+from guerdon.core.promotions.windows import Window
 from tests.core.world import World
 
 from .test_postings import posting
@@ -123,3 +126,73 @@ def test_a_till_tells_store_and_program_and_must_agree_with_the_store_named() ->
     assert kiosk.code is Rejection.SOURCE_NOT_FOUND
     world.ok(c.RegisterSource, code="KIOSK")
     world.ok(c.Redeem, member=amy, points=1, program=("code", "bistro"), where=c.Where(source="KIOSK"))
+
+
+RULE_FAULTS: list[tuple[dict[str, Any], str, Rejection]] = [
+    ({"windows": (Window(start=60, end=60),)}, "windows[0].end", Rejection.WINDOW_NEVER_OPEN),
+    ({"windows": (Window(start=-1),)}, "windows[0]", Rejection.INVALID_VALUE),
+    ({"windows": (Window(weekdays=frozenset({8})),)}, "windows[0].weekdays", Rejection.INVALID_VALUE),
+    ({"windows": (Window(days=frozenset({0})),)}, "windows[0].days", Rejection.INVALID_VALUE),
+    (
+        {"starts_at": datetime(2027, 2, 1, tzinfo=UTC), "ends_at": datetime(2027, 2, 1, tzinfo=UTC)},
+        "ends_at",
+        Rejection.WINDOW_NEVER_OPEN,
+    ),
+    (
+        {"windows": (Window(weekdays=frozenset({1})), Window(start=600, end=660))},
+        "windows[1]",
+        Rejection.WINDOWS_OVERLAP,
+    ),
+    (
+        {"windows": (Window(weekdays=frozenset({1}), start=1380, end=60), Window(weekdays=frozenset({2}), end=90))},
+        "windows[1]",
+        Rejection.WINDOWS_OVERLAP,
+    ),
+    (
+        {"windows": (Window(days=frozenset({-1})), Window(days=frozenset({29})))},
+        "windows[1]",
+        Rejection.WINDOWS_OVERLAP,
+    ),
+    ({"stores": ("nowhere",)}, "stores[0]", Rejection.STORE_NOT_FOUND),
+    ({"sources": ("TELEX",)}, "sources[0]", Rejection.SOURCE_NOT_FOUND),
+    ({"caps": (Cap(code="c", points=0),)}, "caps[0].points", Rejection.INVALID_VALUE),
+    ({"caps": (Cap(code="c", points=1, per="rolling"),)}, "caps[0].days", Rejection.INVALID_VALUE),
+    ({"caps": (Cap(code="c", points=1, per="day", days=2),)}, "caps[0].days", Rejection.INVALID_VALUE),
+    ({"caps": (Cap(code="c", points=1), Cap(code="c", points=2))}, "caps[1].code", Rejection.CODE_TAKEN),
+]
+
+
+@pytest.mark.parametrize(("fields", "where", "code"), RULE_FAULTS, ids=[where for _, where, _ in RULE_FAULTS])
+def test_a_rule_that_cannot_work_is_refused_with_its_place(fields: dict[str, Any], where: str, code: Rejection) -> None:
+    world = World().with_program()
+    refused = world.no(
+        c.ChangeProgram,
+        program=("code", "main"),
+        policies=Policies(rules=(msgspec.structs.replace(BASE, **fields),)),
+    )
+    assert (refused.code, refused.field) == (code, f"policies.rules[0].{where}")
+
+
+def test_windows_that_only_touch_do_not_overlap() -> None:
+    windows = (
+        Window(weekdays=frozenset({1}), start=1380, end=60),
+        Window(weekdays=frozenset({2}), start=60, end=120),
+        Window(weekdays=frozenset({6, 7}), days=frozenset({1})),
+        Window(weekdays=frozenset({6, 7}), days=frozenset({2, -1})),
+    )
+    World().with_program(rules=(msgspec.structs.replace(BASE, windows=windows),))
+
+
+@pytest.mark.parametrize(
+    ("stacking", "code"),
+    [
+        ((Stacking(), Stacking(mode="best")), Rejection.CODE_TAKEN),
+        ((Stacking(group="nobody"),), Rejection.INVALID_VALUE),
+    ],
+)
+def test_groups_that_are_named_twice_or_have_no_rule_are_refused(
+    stacking: tuple[Stacking, ...], code: Rejection
+) -> None:
+    world = World().with_program()
+    policies = Policies(rules=(BASE,), stacking=stacking)
+    assert world.no(c.ChangeProgram, program=("code", "main"), policies=policies).code is code

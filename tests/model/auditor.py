@@ -34,6 +34,7 @@ def audit(rows: Rows) -> None:
     _adjustments(rows)
     _referrals(rows)
     _claims(rows)
+    _caps(rows)
 
 
 def _sequence(rows: Rows) -> None:
@@ -398,3 +399,18 @@ def _claims(rows: Rows) -> None:
     for id, row in (*rewards.items(), *rows("reward_lists").items()):
         versions = sorted(version for of, version in catalogue if of == id)
         assert versions == list(range(1, row.version + 1)), row
+
+
+def _caps(rows: Rows) -> None:
+    """A cap is used up by what the purchases of its period raised it by, less what came back of them."""
+    sums: dict[tuple[str, ...], int] = defaultdict(int)
+    for event in rows("events").values():
+        if event.name in ("TransactionAdd", "TransactionReturn"):
+            for key, by, until in json.loads(event.body).get("caps", ()):
+                sums[tuple(key)] += by if until is None else 0
+    counted = {key: row.used for key, row in rows("promotion_counters").items() if key[1].startswith("program:")}
+    assert counted == {key: sums[key] for key in counted}
+    assert {key for key, used in sums.items() if used} <= counted.keys()
+    for purchase in rows("purchases").values():
+        for each in purchase.division.earned:
+            assert all(raised.by == sum(each.parts) for raised in each.caps), purchase

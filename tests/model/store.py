@@ -27,6 +27,7 @@ from guerdon.core.lots import by_expiry, decode_moves
 from guerdon.core.outcomes import Accepted, Outcome
 from guerdon.core.programs import Config, Policies
 from guerdon.core.promotions.shelf import Shelf
+from guerdon.core.promotions.terms import Promotion
 from guerdon.core.state import Key, State
 from guerdon.core.tiers import Structure
 from guerdon.store.rows import take_reach
@@ -36,7 +37,9 @@ from guerdon.writer.stats import Stats
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 GENERAL = Ledger(no=GENERAL_LEDGER, id="general_ledger_id", name="General Ledger", opened_at=EPOCH)
-CONFIGURATION = ("assets", "programs", "stores", "tills", "sources", "promotions", "promotion_lanes", "tiers")
+CONFIGURATION = (
+    "assets", "programs", "followed", "stores", "tills", "sources", "promotions", "promotion_lanes", "tiers"
+)  # fmt: skip
 
 CHANGEABLE: dict[str, tuple[str, ...]] = {
     "ledgers": ("name",),
@@ -101,6 +104,7 @@ UNIQUE: dict[str, tuple[Callable[[Any], object], ...]] = {
 IMMUTABLE = (
     "events", "transfers", "purchases", "returns", "imported", "adjustments", "decisions", "outcomes", "assets",
     "stores", "tills", "sources", "catalogue", "promotion_uses", "promotion_commits", "codes", "code_links",
+    "issues", "issue_moves",
 )  # fmt: skip
 
 
@@ -115,6 +119,7 @@ class MemoryStore:
         self.tables: dict[str, dict[Any, Any]] = {"ledgers": {GENERAL.no: GENERAL}}
         self.versions: dict[tuple[str, str], list[tuple[int, str]]] = {}
         self.policies: dict[int, list[tuple[datetime, Policies]]] = {}
+        self.promotion_versions: dict[tuple[str, int], Promotion] = {}
         self.counters: dict[str, int] = {"ledger": GENERAL_LEDGER}
         self.last_recorded_at = EPOCH
         self.last_hash = START
@@ -178,6 +183,8 @@ class MemoryStore:
             known.append((version, meta))
         for no, program, at, _ in state.history("programs"):
             self.policies.setdefault(no, []).append((at, program.policies))
+        for id_, terms, _, _ in state.history("promotions"):
+            self.promotion_versions[id_, terms.version] = terms
         for no in changes.get("removed_members", {}):
             self.rows("members").pop(no)
         self._identifiers()
@@ -222,6 +229,7 @@ class MemoryStore:
             stores=dict(self.rows("stores")),
             tills=dict(self.rows("tills")),
             sources=frozenset(self.rows("sources")),
+            **self._follows(),
             promotions=Shelf(dict(self.rows("promotions")), dict(self.rows("promotion_lanes"))),
             tiers=self._tiers(),
         )
@@ -231,6 +239,17 @@ class MemoryStore:
         for (program_no, _), structure in sorted(self.rows("tiers").items()):
             found[program_no] = (*found.get(program_no, ()), structure)
         return found
+
+    def _follows(self) -> dict[str, Any]:
+        """What of a configuration follows from all versions of its programs."""
+        numbered = {no: list(enumerate((each for _, each in versions), 1)) for no, versions in self.policies.items()}
+        follows = {no: max([i for i, p in each if p.follow is not None], default=0) for no, each in numbered.items()}
+        done = self.rows("followed")
+        return {
+            "renewing": frozenset(no for no, each in numbered.items() if any(p.expiry.renews for _, p in each)),
+            "follows": {no: last for no, last in follows.items() if last},
+            "following": {no: last for no, last in follows.items() if last > done.get(no, 0)},
+        }
 
 
 def _check(name: str, row: Any) -> None:
@@ -418,6 +437,9 @@ class _Slice:
         self.state.promotion_uses.update(uses)
         self.state.found[key] = tuple(sorted(uses))
 
+    def _promotion_version(self, key: Key) -> None:
+        self.state.found[key] = self.store.promotion_versions[key[1], key[2]]
+
     def _code_batch(self, key: Key) -> None:
         batch = self.store.rows("code_batches").get(key[1])
         if batch is not None:
@@ -446,15 +468,47 @@ class _Slice:
         member = self._named(key)
         if member is None:
             return
-        family = {member.no}
-        while more := {m.no for m in self.store.rows("members").values() if m.survivor_no in family} - family:
-            family |= more
+        family = self._family(member.no)
         links = [tied for tied in self.store.rows("code_links").values() if tied.member_no in family]
         links.sort(key=lambda tied: tied.code)
         links.sort(key=lambda tied: tied.linked_at, reverse=True)
         for tied in links:
             self._code(("code", tied.code))
         self.state.found["codes_of", member.no] = tuple(tied.code for tied in links)
+
+    def _issue(self, key: Key) -> None:
+        issue = self.store.rows("issues").get(key[1])
+        if issue is not None:
+            self._take_issue(issue)
+            self._follow(0, issue.member_no)
+
+    def _take_issue(self, issue: Any) -> None:
+        self.state.issues[issue.id] = issue
+        self.state.found["issue", issue.id] = issue.id
+        moves = self.store.rows("issue_moves")
+        self.state.issue_moves.update({key: move for key, move in moves.items() if key[0] == issue.id})
+
+    def _issues_of(self, key: Key) -> None:
+        member = self._named(key)
+        if member is None:
+            return
+        family = self._family(member.no)
+        promotions = self.store.rows("promotions")
+        found = [
+            issue
+            for issue in self.store.rows("issues").values()
+            if issue.member_no in family and promotions[issue.promotion].status != "ended"
+        ]
+        found.sort(key=lambda issue: (issue.issued_at, issue.id))
+        for issue in found:
+            self._take_issue(issue)
+        self.state.found["issues_of", member.no] = tuple(issue.id for issue in found)
+
+    def _family(self, no: int) -> set[int]:
+        family = {no}
+        while more := {m.no for m in self.store.rows("members").values() if m.survivor_no in family} - family:
+            family |= more
+        return family
 
     def _ledger(self, key: Key) -> None:
         for ledger in self.store.rows("ledgers").values():
@@ -649,6 +703,11 @@ class _Slice:
         row = self.store.rows("imported").get(key[1:])
         if row is not None:
             self.state.found[key] = row
+
+    def _event_id(self, key: Key) -> None:
+        for event in self.store.rows("events").values():
+            if event.id == key[1]:
+                self.state.found[key] = event.seq
 
     def _metadata(self, key: Key) -> None:
         versions = self.store.versions.get((key[1], key[2]))

@@ -164,8 +164,13 @@ class HttpDriver:
             "currency": "USD",
             "timezone": policies.timezone,
             "rounding": policies.rounding.value,
-            "expiry": {"kind": policies.expiry.kind, "count": policies.expiry.count},
+            "expiry": {**msgspec.structs.asdict(policies.expiry)},
             "earning_rules": [_rule(rule, scale) for rule in policies.rules],
+            "caps": [
+                {"code": cap.code, "points": decimal_text(cap.points, scale), "per": cap.per, "days": cap.days}
+                for cap in policies.caps
+            ],
+            "stacking": [{"group": each.group, "mode": each.mode} for each in policies.stacking],
             "redemption_rate": rate and {"points": decimal_text(rate.points, scale), "money_minor": rate.money},
             "minimum_redemption": decimal_text(policies.minimum_redemption, scale),
             "maximum_redemption": decimal_text(policies.maximum_redemption, scale),
@@ -191,7 +196,9 @@ class HttpDriver:
         return self._send("POST", "/v1/programs", body)
 
     def _change(self, step: Step) -> Answer:
-        return self._send("PATCH", f"/v1/programs/{step['name']}", self._terms(step))
+        follow = terms(step["terms"]).policies.follow
+        existing = {"existing_points": "follow", "grace_days": follow.grace_days} if follow else {}
+        return self._send("PATCH", f"/v1/programs/{step['name']}", {**self._terms(step), **existing})
 
     def _open(self, step: Step, **more: str) -> Answer:
         self._scales.setdefault(step["asset"], 0)
@@ -513,7 +520,13 @@ class HttpDriver:
 
 
 def _rule(rule: Rule, scale: int) -> dict[str, Any]:
-    shown: dict[str, Any] = {"kind": rule.kind, "code": rule.code, "categories": list(rule.categories)}
+    windows = [{"weekdays": sorted(window.weekdays)} for window in rule.windows]
+    shown: dict[str, Any] = {
+        "kind": rule.kind,
+        "code": rule.code,
+        "categories": list(rule.categories),
+        "windows": windows,
+    }
     if rule.kind == "multiplier":
         return {**shown, "factor": decimal_text(rule.points, 1), "minimum_minor": rule.minimum}
     shown |= {"points": decimal_text(rule.points, scale), "points_category": rule.category}

@@ -19,11 +19,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from guerdon.core.assets import Rounding
 from guerdon.core.catalogue import ListTerms, RewardTerms
-from guerdon.core.programs import Expiry, Policies, RedemptionRate, ReferralPoints, Rule, TransferLimits
+from guerdon.core.programs import (
+    Cap,
+    Expiry,
+    Follow,
+    Policies,
+    RedemptionRate,
+    ReferralPoints,
+    Rule,
+    Stacking,
+    TransferLimits,
+)
+from guerdon.core.promotions.windows import Window
 
 SCALES = {"USD": 2, "EUR": 2}
 
@@ -285,6 +296,7 @@ def terms(text: str) -> Terms:
     rules: list[Rule] = []
     values: dict[str, Any] = {"currency": "USD"}
     limits: dict[str, int] = {}
+    caps: list[Cap] = []
     for term in text.split(", "):
         code = f"rule_{len(rules) + 1}"
         if match := re.fullmatch(r"points have (\d) decimals", term):
@@ -309,7 +321,9 @@ def terms(text: str) -> Terms:
                     expires_from="release" if match[10] else "earning",
                 )
             )
-        elif match := re.fullmatch(rf"x({_NUMBER})(?: on ({_NAME}))?(?: from ({_NUMBER}))?", term):
+        elif (
+            match := re.fullmatch(rf"x({_NUMBER})(?: on ({_NAME}))?(?: from ({_NUMBER}))?", term)
+        ) and "weekends" not in term:
             rules.append(
                 Rule(
                     code=code,
@@ -320,10 +334,40 @@ def terms(text: str) -> Terms:
                     minimum=minor(match[3], 2) if match[3] else 0,
                 )
             )
+        elif match := re.fullmatch(rf"at most ({_NUMBER}) points? per (purchase|day|week|month|year|member)", term):
+            per: Any = match[2]
+            caps.append(Cap(code=f"per_{per}", points=minor(match[1], scale), per=per))
+        elif match := re.fullmatch(rf"at most ({_NUMBER}) points? in (\d+) days?", term):
+            caps.append(Cap(code="rolling", points=minor(match[1], scale), per="rolling", days=int(match[2])))
+        elif match := re.fullmatch(rf"x({_NUMBER}) on weekends", term):
+            weekend = (Window(weekdays=frozenset({6, 7})),)
+            rules.append(Rule(code=code, kind="multiplier", points=minor(match[1], 1), amount=10, windows=weekend))
+        elif term in ("the best rule gives", "the first rule gives"):
+            values["stacking"] = (Stacking(mode="best" if "best" in term else "first"),)
         elif match := re.fullmatch(rf"({_NUMBER}) points? buy ({_NUMBER})", term):
             values["redemption_rate"] = RedemptionRate(minor(match[1], scale), minor(match[2], 2))
         elif match := re.fullmatch(r"expires after (\d+) (day|month)s?", term):
             values["expiry"] = Expiry(kind="days" if match[2] == "day" else "months", count=int(match[1]))
+        elif match := re.fullmatch(r"expires after (\d+) (day|month)s? to the end of the month", term):
+            values["expiry"] = Expiry(
+                kind="days" if match[2] == "day" else "months", count=int(match[1]), rounding="month"
+            )
+        elif match := re.fullmatch(r"expires on (\d\d)-(\d\d)(?: after (\d+) years?)?", term):
+            month, day, years = int(match[1]), int(match[2]), int(match[3] or 0)
+            values["expiry"] = Expiry(kind="yearly", month=month, day=day, count=years)
+        elif match := re.fullmatch(
+            r"(expires|renewed for) (\d+) (days|months)(?: (to the end of the month))? (?:without|by) ([a-z and]+)",
+            term,
+        ):
+            values["expiry"] = Expiry(
+                kind="inactivity" if match[1] == "expires" else "rolling",
+                count=int(match[2]),
+                unit="days" if match[3] == "days" else "months",
+                rounding="month" if match[4] else "exact",
+                activities=tuple(cast("Any", match[5].split(" and "))),
+            )
+        elif match := re.fullmatch(r"counting for what is there(?: after (\d+) days?)?", term):
+            values["follow"] = Follow(grace_days=int(match[1] or 0))
         elif match := re.fullmatch(r"in (\w+/\w+)", term):
             values["timezone"] = match[1]
         elif match := re.fullmatch(r"rounded (half_even|half_up|down|up)", term):
@@ -352,7 +396,7 @@ def terms(text: str) -> Terms:
             values["returns"] = "reevaluate"
         else:
             raise Misread(term)
-    return Terms(Policies(rules=tuple(rules), transfers=TransferLimits(**limits), **values), scale)
+    return Terms(Policies(rules=tuple(rules), caps=tuple(caps), transfers=TransferLimits(**limits), **values), scale)
 
 
 def list_terms(name: str, text: str, scale: int) -> ListTerms:

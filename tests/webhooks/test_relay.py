@@ -10,6 +10,9 @@ import pytest
 
 from guerdon.audit.verify import audit
 from guerdon.core import commands as c
+from guerdon.core.programs import Expiry, Policies
+from guerdon.jobs import Jobs
+from guerdon.settings import Settings
 from guerdon.webhooks import Relay, relay
 from tests.audit.books import books
 from tests.conftest import Database
@@ -70,6 +73,24 @@ async def test_a_message_is_a_cloud_event(site: Site) -> None:
         assert (data["event"], data["points"], data["asset"]) == ("TransactionAdd", "126", "POINTS")
         assert (data["purchase_number"], data["till"]["code"], data["program"]["code"]) == ("B-1", "T1", "club")
         assert b"Ada" not in got.body, "no personal data"
+
+
+async def test_a_notice_tells_whose_points_end_when(site: Site) -> None:
+    ada = (await site.members("ada"))["ada"]
+    await site.books.buy("B-1", ("external_id", "ada"), 10_000)
+    policies = Policies(currency="USD", notice_days=(30,), expiry=Expiry(kind="days", count=30))
+    await site.books.ok(c.ChangeProgram, program=("code", "club"), policies=policies)
+    async with receiving() as receiver:
+        await site.endpoint(receiver.url, "points.expiring")
+        site.books.later(days=2)
+        await Jobs(site.books.pool, site.books.writer, Settings(), now=lambda: site.books.now).run_once()
+        await site.relay().run_once()
+        told = {one.event["data"]["expiring"]["points_category"]: one.event for one in receiver.taken}
+    assert told.keys() == {"regular", "promised"}
+    assert {one["subject"] for one in told.values()} == {ada}
+    expiring = told["regular"]["data"]["expiring"]
+    assert (expiring["points"], expiring["asset"], expiring["days_before"]) == ("100", "POINTS", 30)
+    assert "points" not in told["regular"]["data"]
 
 
 async def test_a_failing_message_holds_back_that_members_later_ones_and_nobody_elses(site: Site) -> None:

@@ -57,18 +57,18 @@ def steps(**replaced: Any) -> Steps:
 
 
 def sending(at: int, happens: Callable[[Sent, Any], Awaitable[None]]) -> Callable[..., Awaitable[Any]]:
-    """`ahead.send`, whose `at`-th batch with another behind it meets with something."""
+    """`ahead.send`, whose `at`-th batch with another behind it (0: every one) meets with something."""
     flown = 0
 
-    async def send(conn: Any, org_id: int, state: State) -> Any:
-        sent = await ahead.send(conn, org_id, state)
+    async def send(conn: Any, org_id: int, state: State, locked: Any) -> Any:
+        sent = await ahead.send(conn, org_id, state, locked)
         commit = sent.commit
 
         async def observed(*given: Any) -> None:
             nonlocal flown
             flown += 1
             await commit(*given)
-            if flown == at:
+            if flown == at or not at:
                 await happens(sent, conn)
 
         sent.commit = observed  # type: ignore[assignment, method-assign]
@@ -83,6 +83,85 @@ async def test_batches_overlap_while_many_wait(database: Database) -> None:
         assert w.writer.stats.overlapped > EACH
         assert w.writer.stats.overtaken == 0
         assert_each_once(w, outcomes)
+
+
+async def known_accounts(w: World, count: int) -> list[str]:
+    """Accounts without lots, opened and posted to once, so that this process knows them."""
+    ledger = await w.writer.submit(w.org_id, c.OpenLedger(**envelope(), name="x"))
+    assert isinstance(ledger, Accepted)
+    opened = [
+        await w.writer.submit(w.org_id, c.OpenAccount(**envelope(), ledger=ledger.result.id, asset="POINTS"))
+        for _ in range(count)
+    ]
+    ids = [one.result.id for one in opened if isinstance(one, Accepted)]
+    for number, id in enumerate(ids):
+        assert isinstance(await w.writer.submit(w.org_id, post(id, f"first-{number}")), Accepted)
+    return ids
+
+
+def post(destination: str, reference: str, key: str = "") -> c.Post:
+    posting = c.Posting(
+        asset="POINTS", amount=1, precision=1, reference=reference, source="@Hot", destination=destination,
+        allow_overdraft=True,
+    )  # fmt: skip
+    return c.Post(**envelope(key), postings=(posting,))
+
+
+async def everybody_posts(w: World, ids: list[str], name: Callable[[int], str], keyed: bool) -> list[Outcome]:
+    """Many callers with one posting after the other; `name` gives the reference, or the key, of the n-th."""
+
+    async def call(number: int) -> list[Outcome]:
+        found = []
+        for turn in range(EACH):
+            nth, id = number * EACH + turn, ids[turn % len(ids)]
+            command = post(id, f"{name(nth)}-under-a-key", name(nth)) if keyed else post(id, name(nth))
+            found.append(await w.writer.submit(w.org_id, command))
+        return found
+
+    return [outcome for outcomes in await asyncio.gather(*map(call, range(CALLERS))) for outcome in outcomes]
+
+
+def counting_early(counts: dict[bool, int]) -> Callable[..., Awaitable[Any]]:
+    """`ahead.send`, which counts whether the next batch's rows were asked for before this one's changes."""
+
+    async def noted(sent: Sent, _: Any) -> None:
+        counts[sent.early] = counts.get(sent.early, 0) + 1
+
+    return sending(0, noted)
+
+
+async def test_postings_on_known_accounts_are_decided_while_the_batch_before_is_still_written(
+    database: Database,
+) -> None:
+    counts: dict[bool, int] = {}
+    async with world(database.app_dsn, database.superuser_dsn, steps=steps(send=counting_early(counts))) as w:
+        ids = await known_accounts(w, 5)
+        outcomes = await everybody_posts(w, ids, "bill-{}".format, keyed=False)
+        assert all(isinstance(outcome, Accepted) for outcome in outcomes)
+        assert counts[True] > EACH / 2
+        assert w.one("select count(distinct reference) from transfers where reference like 'bill-%'") == CALLERS * EACH
+        w.assert_whole()
+
+
+@pytest.mark.parametrize("keyed", [False, True], ids=["by its reference", "by its key"])
+async def test_what_the_batch_before_did_is_not_done_again_behind_it(database: Database, keyed: bool) -> None:
+    """Every second posting says what another caller says at about the same time, in this batch or the next."""
+    counts: dict[bool, int] = {}
+    async with world(database.app_dsn, database.superuser_dsn, steps=steps(send=counting_early(counts))) as w:
+        ids = await known_accounts(w, 5)
+        half = CALLERS * EACH // 2
+        outcomes = await everybody_posts(w, ids, lambda nth: f"bill-{nth % half}", keyed)
+        stored = w.one("select count(*) from transfers where reference like 'bill-%'")
+        assert stored == half
+        if keyed:
+            accepted = [one for one in outcomes if isinstance(one, Accepted)]
+            assert len([one for one in accepted if one.replayed]) == len(accepted) - half == half
+        else:
+            assert len([one for one in outcomes if isinstance(one, Accepted)]) == half
+        assert counts[True] > EACH / 2
+        assert w.writer.stats.splits == 0, "otherwise the database had to notice that a key was written twice"
+        assert w.writer.stats.faults == w.writer.stats.retries == 0
+        w.assert_whole()
 
 
 async def test_one_caller_at_a_time_overlaps_with_nobody(database: Database) -> None:
@@ -109,20 +188,20 @@ async def test_a_backend_killed_while_a_batch_flies_does_nothing_twice(database:
         assert_each_once(w, outcomes)
 
 
-def between(database: Database, then: Callable[[Any, int, State], None]) -> Callable[[Any, int, State], None]:
+def between(database: Database, then: Callable[[Any, int, State], Any]) -> Callable[[Any, int, State], Any]:
     """Another server gets the lock, once, between the commit of a batch and the beginning of the one decided behind
     it. What it writes is in the head row, which every batch writes as well.
     """
     times = 0
 
-    def take_over(conn: Any, org_id: int, state: State) -> None:
+    def take_over(conn: Any, org_id: int, state: State) -> Any:
         nonlocal times
         times += 1
         if times == 2:
             with psycopg.connect(database.app_dsn) as other:
                 other.execute("select set_config('guerdon.org', %s, true)", (str(org_id),))
                 other.execute("update heads set lot_no = lot_no + 100000 where org_id = %s", (org_id,))
-        then(conn, org_id, state)
+        return then(conn, org_id, state)
 
     return take_over
 
@@ -140,10 +219,10 @@ async def test_another_server_in_between_is_noticed_and_the_batch_decided_again(
 async def test_without_the_check_another_servers_write_would_be_lost(database: Database) -> None:
     """The negative control: what the check is there for does happen without it."""
 
-    def blind(conn: Any, org_id: int, state: State) -> None:
+    def blind(conn: Any, org_id: int, state: State) -> Any:
         lookup = Lookup(wire(conn), org_id, state.last_recorded_at)
         lookup.run("enter")
-        lookup.run("lock_head")
+        return lookup.run("lock_head")
 
     careless = steps(take_over=between(database, blind))
     async with world(database.app_dsn, database.superuser_dsn, steps=careless) as w:

@@ -28,6 +28,7 @@ EVENTS = {
     "RewardClaimReversal": "PointsRedemptionReversal",
     "RewardFulfilment": "RewardFulfilment",
     "LedgerTransaction": "LedgerTransaction",
+    "PointsExpiring": "PointsExpiring",
     "WebhookPaused": "WebhookPaused",
 }
 """Our event names to theirs. Where theirs has no documented name, ours stands."""

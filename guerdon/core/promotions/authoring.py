@@ -41,9 +41,9 @@ from guerdon.core.promotions.effects import (
     Tendered,
     Voucher,
 )
-from guerdon.core.promotions.limits import Limit
+from guerdon.core.promotions.limits import Limit, Per
 from guerdon.core.promotions.products import Products
-from guerdon.core.promotions.terms import Promotion
+from guerdon.core.promotions.terms import Issuing, Promotion
 from guerdon.core.promotions.windows import DAY_MINUTES, Window
 
 DEPTH_MAX = 8
@@ -53,6 +53,7 @@ EFFECTS_MAX = 10
 LIMITS_MAX = 20
 UNITS_MAX = 1_000_000
 DAYS_MAX = 366
+ISSUES_MAX, ISSUE_DAYS_MAX = 50, 3_660
 MULTIPLIER_MAX = 100 * WHOLE
 SECONDS_MAX = 366 * 86_400
 
@@ -69,7 +70,9 @@ class Fault(Struct, frozen=True):
 
 
 def read(document: dict[str, Any]) -> Promotion | tuple[Fault, ...]:
-    """The promotion, or its faults. One with codes and no limit over a code gets the usual one: once per code."""
+    """The promotion, or its faults. One with codes and no limit over a code gets the usual one: once per code.
+    So does one that is issued, per issue.
+    """
     try:
         promotion = msgspec.convert(document, Promotion)
     except msgspec.ValidationError as error:
@@ -81,9 +84,10 @@ def read(document: dict[str, Any]) -> Promotion | tuple[Fault, ...]:
 
 
 def _with_usual_limit(promotion: Promotion) -> Promotion:
-    if promotion.kind != "code" or any(limit.per == "code" for limit in promotion.limits):
+    per: Per | None = "code" if promotion.kind == "code" else "issue" if promotion.kind == "member" else None
+    if per is None or any(limit.per == per for limit in promotion.limits):
         return promotion
-    once = Limit(code="once", kpi="purchases", limit=1, per="code")
+    once = Limit(code="once", kpi="purchases", limit=1, per=per)
     return msgspec.structs.replace(promotion, limits=(*promotion.limits, once))
 
 
@@ -395,6 +399,11 @@ def _limits(promotion: Promotion) -> Iterator[Fault]:
             yield Fault(f"{path}.code", "code_taken")
         seen.add(limit.code)
         yield from _limit(path, limit, promotion)
+    issuing = promotion.issuing
+    if promotion.kind != "member" and issuing != Issuing():
+        yield Fault("issuing", "promotion_is_not_issued")
+    yield from _between("issuing.per_member", issuing.per_member, 1, ISSUES_MAX)
+    yield from _between("issuing.days", issuing.days, 0, ISSUE_DAYS_MAX)
     if promotion.budget is not None:
         if not promotion.budget.code:
             yield Fault("budget.code", "invalid_value")
@@ -412,6 +421,8 @@ def _limit(path: str, limit: Limit, promotion: Promotion) -> Iterator[Fault]:
         yield Fault(f"{path}.days", "only_rolling")
     if limit.per == "code" and promotion.kind != "code":
         yield Fault(f"{path}.per", "promotion_has_no_codes")
+    if limit.per == "issue" and promotion.kind != "member":
+        yield Fault(f"{path}.per", "promotion_is_not_issued")
     if limit.per == "cart":
         if limit.window != "none":
             yield Fault(f"{path}.window", "a_cart_has_no_window")

@@ -57,6 +57,7 @@ class Issue(Struct, frozen=True, kw_only=True):
     """A promotion given to one member. `active` is false until the member activates it, where that is asked for."""
 
     promotion: str
+    id: str = ""
     active: bool = True
     starts_at: datetime | None = None
     ends_at: datetime | None = None

@@ -88,6 +88,8 @@ def counters(
 
 
 def _subjects(offer: Offer, others: Subjects) -> Subjects:
+    if offer.issue is not None:
+        return msgspec.structs.replace(others, issue=offer.issue.id)
     return others if offer.presented is None else msgspec.structs.replace(others, code=offer.presented.code)
 
 
@@ -369,7 +371,7 @@ class _Session:
         rooms: list[_Room] = []
         for limit in limits:
             if subjects.lacks(limit.per):
-                if limit.per == "code":
+                if limit.per in ("code", "issue"):
                     continue
                 reason = Reason.STORE_REQUIRED if limit.per == "store" else Reason.MEMBER_REQUIRED
                 return _verdict(offer, reason)
@@ -488,6 +490,7 @@ def _verdict(offer: Offer, reason: Reason, **fields: Any) -> Verdict:
         version=promotion.version if promotion else 0,
         name=promotion.name if promotion else "",
         code=presented.code if presented else "",
+        issue=offer.issue.id if offer.issue else "",
         status="not_applied",
         reason=reason,
         **fields,
@@ -502,6 +505,7 @@ def _given(offer: Offer, gift: Gift, checks: tuple[Check, ...], raises: tuple[Ra
         version=promotion.version,
         name=promotion.name,
         code=presented.code if presented else "",
+        issue=offer.issue.id if offer.issue else "",
         status="applied",
         times=gift.uses,
         discount=gift.discount,

@@ -25,6 +25,7 @@ _SENTENCES = {
     Reason.NOT_ACTIVATED: "the member has not activated it",
     Reason.ISSUE_NOT_STARTED: "it is not valid yet for this member",
     Reason.ISSUE_ENDED: "it is no longer valid for this member",
+    Reason.LIMIT_REACHED: "it was used as often as it can be",
     Reason.STORE_REQUIRED: "it is counted by store, and no store was named",
     Reason.TOO_SOON: "it was used too short a time ago",
     Reason.NOTHING_TO_GIVE: "there is nothing in the cart to give it on",

@@ -15,7 +15,7 @@ from msgspec import Struct
 from guerdon.core.state import NotLoaded
 
 Kpi = Literal["uses", "purchases", "discount", "points"]
-Per = Literal["code", "customer", "promotion", "cart", "store"]
+Per = Literal["code", "issue", "customer", "promotion", "cart", "store"]
 
 CounterKey = tuple[str, str, str, str, str]
 """`counter`, whose (a promotion's id, or "budget:" and its code), the limit's code, the subject, the period."""
@@ -94,14 +94,17 @@ class Subjects(Struct, frozen=True):
     code: str
     customer: str
     store: str
+    issue: str = ""
 
     def of(self, per: Per) -> str:
         if per == "customer":
             return self.customer
+        if per == "issue":
+            return self.issue
         return self.code if per == "code" else self.store if per == "store" else ""
 
     def lacks(self, per: Per) -> bool:
-        return per in ("code", "customer", "store") and not self.of(per)
+        return per in ("code", "issue", "customer", "store") and not self.of(per)
 
 
 def as_limit(budget: Budget) -> Limit:

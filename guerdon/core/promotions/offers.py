@@ -25,7 +25,7 @@ Anchor = tuple[str, str, str]
 
 
 Order = tuple[int, int, int, str, str]
-"""The total order in which things are decided: phase, lane, priority, id, code."""
+"""The total order in which things are decided: phase, lane, priority, id, and the code or the issue's end."""
 
 
 class Offer(Struct, frozen=True):
@@ -43,8 +43,13 @@ def offer(promotion: Promotion | None, presented: Presented | None = None, issue
     code = presented.code if presented else ""
     if promotion is None:
         return Offer((9, 0, 0, "", code), None, presented)
+    if issue is not None:
+        code = f"{'~' if issue.ends_at is None else issue.ends_at.isoformat()} {issue.id}"
     order = promotion.phase, promotion.lane, promotion.priority, promotion.id, code
     return Offer(order, promotion, presented, issue)
+
+
+_NO_ISSUE: list[Issue | None] = [None]
 
 
 class Catalogue:
@@ -96,11 +101,14 @@ class Catalogue:
 
     def every_offer(self, shopper: Shopper | None, presented: Iterable[Presented] = ()) -> list[Offer]:
         """All that is live, index or no index: for dry runs that want an answer about each."""
-        issues = {issue.promotion: issue for issue in shopper.issues} if shopper else {}
+        issues: dict[str, list[Issue | None]] = {}
+        for issue in shopper.issues if shopper else ():
+            issues.setdefault(issue.promotion, []).append(issue)
         offers = [
-            offer(promotion, issue=issues.get(promotion.id))
+            offer(promotion, issue=issue)
             for promotion in self.promotions.values()
             if promotion.status == "active" and promotion.kind != "code"
+            for issue in issues.get(promotion.id, _NO_ISSUE)
         ]
         return offers + [offer(self.promotions.get(each.promotion), each) for each in presented]
 

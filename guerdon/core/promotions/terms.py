@@ -30,6 +30,16 @@ class Audience(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return bool(self.members_only or self.tiers or self.segments or self.members)
 
 
+class Issuing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a promotion of kind `member` is given: how often to one member; whether the member has to activate it; and
+    for how many days it goes on, from the day it was given or, where that is asked for, activated (None: no end).
+    """
+
+    per_member: int = 1
+    activation: bool = False
+    days: int | None = None
+
+
 class Promotion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One version of a promotion. `starts_at` is included, `ends_at` is not.
 
@@ -59,6 +69,7 @@ class Promotion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     repeat: int = 1
     base: Base = "running"
     on_return: Literal["keep", "give_back"] = "keep"
+    issuing: Issuing = Issuing()
 
     @property
     def all_limits(self) -> tuple[Limit, ...]:

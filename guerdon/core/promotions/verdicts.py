@@ -61,7 +61,7 @@ class Part(Struct, frozen=True, gc=False):
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """What became of one promotion, by one code or by itself.
+    """What became of one promotion, by one code or issue (an id) or by itself.
 
     `applied`: the figures are in the bill. `parked`: it would have applied and given these figures, had not `winner`
     won (`reason` says how). `not_applied`: `reason` says why, `checks` have every question of its condition with its
@@ -76,6 +76,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     version: int = 0
     name: str = ""
     code: str = ""
+    issue: str = ""
     status: Literal["applied", "parked", "not_applied"]
     reason: Reason | None = None
     times: int = 0

@@ -26,6 +26,34 @@ def open_at(windows: tuple[Window, ...], local: datetime) -> bool:
     return not windows or any(_open(window, local) for window in windows)
 
 
+def overlapping(windows: tuple[Window, ...]) -> tuple[int, int] | None:
+    """The first two windows (positions) that are ever open at the same minute; found by going through four years."""
+    if len(windows) < 2:
+        return None
+    for day in range(_FOUR_YEARS):
+        noon = _LEAP_YEAR + timedelta(days=day)
+        for j, later in enumerate(windows):
+            for i, earlier in enumerate(windows[:j]):
+                if _on(later, noon) and _same_minutes(earlier, later, noon):
+                    return i, j
+    return None
+
+
+_LEAP_YEAR = datetime(2028, 1, 1, 12)  # noqa: DTZ001  # local times of no zone
+_FOUR_YEARS = 1461
+
+
+def _same_minutes(one: Window, other: Window, day: datetime) -> bool:
+    """Whether `one` is open at a minute of the window that `other` has on a day, or the other way about."""
+    begin = day.replace(hour=other.start // 60, minute=other.start % 60)
+    if _open(one, begin):
+        return True
+    length = (other.end - other.start) % DAY_MINUTES or DAY_MINUTES
+    starts = [day + timedelta(days=days) for days in (0, 1)]
+    begins = [at.replace(hour=one.start // 60, minute=one.start % 60) for at in starts if _on(one, at)]
+    return any(begin <= at < begin + timedelta(minutes=length) for at in begins)
+
+
 def _open(window: Window, local: datetime) -> bool:
     minute = local.hour * 60 + local.minute
     if window.start < window.end:

@@ -651,7 +651,7 @@ union all
 -- each use is what its event says; counters are the sums of the uses, and hold what open reservations keep; promotions
 -- have all their versions; carts that were committed were committed by their events
 with said as (
-    select e.seq, e.member_no, e.purchase_no, e.event_at, (x.place - 1)::int as position, x.said,
+    select e.seq, e.member_no, e.purchase_no, e.event_at, e.reference, (x.place - 1)::int as position, x.said,
            (x.said ->> 'of_seq')::bigint as of_seq
     from events e
     cross join lateral jsonb_array_elements(nullif(e.body, '')::jsonb -> 'promotions') with ordinality as x (said, place)
@@ -664,37 +664,63 @@ with said as (
            case when t.seq is null then 'no event says it' end,
            case when u.event_seq is null then 'missing' end,
            case when u.promotion::text <> t.said ->> 'promotion' or u.version <> (t.said ->> 'version')::int
-                     or u.code <> t.said ->> 'code' or u.times <> (t.said ->> 'times')::numeric
+                     or u.code <> t.said ->> 'code' or u.issue <> t.said ->> 'issue' or u.times <> (t.said ->> 'times')::numeric
                      or u.discount <> (t.said ->> 'discount')::numeric or u.voucher <> (t.said ->> 'voucher')::numeric
                      or u.points <> (t.said ->> 'points')::numeric or u.raises::jsonb <> t.said -> 'raises'
                      or u.of_seq <> coalesce(t.of_seq, 0) or u.member_no <> t.member_no or u.used_at <> t.event_at
-                     or u.purchase_no <> t.purchase_no
+                     or u.purchase_no <> t.purchase_no or u.of_seq = 0 and u.reference <> t.reference
                 then 'it is not what its event says' end,
-           case when u.of_seq > 0 and (b.event_seq is null or b.of_seq > 0 or b.times <> -u.times)
+           case when u.currency <> coalesce(p.currency, b.currency, w.result::jsonb -> 'evaluation' ->> 'currency')
+                then 'it is in another currency than what was bought' end,
+           case when u.of_seq > 0 and (b.event_seq is null or b.of_seq > 0 or b.times <> -u.times
+                                       or b.reference <> u.reference or b.currency <> u.currency)
                 then 'it gives back what was not used' end) as problem
     from (select * from promotion_uses where org_id = %(org)s) u
     full join told t on t.seq = u.event_seq and t.place = u.position
     left join promotion_uses b on b.org_id = %(org)s and b.event_seq = u.of_seq and b.position = u.position
+    left join purchases p on p.org_id = %(org)s and p.no = u.purchase_no and u.purchase_no > 0
+    left join promotion_commits w on w.org_id = %(org)s and w.event_seq = u.event_seq and u.purchase_no = 0
 ), now as (
     select last_recorded_at as at from heads where org_id = %(org)s
 ), raised as (
-    select r ->> 0 as key, (r ->> 1)::numeric as by, (r ->> 2)::timestamptz as until, u.used_at
-    from promotion_uses u cross join lateral jsonb_array_elements(u.raises::jsonb) as r
+    select r ->> 0 as key, (r ->> 1)::numeric as by, (r ->> 2)::timestamptz as until,
+           case when u.of_seq = 0 and r -> 0 ->> 4 = 'last'
+                then case when e.recorded_at - u.used_at <= interval '72 hours' then u.used_at else e.recorded_at end
+                end as last_at
+    from promotion_uses u
+    left join events e on e.org_id = %(org)s and e.seq = u.event_seq
+    cross join lateral jsonb_array_elements(u.raises::jsonb) as r
     where u.org_id = %(org)s
+    union all  -- caps on earning count by what purchases and returns say
+    select r ->> 0, (r ->> 1)::numeric, (r ->> 2)::timestamptz, e.event_at
+    from events e cross join lateral jsonb_array_elements(nullif(e.body, '')::jsonb -> 'caps') as r
+    where e.org_id = %(org)s and e.name in ('TransactionAdd', 'TransactionReturn') and e.body like '%%"caps"%%'
 ), summed as (
     select key, coalesce(sum(by) filter (where until is null), 0) as used,
-           coalesce(sum(by) filter (where until > now.at), 0) as rolling
+           coalesce(sum(by) filter (where until > now.at), 0) as rolling, max(last_at) as last_at
     from raised cross join now group by key
+), most as (
+    select v.promotion::text as owner, l ->> 'code' as code, l ->> 'limit' as "limit"
+    from promotion_versions v cross join lateral jsonb_array_elements(v.terms::jsonb -> 'limits') as l
+    where v.org_id = %(org)s
+    union all
+    select 'budget:' || (v.terms::jsonb -> 'budget' ->> 'code'), 'budget:' || (v.terms::jsonb -> 'budget' ->> 'code'),
+           v.terms::jsonb -> 'budget' ->> 'limit'
+    from promotion_versions v where v.org_id = %(org)s and jsonb_typeof(v.terms::jsonb -> 'budget') = 'object'
+), limits as (
+    select owner, code, case when bool_and("limit" is not null) then max("limit"::numeric) end as most
+    from most group by owner, code
 ), held as (
     select r ->> 0 as key, sum((r ->> 1)::numeric) as held
     from reservations v cross join now cross join lateral jsonb_array_elements(v.raises::jsonb) as r
     where v.org_id = %(org)s and v.status = 'open' and v.expires_at > now.at group by 1
 ), counters as (
     select jsonb_build_array('counter', c.owner, c.limit_code, c.subject, c.period)::text as key, c.used,
+           c.owner, c.limit_code, c.period, c.last_at,
            coalesce(sum((p ->> 1)::numeric) filter (where (p ->> 0)::timestamptz > now.at and p ->> 2 = ''), 0) as rolling,
            coalesce(sum((p ->> 1)::numeric) filter (where (p ->> 0)::timestamptz > now.at and p ->> 2 <> ''), 0) as held
     from promotion_counters c cross join now left join lateral jsonb_array_elements(c.parts::jsonb) as p on true
-    where c.org_id = %(org)s group by 1, 2
+    where c.org_id = %(org)s group by 1, 2, 3, 4, 5, 6
 ), compared as (
     select coalesce(c.key, s.key, h.key) as key, concat_ws('; ',
            case when coalesce(c.used, 0) <> coalesce(s.used, 0)
@@ -702,19 +728,55 @@ with said as (
            case when coalesce(c.rolling, 0) <> coalesce(s.rolling, 0)
                 then 'used in its window is ' || coalesce(c.rolling, 0) || ', should be ' || coalesce(s.rolling, 0) end,
            case when coalesce(c.held, 0) <> coalesce(h.held, 0)
-                then 'held is ' || coalesce(c.held, 0) || ', should be ' || coalesce(h.held, 0) end) as problem
+                then 'held is ' || coalesce(c.held, 0) || ', should be ' || coalesce(h.held, 0) end,
+           case when c.last_at is distinct from s.last_at
+                then 'last raised ' || coalesce(c.last_at::text, 'never') || ', should be '
+                     || coalesce(s.last_at::text, 'never') end,
+           case when c.period <> 'last' and c.used + c.rolling + c.held > m.most
+                then 'it stands at ' || c.used + c.rolling + c.held || ', over its limit of ' || m.most end) as problem
     from counters c
     full join summed s on s.key = c.key
     full join held h on h.key = coalesce(c.key, s.key)
+    left join limits m on m.owner = c.owner and m.code = c.limit_code
+), keeps as (
+    select v.id::text as id, r ->> 0 as key, (r ->> 1)::numeric as by, v.expires_at as until
+    from reservations v cross join now cross join lateral jsonb_array_elements(v.raises::jsonb) as r
+    where v.org_id = %(org)s and v.status = 'open' and v.expires_at > now.at
+), kept as (
+    select p ->> 2 as id, jsonb_build_array('counter', c.owner, c.limit_code, c.subject, c.period)::text as key,
+           (p ->> 1)::numeric as by, (p ->> 0)::timestamptz as until
+    from promotion_counters c cross join now cross join lateral jsonb_array_elements(c.parts::jsonb) as p
+    where c.org_id = %(org)s and p ->> 2 <> '' and (p ->> 0)::timestamptz > now.at
+), reserved as (
+    select id, key || ' is kept free by no counter' as problem from (table keeps except all table kept) x
+    union all
+    select id, key || ' keeps ' || by || ' free for it until ' || until || ', which it does not say'
+    from (table kept except all table keeps) x
+    union all
+    select coalesce(v.id::text, e.id), concat_ws('; ',
+           case when v.id is null then 'missing, and event ' || e.seq || ' used it' end,
+           case when v.status = 'used' and e.seq is null then 'used, but by no event' end,
+           case when v.status <> 'used' and e.seq is not null then v.status || ', but event ' || e.seq || ' used it' end,
+           case when v.member_no <> e.member_no then 'made for member ' || v.member_no || ', used by another' end,
+           case when v.expires_at <= e.recorded_at then 'used after it had ended' end)
+    from (select * from reservations where org_id = %(org)s) v
+    full join (select seq, member_no, recorded_at, nullif(body, '')::jsonb ->> 'reservation' as id from events
+               where org_id = %(org)s and name in ('TransactionAdd', 'PromotionUse')
+                     and body like '%%"reservation"%%') e on e.id = v.id::text
+    where (v.status = 'used') is distinct from (e.seq is not null)
+          or e.seq is not null and (v.member_no <> e.member_no or v.expires_at <= e.recorded_at)
 ), versions as (
     select coalesce(p.id, v.promotion) as id, concat_ws('; ',
            case when p.id is null then 'does not exist, but has versions' end,
            case when v.count is distinct from v.last or p.version is distinct from v.last then 'versions are missing' end,
            case when p.terms is distinct from l.terms or p.status is distinct from l.terms::jsonb ->> 'status'
-                     or p.name is distinct from l.terms::jsonb ->> 'name'
-                then 'it is not its last version' end) as problem
+                     or p.name is distinct from l.terms::jsonb ->> 'name' or p.created_at <> v.created_at
+                then 'it is not its last version' end,
+           case when v.misnamed then 'a version is of another promotion or number' end) as problem
     from (select * from promotions where org_id = %(org)s) p
-    full join (select promotion, count(*) as count, max(version) as last
+    full join (select promotion, count(*) as count, max(version) as last, min(recorded_at) as created_at,
+                      bool_or(terms::jsonb ->> 'id' <> promotion::text
+                              or (terms::jsonb ->> 'version')::int <> version) as misnamed
                from promotion_versions where org_id = %(org)s group by 1) v on v.promotion = p.id
     left join promotion_versions l on l.org_id = %(org)s and l.promotion = p.id and l.version = p.version
 )
@@ -722,14 +784,41 @@ with said as (
 union all
 (select 'counter ' || key, problem from compared where problem <> '' order by key limit %(limit)s)
 union all
+(select 'reservation ' || id, string_agg(problem, '; ') from reserved group by id order by id limit %(limit)s)
+union all
 (select 'promotion ' || id, problem from versions where problem <> '' order by id limit %(limit)s)
+union all
+(select 'use ' || u.event_seq || '/' || u.position, 'its issue ' || u.issue
+        || case when i.id is null then ' does not exist' else ' is another promotion''s' end
+ from promotion_uses u
+ left join promotion_issues i on i.org_id = %(org)s and i.id::text = u.issue
+ where u.org_id = %(org)s and u.issue <> '' and (i.id is null or i.promotion <> u.promotion)
+ order by u.event_seq, u.position limit %(limit)s)
+union all
+(select 'issue ' || i.id, concat_ws('; ',
+            case when p.id is null then 'its promotion ' || i.promotion || ' does not exist' end,
+            case when m.no is null then 'its member ' || i.member_no || ' does not exist' end,
+            case when i.ends_at <= i.starts_at then 'it ends before it starts' end)
+ from promotion_issues i
+ left join promotions p on p.org_id = %(org)s and p.id = i.promotion
+ left join members m on m.org_id = %(org)s and m.no = i.member_no
+ where i.org_id = %(org)s and (p.id is null or m.no is null or i.ends_at <= i.starts_at) order by i.id limit %(limit)s)
+union all
+(select 'issue ' || v.issue, case when i.id is null then v.done || ', but there is no such issue'
+            when v.moved_at < i.issued_at then v.done || ' before it was given'
+            else 'activated, which it did not need' end
+ from promotion_issue_moves v
+ left join promotion_issues i on i.org_id = %(org)s and i.id = v.issue
+ where v.org_id = %(org)s
+   and (i.id is null or v.moved_at < i.issued_at or (v.done = 'activated' and not i.activation))
+ order by v.issue, v.done limit %(limit)s)
 union all
 (select 'use ' || u.event_seq || '/' || u.position, 'its promotion has no such version'
  from promotion_uses u
  left join promotion_versions v on v.org_id = %(org)s and v.promotion = u.promotion and v.version = u.version
  where u.org_id = %(org)s and v.promotion is null order by u.event_seq, u.position limit %(limit)s)
 union all
-(select 'commit ' || coalesce(c.number, e.reference), case when c.id is null then 'missing, and event ' || e.seq || ' made it'
+(select 'commit ' || coalesce(e.reference, c.number), case when c.id is null then 'missing, and event ' || e.seq || ' made it'
             else 'its event ' || c.event_seq || ' does not say so' end
  from (select * from promotion_commits where org_id = %(org)s) c
  full join (select * from events where org_id = %(org)s and name = 'PromotionUse') e on e.seq = c.event_seq
@@ -973,6 +1062,7 @@ with counted as (
                 then 'it goes on at ' || b.next_index || ', but has ' || b.made || ' codes' end,
            case when b.kind = 'uploaded' and (b.next_index > 0 or b.wanted <> b.made)
                 then 'it is of uploaded codes, but asks for more' end,
+           case when b.kind not in ('generated', 'uploaded') then 'it is of no kind' end,
            case when (b.kind = 'generated') <> (b.form <> '') or (b.kind = 'generated') <> (length(b.seed) >= 32)
                 then 'its form and seed are not those of its kind' end,
            case when b.id is not null and p.id is null then 'its promotion ' || b.promotion || ' does not exist' end
@@ -1011,6 +1101,19 @@ union all
  left join codes c on c.org_id = %(org)s and c.code = s.code and c.batch = s.batch
  where s.last <> s.count or s.first <> 1 or s.again or b.id is null or (s.code <> '' and c.code is null)
  order by s.batch, s.code limit %(limit)s)
+
+-- generated --
+-- batches whose codes are made from a form and a seed, with how far that went
+select id::text, form, seed, next_index from code_batches where org_id = %(org)s and kind = 'generated' order by id
+
+-- codes_among --
+-- which of some texts are codes, and of which batch
+select code, batch::text, no from codes where org_id = %(org)s and code = any(%(codes)s::text[])
+
+-- codes_without_form --
+-- codes of a batch that are not among those numbers
+select code from codes
+where org_id = %(org)s and batch = %(batch)s::uuid and no > %(after)s and no < %(before)s order by no limit %(limit)s
 
 -- accounts --
 -- every account a row names exists, with figures; those of members are the ones that events opened
@@ -1105,6 +1208,19 @@ union all
                                or p.policies is distinct from c.policies or r.roles is distinct from 6)
  order by p.no limit %(limit)s)
 union all
+(select 'program ' || p.no, 'all points are said to follow version ' || p.followed || ', and it is not one to be followed'
+ from programs p
+ left join program_versions v on v.org_id = %(org)s and v.program_no = p.no and v.version = p.followed
+ where p.org_id = %(org)s and p.followed > 0 and v.policies ->> 'follow' is null order by p.no limit %(limit)s)
+union all
+(select 'program ' || p.no, 'all points are said to follow version ' || p.followed || ', lot ' || min(l.no) || ' does not'
+ from programs p
+ join accounts a on a.org_id = %(org)s and a.program_no = p.no and a.tracks_lots
+ join lots l on l.org_id = %(org)s and l.account = a.no and l.remaining > 0
+ where p.org_id = %(org)s
+   and coalesce((nullif(l.promise, '')::jsonb ->> 4)::integer, l.version) between 1 and p.followed - 1
+ group by p.no, p.followed order by p.no limit %(limit)s)
+union all
 (select 'program ' || v.program_no, 'does not exist, but has versions'
  from program_versions v left join programs p on p.org_id = %(org)s and p.no = v.program_no
  where v.org_id = %(org)s and p.no is null group by v.program_no order by v.program_no limit %(limit)s)
@@ -1193,3 +1309,16 @@ union all
 select 'transfer ' || seq, array[detail] from transfers where org_id = %(org)s and detail is not null
 union all
 select 'metadata of ' || kind || ' ' || object, array[meta] from metadata where org_id = %(org)s
+union all
+select 'promotion ' || promotion, array[terms] from promotion_versions where org_id = %(org)s
+union all
+select 'promotion ' || id, array[terms] from promotions where org_id = %(org)s
+union all
+select 'use ' || event_seq || '/' || position, array[raises] from promotion_uses where org_id = %(org)s
+union all
+select 'commit ' || number, array[result] from promotion_commits where org_id = %(org)s
+union all
+select 'counter ' || jsonb_build_array('counter', owner, limit_code, subject, period)::text, array[parts]
+from promotion_counters where org_id = %(org)s
+union all
+select 'reservation ' || id, array[raises] from reservations where org_id = %(org)s

@@ -6,8 +6,26 @@ select code, scale, created_at from assets where org_id = %(org)s order by code
 
 -- list_programs --
 -- by number; the version's own policies
-select no, id, code, name, asset, first, version, policies, created_at
-from programs where org_id = %(org)s order by no
+select p.no, p.id, p.code, p.name, p.asset, p.first, p.version, p.policies, p.created_at,
+       (select max(v.version) from program_versions v
+        where v.org_id = %(org)s and v.program_no = p.no and v.version > p.followed
+              and v.policies ->> 'follow' is not null) as following
+from programs p where p.org_id = %(org)s order by p.no
+
+-- program_versions --
+-- of one program, the last one first; since when, and by whom
+select version, policies, recorded_at, actor
+from program_versions where org_id = %(org)s and program_no = %(program_no)s order by version desc
+
+-- standing --
+-- points of a program that have not ended by a moment, by number, each with whose they are
+select l.no, l.account, m.id::text as member, a.category, l.amount, l.remaining, l.earned_at, l.expires_at, l.rule,
+       l.version, l.releases_at, l.promise
+from lots l
+join accounts a on a.org_id = %(org)s and a.no = l.account and a.program_no = %(program_no)s and a.tracks_lots
+join members m on m.org_id = %(org)s and m.no = a.member_no
+where l.org_id = %(org)s and l.no > %(after)s and l.remaining > 0 and (l.expires_at is null or l.expires_at > %(now)s)
+order by l.no limit %(limit)s
 
 -- list_stores --
 -- by number

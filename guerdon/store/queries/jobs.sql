@@ -32,6 +32,52 @@ cross join lateral (
                     and x.releases_at <= %(ended_by)s and coalesce(x.expires_at > %(ended_by)s, true)) as lots
     offset 0) n
 
+-- following --
+-- accounts of programs whose points do not all follow yet, after an account, by number; each with whose they are and
+-- how many of its lots are behind
+with followed as (
+    select p.no, max(v.version) as version
+    from programs p join program_versions v on v.org_id = %(org)s and v.program_no = p.no and v.version > p.followed
+    where p.org_id = %(org)s and v.policies ->> 'follow' is not null group by p.no
+)
+select a.no, a.member_no, behind.lots
+from followed f
+join accounts a on a.org_id = %(org)s and a.program_no = f.no and a.tracks_lots and a.no > %(after)s
+cross join lateral (
+    select count(*) as lots from lots l
+    where l.org_id = %(org)s and l.account = a.no and l.remaining > 0
+          and coalesce((nullif(l.promise, '')::jsonb ->> 4)::integer, l.version) between 1 and f.version - 1) behind
+where behind.lots > 0
+order by a.no limit %(limit)s
+
+-- followed --
+-- programs whose points do not all follow yet, and the version
+select p.no, max(v.version)
+from programs p join program_versions v on v.org_id = %(org)s and v.program_no = p.no and v.version > p.followed
+where p.org_id = %(org)s and v.policies ->> 'follow' is not null group by p.no order by p.no
+
+-- notices_due --
+-- accounts with points that are about to end, the days before it that the program names have come, and nobody was told;
+-- with when they end and whose they are (`core.notices`)
+select distinct l.account, l.expires_at, a.member_no
+from programs p
+cross join lateral (
+    select max(d.days::integer) as days from jsonb_array_elements_text(p.policies -> 'notice_days') as d (days)) longest
+join lots l on l.org_id = %(org)s and l.remaining > l.held and l.remaining > 0 and l.expires_at > %(now)s
+    and l.expires_at < %(now)s + make_interval(days => longest.days + 1)
+join accounts a on a.org_id = %(org)s and a.no = l.account and a.program_no = p.no and a.tracks_lots
+cross join lateral (
+    select min(d.days::integer) as days from jsonb_array_elements_text(p.policies -> 'notice_days') as d (days)
+    where (l.expires_at at time zone (p.policies ->> 'timezone') - make_interval(days => d.days::integer))
+          at time zone (p.policies ->> 'timezone') <= %(now)s) come
+where p.org_id = %(org)s and come.days is not null
+  and not exists (
+    select from events e
+    where e.org_id = %(org)s
+      and e.id = md5('expiring:' || p.id || ':' || l.account || ':' || extract(epoch from l.expires_at)::bigint || ':'
+                     || come.days)::uuid)
+order by l.expires_at, l.account limit %(limit)s
+
 -- holds_due --
 -- holds that ask to be settled or let go by now, and which of both comes first
 select transfer_id::text, commits_at is not null and commits_at <= coalesce(expires_at, commits_at) as settles from holds

@@ -512,6 +512,51 @@ left join lateral (
         order by x.linked_at desc limit %(linked)s::bigint) c
     order by c.linked_at desc, c.code limit %(linked)s::bigint) k on true
 
+-- issue_columns --
+-- an issue and what was done to it, for those that include this
+select i.id::text, i.promotion::text, i.member_no, i.issued_at, i.starts_at, i.ends_at, i.activation, i.days, i.reason,
+       i.actor, a.moved_at, a.ends_at, a.actor, r.moved_at, r.ends_at, r.actor
+
+-- issue_side_columns --
+left join lateral (
+    select * from promotion_issue_moves x
+    where x.org_id = %(org)s::bigint and x.issue = i.id and x.done = 'activated' offset 0) a on true
+left join lateral (
+    select * from promotion_issue_moves x
+    where x.org_id = %(org)s::bigint and x.issue = i.id and x.done = 'revoked' offset 0) r on true
+
+-- issues --
+-- issues by id
+-- include issue_columns
+from promotion_issues i
+-- include issue_side_columns
+where i.org_id = %(org)s::bigint and i.id = any(%(ids)s::uuid[])
+
+-- issues_of --
+-- the issues of members or of whom they took over, of promotions that have not ended, in the order in which they were
+-- given; a row without an issue where there is none
+-- include member_no_columns
+select a.no, k.*
+from asked_for a
+left join lateral (
+    with recursive family as (
+        select a.no as no
+        union
+        select m.no from family f
+        cross join lateral (
+            select x.no from members x where x.org_id = %(org)s::bigint and x.survivor_no = f.no and x.survivor_no > 0
+            offset 0) m
+    )
+    -- include issue_columns
+    from family f
+    cross join lateral (
+        select * from promotion_issues x where x.org_id = %(org)s::bigint and x.member_no = f.no offset 0) i
+    cross join lateral (
+        select from promotions x
+        where x.org_id = %(org)s::bigint and x.id = i.promotion and x.status <> 'ended' offset 0) p
+    -- include issue_side_columns
+    order by i.issued_at, i.id) k on true
+
 -- imported --
 -- rows of imports that were taken, by kind and reference
 select x.kind, x.reference, x.event_seq, x.fingerprint, x.result
@@ -578,9 +623,17 @@ from promotion_commits where org_id = %(org)s::bigint and number = any(%(texts)s
 -- uses_of_purchases --
 -- what promotions gave on bills
 select event_seq, position, promotion::text, version, code, member_no, purchase_no, reference, used_at, times::text,
-       discount::text, voucher::text, points::text, currency, raises, of_seq
+       discount::text, voucher::text, points::text, currency, raises, of_seq, issue
 from promotion_uses where org_id = %(org)s::bigint and purchase_no > 0 and purchase_no = any(%(nos)s::bigint[])
 order by event_seq, position
+
+-- promotion_versions --
+-- what promotions said in some of their versions
+select v.terms
+from unnest(%(ids)s::uuid[], %(versions)s::integer[]) as asked (id, version)
+cross join lateral (
+    select * from promotion_versions x
+    where x.org_id = %(org)s::bigint and x.promotion = asked.id and x.version = asked.version offset 0) v
 
 -- config_timezone --
 -- by which calendar promotions count
@@ -603,15 +656,24 @@ from tier_versions where org_id = %(org)s::bigint order by program_no, version
 -- every asset
 select code, scale from assets where org_id = %(org)s::bigint order by code
 
+-- event_ids --
+-- which of these ids are events
+select x.id::text, x.seq from events x where x.org_id = %(org)s::bigint and x.id = any(%(ids)s::uuid[])
+
 -- config_programs --
 -- every program with its policies of today
 select no, id::text, ledger_no, code, name, asset, first, version, policies::text
 from programs where org_id = %(org)s::bigint order by no
 
 -- config_versions --
--- when each program's versions began, the first one first
-select program_no, array_agg(recorded_at order by version)
-from program_versions where org_id = %(org)s::bigint group by program_no
+-- when each program's versions began, the first one first; whether activity renews points of any of them; the last one
+-- that points which were there follow too; and up to which all of them do
+select v.program_no, array_agg(v.recorded_at order by v.version),
+       coalesce(bool_or(v.policies -> 'expiry' ->> 'kind' in ('rolling', 'inactivity')), false),
+       coalesce(max(v.version) filter (where v.policies ->> 'follow' is not null), 0), max(p.followed)
+from program_versions v
+join programs p on p.org_id = %(org)s::bigint and p.no = v.program_no
+where v.org_id = %(org)s::bigint group by v.program_no
 
 -- config_stores --
 -- every store

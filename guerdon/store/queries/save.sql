@@ -304,6 +304,12 @@ select %(org)s::bigint, * from unnest(
 on conflict (org_id, no) do update
 set name = excluded.name, version = excluded.version, policies = excluded.policies
 
+-- write_followed --
+-- up to which version all points of programs follow
+update programs set followed = new.followed
+from unnest(%(no)s::bigint[], %(followed)s::integer[]) as new (no, followed)
+where programs.org_id = %(org)s::bigint and programs.no = new.no
+
 -- insert_program_versions --
 -- every version of a program's policies, with its time and who made it
 insert into program_versions (org_id, program_no, version, policies, recorded_at, actor)
@@ -399,12 +405,12 @@ set used = excluded.used, last_at = excluded.last_at, parts = excluded.parts
 -- insert_promotion_uses --
 -- what promotions gave, or was given back
 insert into promotion_uses (org_id, event_seq, position, promotion, version, code, member_no, purchase_no, reference,
-                            used_at, times, discount, voucher, points, currency, raises, of_seq)
+                            used_at, times, discount, voucher, points, currency, raises, of_seq, issue)
 select %(org)s::bigint, * from unnest(
     %(event_seq)s::bigint[], %(position)s::integer[], %(promotion)s::uuid[], %(version)s::integer[], %(code)s::text[],
     %(member_no)s::bigint[], %(purchase_no)s::bigint[], %(reference)s::text[], %(used_at)s::timestamptz[],
     %(times)s::numeric[], %(discount)s::numeric[], %(voucher)s::numeric[], %(points)s::numeric[],
-    %(currency)s::text[], %(raises)s::text[], %(of_seq)s::bigint[])
+    %(currency)s::text[], %(raises)s::text[], %(of_seq)s::bigint[], %(issue)s::text[])
 
 -- insert_promotion_commits --
 -- carts of shops that keep their own sales
@@ -460,6 +466,21 @@ insert into code_switches (org_id, batch, code, version, active, reason, recorde
 select %(org)s::bigint, * from unnest(
     %(batch)s::uuid[], %(code)s::text[], %(version)s::integer[], %(active)s::boolean[], %(reason)s::text[],
     %(recorded_at)s::timestamptz[], %(actor)s::text[])
+
+-- insert_issues --
+-- promotions given to members
+insert into promotion_issues (org_id, id, promotion, member_no, issued_at, starts_at, ends_at, activation, days, reason,
+                              actor)
+select %(org)s::bigint, * from unnest(
+    %(id)s::uuid[], %(promotion)s::uuid[], %(member_no)s::bigint[], %(issued_at)s::timestamptz[],
+    %(starts_at)s::timestamptz[], %(ends_at)s::timestamptz[], %(activation)s::boolean[], %(days)s::integer[],
+    %(reason)s::text[], %(actor)s::text[])
+
+-- insert_issue_moves --
+-- what was done to them
+insert into promotion_issue_moves (org_id, issue, done, moved_at, ends_at, actor)
+select %(org)s::bigint, * from unnest(
+    %(issue)s::uuid[], %(done)s::text[], %(moved_at)s::timestamptz[], %(ends_at)s::timestamptz[], %(actor)s::text[])
 
 -- insert_code_links --
 -- codes that became a member's

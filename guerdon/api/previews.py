@@ -1,0 +1,270 @@
+"""`/v1/programs/{program}/preview`: what a change would do to the points that are there, and `/versions`: what was."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from guerdon.api.call import Call
+from guerdon.api.programs import FIELDS, ExpiryPolicy, ProgramChange, change_of, expiry_shown, found_program
+from guerdon.api.routing import Routes
+from guerdon.api.sheets import Csv, Figure, lines
+from guerdon.api.values import PageQuery, Shown, last_moment, page, place_no, points, public
+from guerdon.core import commands
+from guerdon.core.forecasts import Forecast, Foreseen, Foresight, Sum
+from guerdon.core.lots import Lot
+from guerdon.store.read import ProgramRow, StandingRow
+
+routes = Routes("Programs")
+
+LOTS_AT_ONCE = 5_000
+_ERRORS = ("program_not_found", "asset_not_found", "wrong_scale", "amount_out_of_range", "change_in_progress")
+_EXAMPLE = {"expiry": {"kind": "months", "count": 6}, "existing_points": "follow", "grace_days": 30}
+
+
+class SumOut(Shown, frozen=True, kw_only=True):
+    members: int
+    lots: int
+    points: str
+
+
+class MonthOfEnds(Shown, frozen=True, kw_only=True):
+    """Points whose last day lies in a month, "" for those that never end: as it stands, and after the change."""
+
+    month: str
+    points_now: str
+    points_then: str
+
+
+class ForecastOut(Shown, frozen=True, kw_only=True):
+    """What the change would do if it were made now. `all` is what there is; of that ends some `sooner`, some `later`,
+    and the rest when it does now (`same`). A member may be among several.
+    """
+
+    version: int
+    as_of: datetime
+    all: SumOut
+    sooner: SumOut
+    later: SumOut
+    same: SumOut
+    months: tuple[MonthOfEnds, ...]
+
+
+class ForeseenOut(Shown, frozen=True, kw_only=True):
+    """Points of one lot. Null is never, or not known before they are released."""
+
+    lot: int
+    member: str
+    points_category: str
+    points: str
+    ends_at: datetime | None
+    would_end_at: datetime | None
+    change: str
+
+
+class ForeseenPage(Shown, frozen=True, kw_only=True):
+    data: tuple[ForeseenOut, ...]
+    next_cursor: str | None
+
+
+class VersionOut(Shown, frozen=True, kw_only=True):
+    """One version of a program: since when, made with which key, what it says of expiry, and whether points that were
+    there follow it.
+    """
+
+    version: int
+    since: datetime
+    made_by: str
+    expiry: ExpiryPolicy
+    rules: tuple[str, ...]
+    existing_points: str
+    grace_days: int
+
+
+class VersionList(Shown, frozen=True, kw_only=True):
+    data: tuple[VersionOut, ...]
+
+
+class _Asked(Struct, frozen=True, kw_only=True):
+    """What a preview is about."""
+
+    row: ProgramRow
+    scale: int
+    now: datetime
+    zone: ZoneInfo
+    timezone: str
+    foresight: Foresight
+
+
+@routes.post(
+    "/v1/programs/{program}/preview",
+    scope="programs:read",
+    summary="Foresee a change of a program",
+    example=_EXAMPLE,
+    status=200,
+    errors=_ERRORS,
+)
+async def preview(call: Call, program: str, body: ProgramChange) -> ForecastOut:
+    """Takes what the change itself takes, refuses what it would refuse, and does nothing. The figures are those of the
+    change if it is made at the same moment.
+    """
+    asked = await _asked(call, program, body)
+    forecast = Forecast(asked.zone)
+    async for some in _foreseen(call, asked):
+        forecast.add(some)
+    return ForecastOut(
+        version=asked.row.version + 1,
+        as_of=asked.now,
+        months=tuple(
+            MonthOfEnds(month=month, points_now=points(now, asked.scale), points_then=points(then, asked.scale))
+            for month, (now, then) in sorted(forecast.months.items(), key=lambda each: (not each[0], each[0]))
+        ),
+        **{name: _sum(total, asked.scale) for name, total in forecast.sums.items()},
+    )
+
+
+@routes.post(
+    "/v1/programs/{program}/preview/points",
+    scope="programs:read",
+    summary="Foresee a change, lot by lot",
+    example=_EXAMPLE,
+    status=200,
+    errors=(*_ERRORS, "invalid_cursor"),
+)
+async def preview_points(call: Call, program: str, body: ProgramChange, query: PageQuery) -> ForeseenPage:
+    """Whose points would end at another time, and when; lots whose end would not change are left out."""
+    asked = await _asked(call, program, body)
+    after = place_no(query.cursor, "preview", asked.row.id) or 0
+    found: list[Foreseen] = []
+    async for some in _foreseen(call, asked, after):
+        found += [each for each in some if each.direction != "same"]
+        if len(found) > query.limit:
+            break
+    found, next_cursor = page(found[: query.limit + 1], query.limit, lambda each: each.lot, "preview", asked.row.id)
+    return ForeseenPage(data=tuple(_foreseen_out(each, asked) for each in found), next_cursor=next_cursor)
+
+
+@routes.post(
+    "/v1/programs/{program}/preview/points.csv",
+    scope="programs:read",
+    summary="Foresee a change, lot by lot, as CSV",
+    example=_EXAMPLE,
+    status=200,
+    errors=_ERRORS,
+)
+async def preview_sheet(call: Call, program: str, body: ProgramChange) -> Csv:
+    """All lots whose end would change, however many."""
+    return Csv(_sheet(call, await _asked(call, program, body)), "preview.csv")
+
+
+COLUMNS = ("lot", "member", "points_category", "points", "ends_at", "would_end_at", "change")
+
+
+async def _sheet(call: Call, asked: _Asked) -> AsyncIterator[bytes]:
+    yield lines([COLUMNS])
+    async for some in _foreseen(call, asked):
+        shown = [_foreseen_out(each, asked) for each in some if each.direction != "same"]
+        yield lines(
+            (
+                Figure(str(each.lot)),
+                each.member,
+                each.points_category,
+                Figure(each.points),
+                each.ends_at.isoformat() if each.ends_at else "",
+                each.would_end_at.isoformat() if each.would_end_at else "",
+                each.change,
+            )
+            for each in shown
+        )
+
+
+@routes.get(
+    "/v1/programs/{program}/versions",
+    scope="programs:read",
+    summary="List the versions of a program",
+    errors=("program_not_found",),
+)
+async def list_versions(call: Call, program: str) -> VersionList:
+    """The last one first. Points and earnings name the version they were made under."""
+    row = found_program(await call.directory(), program)
+    versions = await call.services.reader.program_versions(call.org_id, row.no)
+    return VersionList(
+        data=tuple(
+            VersionOut(
+                version=each.version,
+                since=each.recorded_at,
+                made_by=each.actor,
+                expiry=expiry_shown(each.policies.expiry),
+                rules=tuple(rule.code for rule in each.policies.rules),
+                existing_points="follow" if each.policies.follow else "keep",
+                grace_days=each.policies.follow.grace_days if each.policies.follow else 0,
+            )
+            for each in versions
+        )
+    )
+
+
+async def _asked(call: Call, program: str, body: ProgramChange) -> _Asked:
+    """The change, which must be one that would be accepted, and all versions so far."""
+    directory = await call.directory()
+    row = found_program(directory, program)
+    scale = directory.scale(row.asset)
+    change = change_of(call, row, body, scale)
+    await call.submit(commands.PreviewChange(of=change, **call.common()), scale, FIELDS)
+    versions = await call.services.reader.program_versions(call.org_id, row.no)
+    now = call.services.now()
+    return _Asked(
+        row=row,
+        scale=scale,
+        now=now,
+        zone=ZoneInfo(change.policies.timezone),
+        timezone=change.policies.timezone,
+        foresight=Foresight({each.version: each.policies for each in versions}, change.policies, now),
+    )
+
+
+async def _foreseen(call: Call, asked: _Asked, after: int = 0) -> AsyncIterator[list[Foreseen]]:
+    """All that is there, some at a time, by the number of the lot."""
+    while True:
+        rows = await call.services.reader.standing(call.org_id, asked.row.no, asked.now, after, LOTS_AT_ONCE)
+        yield [foresee(row, asked.foresight) for row in rows]
+        if len(rows) < LOTS_AT_ONCE:
+            return
+        after = rows[-1].no
+
+
+def foresee(row: StandingRow, foresight: Foresight) -> Foreseen:
+    """One lot as it stands and as it would."""
+    lot = Lot(
+        no=row.no,
+        account=row.account,
+        event_seq=0,
+        amount=row.amount,
+        remaining=row.remaining,
+        earned_at=row.earned_at,
+        expires_at=row.expires_at,
+        rule=row.rule,
+        version=row.version,
+        releases_at=row.releases_at,
+        promise=row.promise,
+    )
+    return Foreseen(row.no, row.member, row.category, row.remaining, row.expires_at, foresight.would_end_at(lot))
+
+
+def _foreseen_out(each: Foreseen, asked: _Asked) -> ForeseenOut:
+    return ForeseenOut(
+        lot=each.lot,
+        member=public("mem", each.member),
+        points_category=each.category,
+        points=points(each.points, asked.scale),
+        ends_at=last_moment(each.ends_at, asked.timezone),
+        would_end_at=last_moment(each.would_end_at, asked.timezone),
+        change=each.direction,
+    )
+
+
+def _sum(total: Sum, scale: int) -> SumOut:
+    return SumOut(members=total.members, lots=total.lots, points=points(total.points, scale))

@@ -1,0 +1,117 @@
+"""Caps on what members earn: what is left of them, what purchases use up, and what returns give back.
+
+They count on the same counters as the limits of promotions (`tallies`): `owner` is the program, or the program and the
+rule, and the subject is the member. A cap that counts per purchase needs none. What a purchase used up stands with what
+each rule gave (`division.EarnedParts`), so a return gives back in the period in which the purchase fell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from guerdon.core import tallies
+from guerdon.core.earning import Earning, Occasion
+from guerdon.core.members import Member
+from guerdon.core.places import Place
+from guerdon.core.programs import Cap, Program
+from guerdon.core.promotions.limits import Counter, CounterKey, Raise
+from guerdon.core.tallies import Raised
+
+if TYPE_CHECKING:
+    from guerdon.core.division import EarnedParts
+    from guerdon.core.state import State
+
+
+def occasion(state: State, program: Program, member: Member | None, place: Place) -> Occasion:
+    """What the program's rules look at. Counters that are not loaded are asked for, all at once."""
+    store = state.config.stores[place.store_no].code if place.store_no else ""
+    subject = str(member.no) if member is not None else ""
+    usage = tallies.usage(state, counters(program, subject, place.judged_at), place.judged_at)
+    return look(program, subject, place.judged_at, store, place.source, usage)
+
+
+def use(
+    state: State, program: Program, member: Member, place: Place, earned: Sequence[Earning], seq: int
+) -> dict[str, tuple[Raised, ...]]:
+    """Count what a purchase earned. Returns what each rule has raised."""
+    raised: dict[str, tuple[Raised, ...]] = {}
+    for rule, more in raises(program, str(member.no), place.judged_at, earned).items():
+        raised[rule] = tallies.use(state, more, place.judged_at, seq)
+    return raised
+
+
+def give_back(state: State, earned: Iterable[EarnedParts], points: Iterable[int], seq: int) -> list[Raised]:
+    """Lower what a purchase (event `seq`) has raised, by the points of each rule that were taken back."""
+    lowered: list[Raised] = []
+    for each, back in zip(earned, points, strict=True):
+        if back and each.caps:
+            lowered += tallies.lower(state, each.caps, back, seq)
+    return lowered
+
+
+# -- for whoever keeps counters of their own --------------------------------------------------------------------------
+
+
+def counters(program: Program, subject: str, at: datetime) -> list[CounterKey]:
+    """Every counter that a purchase of a member ("" for a guest, who has none) may be bound by."""
+    counted = _counted(program) if subject else []
+    if not counted:
+        return []
+    local = at.astimezone(ZoneInfo(program.policies.timezone))
+    return [_key(program, rule, cap, subject, local) for rule, cap in counted]
+
+
+def look(
+    program: Program, subject: str, at: datetime, store: str, source: str, usage: Mapping[CounterKey, Counter]
+) -> Occasion:
+    """What the program's rules look at, where the counters have these values."""
+    keys: list[CounterKey | None] = [*counters(program, subject, at)]
+    counted = _counted(program)
+    used = [0 if key is None else usage[key].used for key in keys or [None] * len(counted)]
+    left = tuple(
+        (rule, cap.code, max(0, cap.points - points)) for (rule, cap), points in zip(counted, used, strict=True)
+    )
+    return Occasion(at=at, store=store, source=source, left=left)
+
+
+def raises(program: Program, subject: str, at: datetime, earned: Sequence[Earning]) -> dict[str, list[Raise]]:
+    """What is counted of what a member earned, by rule."""
+    counted = _counted(program) if subject else []
+    if not counted:
+        return {}
+    local = at.astimezone(ZoneInfo(program.policies.timezone))
+    found: dict[str, list[Raise]] = {}
+    for earning in earned:
+        for rule, cap in counted:
+            if rule in ("", earning.rule):
+                key = _key(program, rule, cap, subject, local)
+                found.setdefault(earning.rule, []).append(Raise(key, earning.points, 0, None, _until(cap, at)))
+    return found
+
+
+def _counted(program: Program) -> list[tuple[str, Cap]]:
+    """The caps that count over more than one purchase, each with its rule, "" for the program's own."""
+    policies = program.policies
+    found = [("", cap) for cap in policies.caps if cap.per != "purchase"]
+    return found + [(rule.code, cap) for rule in policies.rules for cap in rule.caps if cap.per != "purchase"]
+
+
+def _key(program: Program, rule: str, cap: Cap, subject: str, local: datetime) -> CounterKey:
+    owner = f"program:{program.no}:{rule}" if rule else f"program:{program.no}"
+    return ("counter", owner, cap.code, subject, _period(cap, local))
+
+
+def _period(cap: Cap, local: datetime) -> str:
+    """The calendar period a local time falls in: "2026-11-21", "2026-W47" (ISO), "2026-11", "2026", "rolling", ""."""
+    if cap.per == "week":
+        year, week, _ = local.isocalendar()
+        return f"{year}-W{week:02}"
+    form = {"day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}.get(cap.per)
+    return local.strftime(form) if form else "rolling" if cap.per == "rolling" else ""
+
+
+def _until(cap: Cap, at: datetime) -> datetime | None:
+    return at + timedelta(days=cap.days) if cap.per == "rolling" else None
