@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from guerdon.core import tallies
+import msgspec
+
+from guerdon.core import segments, standings, tallies
 from guerdon.core.earning import Earning, Occasion
 from guerdon.core.members import Member
 from guerdon.core.places import Place
@@ -30,7 +32,19 @@ def occasion(state: State, program: Program, member: Member | None, place: Place
     store = state.config.stores[place.store_no].code if place.store_no else ""
     subject = str(member.no) if member is not None else ""
     usage = tallies.usage(state, counters(program, subject, place.judged_at), place.judged_at)
-    return look(program, subject, place.judged_at, store, place.source, usage)
+    found = look(program, subject, place.judged_at, store, place.source, usage)
+    return found if member is None else _about(state, found, program, member, place.judged_at)
+
+
+def _about(state: State, found: Occasion, program: Program, member: Member, at: datetime) -> Occasion:
+    """With what the rules ask of the buyer: the tier before this purchase, and segments."""
+    rules = program.policies.rules
+    wanted = {code for rule in rules for code in rule.segments}
+    if any(rule.tiers for rule in rules):
+        found = msgspec.structs.replace(found, tier=standings.tier_of(state, member.no, program.no, at))
+    if wanted:
+        found = msgspec.structs.replace(found, segments=tuple(sorted(segments.of(state, member, at, wanted))))
+    return found
 
 
 def use(

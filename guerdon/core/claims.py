@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from guerdon.core import endings, members
+from guerdon.core import endings, members, segments, standings
 from guerdon.core.booking import Booking
-from guerdon.core.catalogue import Claimed, Offer, Reward, RewardList, Status, offer
+from guerdon.core.catalogue import Claimed, Offer, Reward, RewardList, Status, is_for, offer
 from guerdon.core.commands import ClaimReward, MoveClaim
 from guerdon.core.events import Name
 from guerdon.core.ledger import internal_account
@@ -87,7 +87,7 @@ def claim(state: State, command: ClaimReward) -> Outcome:
     expire_overdue(state, account_no, state.now)
     done = _claimed(state, member.no, reward)
     available = state.figures_of(account_no).available
-    offered = offer(listed, reward, available, done, state.now)
+    offered = offer(listed, reward, available, done, state.now, _is_for(state, member, listed, place))
     if offered.refusal is not None:
         return _refused(listed, reward, offered, available)
     booking = Booking(state, Name.REWARD_CLAIM, member.no, place)
@@ -112,6 +112,13 @@ def claim(state: State, command: ClaimReward) -> Outcome:
             claimed_at=made.claimed_at,
         )
     )
+
+
+def _is_for(state: State, member: Member, listed: RewardList, place: Place) -> bool:
+    """Whether the list is for the member: the tier in its program, and segments."""
+    terms = listed.terms
+    tier = standings.tier_of(state, member.no, listed.program_no, place.judged_at) if terms.tiers else ""
+    return is_for(terms, tier, segments.of(state, member, place.judged_at, terms.segments))
 
 
 def _wallet(state: State, command: ClaimReward, member: Member, reward: Reward) -> int | Rejected:

@@ -21,6 +21,7 @@ from guerdon.core.programs import Policies
 if TYPE_CHECKING:
     from guerdon.core.promotions.codes import Form
     from guerdon.core.promotions.terms import Mode, Promotion
+    from guerdon.core.segments import Condition as SegmentCondition
     from guerdon.core.tiers import TierTerms
 
 Selector = tuple[str, str]
@@ -264,6 +265,30 @@ class ChangeTiers(Command, frozen=True, kw_only=True):
     program: Selector
     terms: TierTerms
     starts_at: datetime | None = None
+
+
+class CreateSegment(Command, frozen=True, kw_only=True):
+    """A list of members, or with a condition those of whom it holds."""
+
+    code: str
+    name: str
+    condition: SegmentCondition | None = None
+
+
+class ChangeSegment(Command, frozen=True, kw_only=True):
+    """Give a segment (by code) its next version; what is empty or None stays."""
+
+    segment: str
+    name: str = ""
+    condition: SegmentCondition | None = None
+
+
+class ListMembers(Command, frozen=True, kw_only=True):
+    """Put members on a list (`present`), or take them off."""
+
+    segment: str
+    members: tuple[Selector, ...]
+    present: bool = True
 
 
 class ReviewTiers(Command, frozen=True, kw_only=True):

@@ -31,6 +31,7 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("claimed", by, value)  ("claimed", member number)             how often a member claimed from each list and of each
                                                                    reward
     ("standing", by, value)  ("standing", member number)           how a member stands in the programs that have tiers
+    ("person", member number)                                      a member's profile, and the lists it is on
     ("activity", member number)                                    all that a member bought, and those merged into it
     ("code", text)                                                 a code as it is compared, with its batch, switches,
                                                                    link, and the member it is linked to
@@ -83,6 +84,8 @@ def weight(command: c.Command) -> int:
         return 4 * max(1, len(command.accounts), command.lots)
     if isinstance(command, c.AwardMany):
         return 3 * max(1, len(command.rows))
+    if isinstance(command, c.ListMembers):
+        return max(1, len(command.members))
     if isinstance(command, c.ReviewTiers):
         return 2 * max(1, len(command.members))
     if isinstance(command, c.IssuePromotions):
@@ -232,6 +235,7 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
         ("programs",),
         ("imported", x.kind, x.reference),
     ],
+    c.ListMembers: lambda x: [("member", *selector) for selector in x.members],
     c.ReviewTiers: lambda x: [
         *(("member", "number", str(no)) for no in x.members),
         *(("standing", "number", str(no)) for no in x.members),

@@ -145,6 +145,21 @@ class TiersChanged(Result, frozen=True, kw_only=True):
     starts_at: datetime
 
 
+class SegmentMade(Result, frozen=True, kw_only=True):
+    """A version of a segment."""
+
+    code: str
+    version: int
+
+
+class MembersListed(Result, frozen=True, kw_only=True):
+    """How many members were named, and how many of them were put on the list or taken off."""
+
+    code: str
+    changed: int
+    members: int
+
+
 class TiersReviewed(Result, frozen=True, kw_only=True):
     """How many members were looked at, and how much there was to tell."""
 
@@ -481,6 +496,8 @@ AnyResult = (
     | Expired
     | TiersChanged
     | TiersReviewed
+    | SegmentMade
+    | MembersListed
     | PromotionMade
     | Evaluated
     | CartCommitted

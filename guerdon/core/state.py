@@ -33,11 +33,13 @@ if TYPE_CHECKING:
     from guerdon.core.issues import IssueMove, PromotionIssue
     from guerdon.core.lots import Lot
     from guerdon.core.members import Member
+    from guerdon.core.persons import Person
     from guerdon.core.programs import Config, Program, Store, Till
     from guerdon.core.promotions.terms import Lane, Promotion
     from guerdon.core.purchases import Purchase, PurchaseReturn
     from guerdon.core.redemptions import Redemption
     from guerdon.core.referrals import Referral
+    from guerdon.core.segments import Segment
     from guerdon.core.standings import Standing
     from guerdon.core.tallies import Tally
     from guerdon.core.tiers import Structure
@@ -161,6 +163,9 @@ class State:
         self.walks: Table[tuple[int, int], int] = Table("walks")
         self.standings: Table[tuple[int, int], Standing] = Table("standings")
         self.activity: Table[int, Activity | None] = Table("activity", kept=False)
+        self.segments: Table[str, Segment] = Table("segments")
+        self.segment_entries: Table[tuple[str, int], tuple[int, bool]] = Table("segment_entries")
+        self.persons: Table[int, Person] = Table("persons", kept=False)
         self.lifetimes: Table[int, int] = Table("lifetimes", kept=False)
         self.programs: Table[int, Program] = Table("programs")
         self.followed: Table[int, int] = Table("followed")

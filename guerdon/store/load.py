@@ -144,6 +144,7 @@ def _ask_config(lookup: Lookup, version: int) -> Take:
     promotions = lookup.run("config_promotions")
     lanes = lookup.run("config_promotion_lanes")
     tiers = lookup.run("config_tiers")
+    segments = lookup.run("config_segments")
 
     def take(state: State) -> None:
         state.config = Config(
@@ -166,6 +167,7 @@ def _ask_config(lookup: Lookup, version: int) -> Take:
                 {number: Lane(number=number, mode=mode, once=once) for number, mode, once in lanes.rows},
             ),
             tiers=rows.structures(tiers.rows),
+            segments=rows.segments(segments.rows),
         )
 
     return take

@@ -253,6 +253,15 @@ def _activity(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
+def _persons(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("persons", nos=array([key[1] for key in keys]))
+
+    def take(state: State) -> None:
+        state.persons.update(rows.persons(cursor.rows))
+
+    return take
+
+
 def _referrals_of(lookup: Lookup, keys: _Keys) -> Take:
     cursor = lookup.run("referrals_of", **_selectors(keys))
 
@@ -683,6 +692,7 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "lifetime": _lifetimes,
     "standing": _standings,
     "activity": _activity,
+    "person": _persons,
     "adjustment": _adjustments,
     "referral": _referrals,
     "referral_of": _referrals_of,

@@ -7,7 +7,7 @@ travel in one pipeline and are one implicit transaction, so a read costs one rou
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from guerdon.core.catalogue import Reward, RewardList, Status
 from guerdon.core.programs import Policies
+from guerdon.core.segments import Segment
 from guerdon.core.tiers import Structure
 from guerdon.store import history, reports, tiers
 from guerdon.store.statements import statements
@@ -509,6 +510,25 @@ class Reader:
         """How many members each tier has; None where there are none."""
         async with self._of(org_id) as connection:
             return await tiers.counts(connection, org_id, program, now)
+
+    async def audience(
+        self, org_id: int, member: MemberRow, wanted: Collection[str], now: datetime
+    ) -> tuple[dict[int, str], frozenset[str]]:
+        """A member's tier by program, and those of the wanted segments that the member is in."""
+        balances = await self.balances(org_id, member.no, now, now)
+        regular = {row.program_no: row.balance for row in balances if row.category == "regular" and row.program_no}
+        async with self._of(org_id) as connection:
+            return await tiers.audience(connection, org_id, member.no, member.registered_at, regular, wanted, now)
+
+    async def segments(self, org_id: int) -> dict[str, Segment]:
+        """All segments by code, as they now are."""
+        async with self._of(org_id) as connection:
+            return await tiers.segments(connection, org_id)
+
+    async def listed(self, org_id: int, segment: str, after: int, limit: int) -> list[tiers.ListedRow]:
+        """Who is on a list, by number."""
+        async with self._of(org_id) as connection:
+            return await tiers.listed(connection, org_id, segment, after, limit)
 
     @asynccontextmanager
     async def _of(self, org_id: int) -> AsyncIterator[AsyncConnection[Any]]:

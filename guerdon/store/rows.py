@@ -21,11 +21,13 @@ from guerdon.core.events import Event
 from guerdon.core.issues import Done, IssueMove, PromotionIssue
 from guerdon.core.lots import Lot, by_expiry
 from guerdon.core.members import Member
+from guerdon.core.persons import Person, profile_of
 from guerdon.core.programs import Policies, Program
 from guerdon.core.promotions.terms import Promotion
 from guerdon.core.purchases import Purchase, PurchaseReturn
 from guerdon.core.redemptions import Redemption
 from guerdon.core.referrals import Referral
+from guerdon.core.segments import Condition, Segment
 from guerdon.core.standings import Standing
 from guerdon.core.state import Reach, State
 from guerdon.core.tallies import Part, Raised, Tally
@@ -48,6 +50,7 @@ _returned_lines = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
 _parts = msgspec.json.Decoder(tuple[Part, ...]).decode
 _raises = msgspec.json.Decoder(tuple[Raised, ...]).decode
 _tenders = msgspec.json.Decoder(tuple[Tender, ...]).decode
+_segment = msgspec.json.Decoder(Condition).decode
 _reckoning = msgspec.json.Decoder(Reckoning).decode
 _tiers = msgspec.json.Decoder(TierTerms).decode
 promotion = msgspec.json.Decoder(Promotion).decode
@@ -237,6 +240,28 @@ def structures(rows: Iterable[Row]) -> dict[int, tuple[Structure, ...]]:
             program_no=program_no, version=version, starts_at=starts_at, recorded_at=recorded_at, terms=_tiers(terms)
         )
         found[program_no] = (*found.get(program_no, ()), structure)
+    return found
+
+
+def segments(rows: Iterable[Row]) -> dict[str, Segment]:
+    """Segments by code."""
+    return {
+        code: Segment(
+            code=code, version=version, name=name, condition=None if condition is None else _segment(condition)
+        )
+        for code, version, name, condition in rows
+    }
+
+
+def persons(rows: Iterable[Row]) -> dict[int, Person]:
+    """What is known of members besides the ledger, one row for each list."""
+    found: dict[int, Person] = {}
+    for no, profile, segment, version, present in rows:
+        person = found.get(no)
+        if person is None:
+            person = found[no] = Person(profile=profile_of(profile), lists={})
+        if segment is not None:
+            person.lists[segment] = (version, present)
     return found
 
 

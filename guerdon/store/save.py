@@ -50,7 +50,8 @@ _SQL = {name: Prepared(text) for name, text in statements("save").items()}
 COMMIT = Prepared("commit")
 _NO_WAIT = Prepared("set local synchronous_commit = off")
 _CONFIGURATION = (
-    "assets", "programs", "followed", "stores", "tills", "sources", "promotions", "promotion_lanes", "tiers"
+    "assets", "programs", "followed", "stores", "tills", "sources", "promotions", "promotion_lanes", "tiers",
+    "segments",
 )  # fmt: skip
 
 
@@ -217,6 +218,10 @@ def _save_facts(writing: _Writing, state: State, changes: dict[str, Changed]) ->
     writing.write("write_sent", ("member_no", "program_no", "period", "points", "count"), sent)
     _save_codes(writing, state, changes)
     _save_promotions(writing, changes)
+    if "segment_entries" in changes:
+        entries = [(*key, *entry, at, actor) for key, entry, at, actor in state.history("segment_entries")]
+        fields = ("segment", "member_no", "version", "present", "recorded_at", "actor")
+        writing.write("insert_segment_entries", fields, entries)
     new, old = _split(changes, "standings")
     writing.insert("insert_standings", Standing, new)
     writing.update("update_standings", old, *Standing.__struct_fields__)
@@ -296,6 +301,10 @@ def _save_configuration(writing: _Writing, state: State, changes: dict[str, Chan
         writing.write("write_promotions", ("id", "version", "status", "name", "terms", "created_at"), rows)
         versions = [(id_, terms.version, terms, at, actor) for id_, terms, at, actor in history]
         writing.write("insert_promotion_versions", ("promotion", "version", "terms", "recorded_at", "actor"), versions)
+    if "segments" in changes:
+        segments = [(s.code, s.version, s.name, s.condition, at, who) for _, s, at, who in state.history("segments")]
+        fields = ("code", "version", "name", "condition", "recorded_at", "actor")
+        writing.write("insert_segment_versions", fields, segments)
     if "tiers" in changes:
         tiers = [(*key, s.starts_at, s.terms, at, actor) for key, s, at, actor in state.history("tiers")]
         fields = ("program_no", "version", "starts_at", "terms", "recorded_at", "actor")
@@ -352,6 +361,10 @@ def _jsons(values: Sequence[object]) -> str:
     return array([msgspec.json.encode(value).decode() for value in values])
 
 
+def _jsons_or_none(values: Sequence[object]) -> str:
+    return array([None if value is None else msgspec.json.encode(value).decode() for value in values])
+
+
 def _arrays(values: Sequence[Sequence[str]]) -> str:
     """Texts of arrays, since `unnest` would flatten arrays of arrays."""
     return array([array(value) for value in values])
@@ -375,6 +388,7 @@ _FORMS: dict[str, Callable[[Sequence[Any]], str]] = {
     "pins": _jsons,
     "raises": _jsons,
     "reckoning": _jsons,
+    "condition": _jsons_or_none,
     "terms": _jsons,
     "policies": _jsons,
     "scopes": _arrays,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from psycopg.rows import tuple_row
 
 from guerdon.core.activity import Activity
 from guerdon.core.events import Event
+from guerdon.core.segments import Facts, Segment, in_segments
 from guerdon.core.standings import WALKED, Standing, code_at, foresee
 from guerdon.core.tiers import Structure, first, in_force, tier_at
 from guerdon.store import rows
@@ -78,6 +79,55 @@ async def changes(
     """What a member was told, newest first."""
     values = {"org": org_id, "member": member_no, "before": before, "limit": limit}
     return [ToldRow(*row) for row in await _rows(connection, _SQL["changes"], values)]
+
+
+class ListedRow(NamedTuple):
+    """A member on a list, and since when."""
+
+    no: int
+    id: str
+    listed_at: datetime
+
+
+async def segments(connection: AsyncConnection[Any], org_id: int) -> dict[str, Segment]:
+    """All segments by code, as they now are."""
+    return rows.segments(await _rows(connection, _LOAD["config_segments"], {"org": org_id}))
+
+
+async def listed(
+    connection: AsyncConnection[Any], org_id: int, segment: str, after: int, limit: int
+) -> list[ListedRow]:
+    """Who is on a list, by number."""
+    values = {"org": org_id, "segment": segment, "after": after, "limit": limit}
+    return [ListedRow(*row) for row in await _rows(connection, _SQL["listed"], values)]
+
+
+async def audience(
+    connection: AsyncConnection[Any],
+    org_id: int,
+    member_no: int,
+    registered_at: datetime,
+    balances: dict[int, int],
+    wanted: Collection[str],
+    now: datetime,
+) -> tuple[dict[int, str], frozenset[str]]:
+    """A member's tier by program, and those of the wanted segments that the member is in; `balances` by program."""
+    found = await of_member(connection, org_id, member_no, registered_at, now)
+    by_program = {each.structure.program_no: code_at(each.standing, each.structure.terms, now) for each in found}
+    if not wanted:
+        return by_program, frozenset()
+    codes = dict(await _rows(connection, _SQL["program_codes"], {"org": org_id}))
+    person = rows.persons(await _rows(connection, _LOAD["persons"], {"org": org_id, "nos": [member_no]}))[member_no]
+    facts = Facts(
+        at=now,
+        profile=person.profile,
+        lists=[code for code, (_, there) in person.lists.items() if there],
+        activity=(await activities(connection, org_id, [member_no]))[member_no],
+        tiers={codes[no]: tier for no, tier in by_program.items()},
+        balances={codes[no]: balance for no, balance in balances.items()},
+        programs={code: no for no, code in codes.items()},
+    )
+    return by_program, in_segments(await segments(connection, org_id), wanted, facts)
 
 
 async def counts(

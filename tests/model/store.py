@@ -25,6 +25,7 @@ from guerdon.core.decide import decide
 from guerdon.core.keys import keys, weight
 from guerdon.core.lots import by_expiry, decode_moves
 from guerdon.core.outcomes import Accepted, Outcome
+from guerdon.core.persons import Person, profile_of
 from guerdon.core.programs import Config, Policies
 from guerdon.core.promotions.shelf import Shelf
 from guerdon.core.promotions.terms import Promotion
@@ -38,7 +39,7 @@ from guerdon.writer.stats import Stats
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 GENERAL = Ledger(no=GENERAL_LEDGER, id="general_ledger_id", name="General Ledger", opened_at=EPOCH)
 CONFIGURATION = (
-    "assets", "programs", "followed", "stores", "tills", "sources", "promotions", "promotion_lanes", "tiers"
+    "assets", "programs", "followed", "stores", "tills", "sources", "promotions", "promotion_lanes", "tiers", "segments"
 )  # fmt: skip
 
 CHANGEABLE: dict[str, tuple[str, ...]] = {
@@ -232,6 +233,7 @@ class MemoryStore:
             **self._follows(),
             promotions=Shelf(dict(self.rows("promotions")), dict(self.rows("promotion_lanes"))),
             tiers=self._tiers(),
+            segments=dict(self.rows("segments")),
         )
 
     def _tiers(self) -> dict[int, tuple[Structure, ...]]:
@@ -405,6 +407,13 @@ class _Slice:
         for place, standing in self.store.rows("standings").items():
             if place[0] == member.no:
                 self.state.standings[place] = standing
+
+    def _person(self, key: Key) -> None:
+        entries = self.store.rows("segment_entries")
+        self.state.persons[key[1]] = Person(
+            profile=profile_of(self.store.rows("profiles").get(key[1])),
+            lists={segment: entry for (segment, no), entry in entries.items() if no == key[1]},
+        )
 
     def _activity(self, key: Key) -> None:
         self.state.activity[key[1]] = activity_of(self.store.rows, key[1])

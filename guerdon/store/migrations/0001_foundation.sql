@@ -158,6 +158,18 @@ create table tier_versions (
     primary key (org_id, program_no, version)
 );
 
+-- Segments, every version of them; without a condition it is a list.
+create table segment_versions (
+    org_id bigint not null,
+    code text not null,
+    version integer not null,
+    name text not null,
+    condition text,
+    recorded_at timestamptz not null,
+    actor text not null,
+    primary key (org_id, code, version)
+);
+
 -- members -------------------------------------------------------------------------------------------------------------
 
 create table members (
@@ -581,6 +593,19 @@ create index uses_of_code on promotion_uses (org_id, code, event_seq, position) 
 create index uses_of_issue on promotion_uses (org_id, issue, event_seq, position) where issue <> '';
 create index uses_of_purchase on promotion_uses (org_id, purchase_no) where purchase_no > 0;
 
+-- Whether a member is on a list: the highest version counts, none is not on it.
+create table segment_entries (
+    org_id bigint not null,
+    segment text not null,
+    member_no bigint not null,
+    version integer not null,
+    present boolean not null,
+    recorded_at timestamptz not null,
+    actor text not null,
+    primary key (org_id, segment, member_no, version)
+);
+create index entries_of_member on segment_entries (org_id, member_no, segment, version);
+
 -- Carts of shops that keep their own sales, by the number of the sale.
 create table promotion_commits (
     org_id bigint not null,
@@ -923,7 +948,7 @@ begin
                                 'adjustment_decisions', 'catalogue_versions', 'metadata', 'outcomes',
                                 'program_versions', 'tier_versions', 'promotion_versions', 'promotion_uses',
                                 'promotion_commits', 'codes', 'code_switches', 'code_links', 'promotion_issues',
-                                'promotion_issue_moves'] loop
+                                'promotion_issue_moves', 'segment_versions', 'segment_entries'] loop
         execute format('create trigger append_only before update or delete or truncate on %I
                         for each statement execute function refuse_change()', name);
         execute format('grant select, insert on %I to guerdon_app', name);
@@ -957,7 +982,8 @@ begin
                                 'promotion_lanes', 'reservations', 'promotion_uses', 'promotion_commits',
                                 'promotion_issues', 'promotion_issue_moves',
                                 'code_batches', 'codes', 'code_switches', 'code_links', 'code_guesses',
-                                'tier_versions', 'standings', 'tier_walks'] loop
+                                'tier_versions', 'standings', 'tier_walks', 'segment_versions',
+                                'segment_entries'] loop
         execute format('alter table %I enable row level security', name);
         execute format('alter table %I force row level security', name);
         execute format('create policy own_rows on %I

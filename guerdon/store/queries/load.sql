@@ -647,6 +647,20 @@ select terms from promotions where org_id = %(org)s::bigint order by id
 -- every lane that does not just stack
 select number, mode, once from promotion_lanes where org_id = %(org)s::bigint order by number
 
+-- config_segments --
+-- every segment as it now is
+select distinct on (code) code, version, name, condition
+from segment_versions where org_id = %(org)s::bigint order by code, version desc
+
+-- persons --
+-- what is known of members besides the ledger: the profile, and the lists they are on or were on
+select m.no, p.profile::text, l.segment, l.version, l.present
+from unnest(%(nos)s::bigint[]) as m (no)
+left join member_profiles p on p.org_id = %(org)s::bigint and p.member_no = m.no
+left join lateral (
+    select distinct on (x.segment) x.segment, x.version, x.present from segment_entries x
+    where x.org_id = %(org)s::bigint and x.member_no = m.no order by x.segment, x.version desc) l on true
+
 -- config_tiers --
 -- every version of every program's tiers, first to last
 select program_no, version, starts_at, recorded_at, terms

@@ -359,6 +359,20 @@ insert into promotion_versions (org_id, promotion, version, terms, recorded_at, 
 select %(org)s::bigint, * from unnest(
     %(promotion)s::uuid[], %(version)s::integer[], %(terms)s::text[], %(recorded_at)s::timestamptz[], %(actor)s::text[])
 
+-- insert_segment_versions --
+-- every version of a segment, with its time and who made it
+insert into segment_versions (org_id, code, version, name, condition, recorded_at, actor)
+select %(org)s::bigint, * from unnest(
+    %(code)s::text[], %(version)s::integer[], %(name)s::text[], %(condition)s::text[], %(recorded_at)s::timestamptz[],
+    %(actor)s::text[])
+
+-- insert_segment_entries --
+-- members put on lists, or taken off
+insert into segment_entries (org_id, segment, member_no, version, present, recorded_at, actor)
+select %(org)s::bigint, * from unnest(
+    %(segment)s::text[], %(member_no)s::bigint[], %(version)s::integer[], %(present)s::boolean[],
+    %(recorded_at)s::timestamptz[], %(actor)s::text[])
+
 -- insert_tier_versions --
 -- every version of a program's tiers, with its time and who made it
 insert into tier_versions (org_id, program_no, version, starts_at, terms, recorded_at, actor)

@@ -44,3 +44,18 @@ select count(*) from members where org_id = %(org)s and enrolled and status <> '
 -- members by number, from after one
 select no from members where org_id = %(org)s and no > %(after)s and enrolled and status <> 'merged'
 order by no limit %(limit)s
+
+-- program_codes --
+-- programs by number
+select no, code from programs where org_id = %(org)s order by no
+
+-- listed --
+-- who is on a list, by number
+select e.member_no, m.id::text, e.recorded_at
+from (
+    select distinct on (member_no) member_no, present, recorded_at from segment_entries
+    where org_id = %(org)s and segment = %(segment)s and member_no > %(after)s
+    order by member_no, version desc
+) e
+join members m on m.org_id = %(org)s and m.no = e.member_no
+where e.present order by e.member_no limit %(limit)s
