@@ -29,6 +29,8 @@ EVENTS = {
     "RewardFulfilment": "RewardFulfilment",
     "LedgerTransaction": "LedgerTransaction",
     "PointsExpiring": "PointsExpiring",
+    "TierChange": "TierChange",
+    "TierAboutToFall": "TierAboutToFall",
     "WebhookPaused": "WebhookPaused",
 }
 """Our event names to theirs. Where theirs has no documented name, ours stands."""
