@@ -196,7 +196,7 @@ class MemoryStore:
     def _write(self, name: str, key: Any, new: bool, value: Any) -> None:
         rows = self.rows(name)
         before = rows.get(key)
-        loaded_blindly = name in CONFIGURATION or name in ("profiles", "outcomes", "sent", "walks")
+        loaded_blindly = name in CONFIGURATION or name in ("profiles", "outcomes", "sent", "walks", "segment_entries")
         if not loaded_blindly and new != (before is None):
             raise Refused(f"{name} {key} is {'there already' if new else 'not there'}")
         if before is not None and name in CHANGEABLE:

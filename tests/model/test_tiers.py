@@ -13,6 +13,7 @@ import pytest
 from msgspec import json
 
 from guerdon.core import commands as c
+from guerdon.core import segments
 from guerdon.core.outcomes import Accepted
 from guerdon.core.programs import Policies, Rule
 from guerdon.core.standings import code_at
@@ -54,13 +55,20 @@ class Shopping:
         self.bills: list[str] = []
         self.add(c.CreateAsset, code="USD", scale=2)
         self.add(c.CreateAsset, code="POINTS", scale=0)
-        rules = (Rule(code="base", kind="per_amount", points=1, amount=100),)
+        rules = (
+            Rule(code="base", kind="per_amount", points=1, amount=100),
+            Rule(code="better", kind="multiplier", points=2, tiers=("silver", "gold")),
+            Rule(code="known", kind="fixed", points=3, segments=("vip", "busy")),
+        )
         self.add(c.CreateProgram, code="club", name="Club", asset="POINTS", policies=Policies(rules=rules))
         for name in MEMBERS:
             self.add(c.RegisterMember, identifiers=(("external_id", name),))
+        self.add(c.CreateSegment, code="vip", name="People we know")
+        often = segments.ActivityIs(kpi="purchases", value=2, within_days=9)
+        self.add(c.CreateSegment, code="busy", name="Often here", condition=often)
         for _ in range(length):
             self.now += timedelta(hours=self.chance.choice((0, 1, 20, 90, 300)))
-            kinds = (self.buy,) * 6 + (self.give_back,) * 2 + (self.review,) * 3 + (self.restructure, self.merge)
+            kinds = (self.buy,) * 6 + (self.give_back,) * 2 + (self.review,) * 3 + (self.restructure, self.merge, self.list)
             self.chance.choice(kinds)()
 
     def add(self, kind: type[c.Command], **fields: Any) -> None:
@@ -92,6 +100,10 @@ class Shopping:
     def restructure(self) -> None:
         starts_at = self.chance.choice((None, self.now + timedelta(days=5)))
         self.add(c.ChangeTiers, program=("code", "club"), terms=self.chance.choice(TERMS), starts_at=starts_at)
+
+    def list(self) -> None:
+        members = tuple(self.member() for _ in range(2))
+        self.add(c.ListMembers, segment="vip", members=members, present=self.chance.random() < 0.7)
 
     def merge(self) -> None:
         if self.chance.random() < 0.3:
