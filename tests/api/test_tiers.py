@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -75,6 +76,64 @@ def test_time_takes_a_tier_whether_or_not_anybody_writes_it_down(database: Datab
         assert newest["at"] == "2030-06-01T00:00:00Z"
         counted = {each["tier"]: each["members"] for each in api.get("/v1/programs/number:1/tiers/members")["tiers"]}
         assert counted["silver"] == 0
+
+
+def test_the_jobs_write_down_what_a_new_structure_makes_of_the_past(shop: Shop, database: Database) -> None:
+    buy(shop.api, "B-1", 60_000)
+    tiers(shop.api, currency="USD")
+    assert tier(shop.api)["tier"] == "gold"
+    deadline = time.monotonic() + 20
+    while (change := shop.api.get(f"{AMY}/tiers/history")["data"][0])["recorded_at"] is None:
+        assert time.monotonic() < deadline, "nobody wrote it down"
+        time.sleep(0.2)
+    assert (change["tier_before"], change["tier"], change["reason"]) == ("blue", "gold", "structure")
+    counted = {each["tier"]: each["members"] for each in shop.api.get("/v1/programs/number:1/tiers/members")["tiers"]}
+    assert counted["gold"] == 1
+    assert not audit(database.app_dsn).findings
+
+
+def test_segments_decide_who_earns_more_and_who_sees_a_reward(shop: Shop, database: Database) -> None:
+    api = shop.api
+    api.post("/v1/segments", {"code": "vip", "name": "People we know"})
+    condition = {"type": "all", "of": [
+        {"type": "segment", "values": ["vip"]}, {"type": "activity", "kpi": "purchases", "value": 1}]}  # fmt: skip
+    made = api.post("/v1/segments", {"code": "buying", "name": "Buying", "condition": condition})
+    assert (made["kind"], made["condition"]["of"][1]["kpi"]) == ("condition", "purchases")
+    rules = [
+        {"kind": "per_amount", "code": "base", "points": "1", "amount_minor": 100},
+        {"kind": "fixed", "code": "known", "points": "7", "segments": ["buying"]},
+    ]
+    api.patch("/v1/programs/number:1", {"earning_rules": rules})
+    listed = api.post("/v1/reward-lists", {"name": "VIP", "price": "1", "segments": ["vip"]})
+    reward = api.post("/v1/rewards", {"list": listed["id"], "name": "Mug"})
+    assert api.post("/v1/segments/vip/members", {"members": ["external_id:C-1"]}, 200)["changed"] == 1
+    assert [each["points"] for each in buy(api, "B-1", 1_000)["earned"]] == ["10"]
+    assert [each["points"] for each in buy(api, "B-2", 1_000)["earned"]] == ["10", "7"]
+    assert api.get(f"{AMY}/segments")["segments"] == ["buying", "vip"]
+    assert len(api.get(f"{AMY}/rewards")["data"]) == 1
+    assert [each["id"] for each in api.get("/v1/segments/vip/members")["data"]] == [shop.member]
+    api.post("/v1/segments/vip/removals", {"members": ["external_id:C-1"]}, 200)
+    assert api.get(f"{AMY}/segments")["segments"] == []
+    assert api.get(f"{AMY}/rewards")["data"] == []
+    answer = api.call("POST", f"{AMY}/claims", {"reward": reward["id"]})
+    assert (answer.status_code, answer.json()["code"]) == (409, "not_in_audience")
+    assert not audit(database.app_dsn).findings
+
+
+@pytest.mark.parametrize(
+    ("condition", "code", "field"),
+    [
+        ({"type": "attribute", "name": "shoe_size", "values": ["42"]}, "unknown_field", "condition.name"),
+        ({"type": "segment", "values": ["x"]}, "segment_not_found", "condition.values[0]"),
+        ({"type": "tier", "program": "classic", "values": ["gold"]}, "unknown_field", "condition.values[0]"),
+        ({"type": "balance", "program": "no", "value": 1}, "program_not_found", "condition.program"),
+    ],
+)
+def test_a_segment_that_names_what_is_not_there_is_refused(
+    shop: Shop, condition: dict[str, Any], code: str, field: str
+) -> None:
+    answer = shop.api.call("POST", "/v1/segments", {"code": "s", "name": "S", "condition": condition})
+    assert (answer.json()["code"], answer.json()["field"]) == (code, field)
 
 
 @pytest.mark.parametrize(
