@@ -487,6 +487,6 @@ def _keep(
     state.put(state.found, ("purchase_number", purchase.number), purchase.no)
     for selector in (("number", purchase.number), ("id", purchase.id), ("no", str(purchase.no))):
         state.put(state.found, ("purchase", *selector), purchase.no)
-    if member_no:
+    if member_no and standings.counts(state, member_no, program_no):
         standings.count(state, member_no, program_no, deeds(purchase), "reached")
     return Accepted(result)

@@ -427,7 +427,7 @@ def _keep(
     state.put(state.found, ("return", command.number), no)
     earlier = state.find(("purchase_return_of", purchase.no)) or ()
     state.put(state.found, ("purchase_return_of", purchase.no), (*earlier, no))
-    if purchase.member_no:
+    if purchase.member_no and standings.counts(state, booking.member_no, purchase.program_no):
         deed = deeds(purchase, [*(state.returns[each] for each in earlier), returned])[-1]
         standings.count(state, booking.member_no, purchase.program_no, [deed], "returned")
     write_first(state, "ret", command.id, command.meta)

@@ -117,6 +117,11 @@ def begin(state: State, member_no: int, registered_at: datetime) -> None:
     state.put(state.activity, member_no, Activity(joined=((registered_at, registered_at),)))
 
 
+def counts(state: State, member_no: int, program_no: int) -> bool:
+    """Whether anybody counts what a member does in a program."""
+    return program_no in state.config.tiers or state.activity.get(member_no) is not None
+
+
 def count(state: State, member_no: int, program_no: int, deeds: Sequence[Deed], reason: Reason) -> None:
     """Count what a member just did in a program, and tell the tier it leads to."""
     structure = in_force(state.config.tiers.get(program_no, ()), state.now)

@@ -68,9 +68,8 @@ class Shopping:
         self.add(c.CreateSegment, code="busy", name="Often here", condition=often)
         for _ in range(length):
             self.now += timedelta(hours=self.chance.choice((0, 1, 20, 90, 300)))
-            kinds = (
-                (self.buy,) * 6 + (self.give_back,) * 2 + (self.review,) * 3 + (self.restructure, self.merge, self.list)
-            )
+            rarely = (self.restructure, self.merge, self.list)
+            kinds = (self.buy,) * 6 + (self.give_back,) * 2 + (self.review,) * 3 + rarely
             self.chance.choice(kinds)()
 
     def add(self, kind: type[c.Command], **fields: Any) -> None:
