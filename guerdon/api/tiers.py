@@ -23,6 +23,7 @@ routes = Routes("Tiers")
 
 THOUSANDTHS = 3
 _LAST = 2**62
+MOVED_MAX = 1_000
 Code = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Threshold = Annotated[Points, Meta(description="In the units of the figure: money, points, visits or the number")]
 Days = Annotated[int, Meta(ge=0, le=3660)]
@@ -168,6 +169,30 @@ class TierCounts(Shown, frozen=True, kw_only=True):
     tiers: tuple[TierCount, ...]
 
 
+class TierMoves(Shown, frozen=True, kw_only=True):
+    """How many members would go from one tier to another, or stay."""
+
+    tier_before: str
+    tier: str
+    members: int
+
+
+class MovedOut(Shown, frozen=True, kw_only=True):
+    number: int
+    tier_before: str
+    tier: str
+
+
+class TiersPreview(Shown, frozen=True, kw_only=True):
+    """`members` are the first of those who would change, by number."""
+
+    program: Ref
+    version: int
+    at: datetime
+    changes: tuple[TierMoves, ...]
+    members: tuple[MovedOut, ...]
+
+
 _LEVELS = [
     {"code": "blue", "name": "Blue", "at_least": "0"},
     {"code": "silver", "name": "Silver", "at_least": "500.00"},
@@ -183,61 +208,68 @@ _TIERS = {
 }
 
 
+_STRUCTURE_ERRORS = (
+    "program_not_found",
+    "asset_not_found",
+    "code_taken",
+    "window_of_zero",
+    "thresholds_overlap",
+    "thresholds_leave_a_gap",
+    "starts_in_the_past",
+    "wrong_scale",
+    "amount_out_of_range",
+)
+
+
 @routes.post(
     "/v1/programs/{program}/tiers",
     scope="programs:write",
     summary="Give a program tiers, or change them",
     example=_TIERS,
-    errors=(
-        "program_not_found",
-        "asset_not_found",
-        "code_taken",
-        "window_of_zero",
-        "thresholds_overlap",
-        "thresholds_leave_a_gap",
-        "starts_in_the_past",
-        "wrong_scale",
-        "amount_out_of_range",
-    ),
+    errors=_STRUCTURE_ERRORS,
 )
 async def change_tiers(call: Call, program: str, body: TiersIn) -> TiersOut:
     """The next version of the tiers. From `starts_at` on every member's past is looked at under it; what was told
     before stays.
     """
-    named, _, directory = await program_of(call, program, None)
-    row = directory.programs[int(named[1])]
-    currency = body.currency or row.policies.currency if body.figure == "spend" else body.currency
-    if body.figure == "spend" and currency not in directory.assets:
-        raise Problem("asset_not_found", field="currency")
-    scale = _scale(directory, row.asset, body.figure, currency)
-    window = Window(
-        kind=body.window.kind, months=body.window.months, days=body.window.days, first_month=body.window.first_month
-    )
-    terms = TierTerms(
-        figure=body.figure,
-        window=window,
-        levels=tuple(
-            Level(
-                code=level.code,
-                name=level.name,
-                at_least=minor(level.at_least, scale, f"levels[{i}].at_least"),
-                below=None if level.below is None else minor(level.below, scale, f"levels[{i}].below"),
-            )
-            for i, level in enumerate(body.levels)
-        ),
-        timezone=body.timezone or row.policies.timezone,
-        downgrade=body.downgrade,
-        grace_days=body.grace_days,
-        notice_days=body.notice_days,
-        currency=currency,
-        attribute=body.attribute,
-    )
-    command = commands.ChangeTiers(
-        program=named, terms=terms, starts_at=instant(body.starts_at, "starts_at"), **call.common()
-    )
+    command, scale, directory = await _asked(call, program, body)
     result = await call.submit(command, scale)
     versions = (await call.services.reader.structures(call.org_id, result.program_no))[result.program_no]
     return _shown(directory, versions[result.version - 1], versions, call.services.now())
+
+
+@routes.post(
+    "/v1/programs/{program}/tiers/preview",
+    scope="programs:read",
+    status=200,
+    summary="Say what a change of the tiers would do",
+    example=_TIERS,
+    errors=_STRUCTURE_ERRORS,
+)
+async def preview_tiers(call: Call, program: str, body: TiersIn) -> TiersPreview:
+    """Who would stand in another tier when the structure begins, by what is known now. Looks at everybody; changes
+    nothing.
+    """
+    change, scale, directory = await _asked(call, program, body)
+    result = await call.submit(commands.PreviewTiers(of=change, **call.common()), scale)
+    now = call.services.now()
+    structure = Structure(
+        program_no=result.program_no,
+        version=result.version,
+        starts_at=result.starts_at,
+        recorded_at=now,
+        terms=change.terms,
+    )
+    found, moved = await call.services.reader.preview_tiers(call.org_id, structure, now, MOVED_MAX)
+    return TiersPreview(
+        program=program_ref(directory, result.program_no),
+        version=result.version,
+        at=max(now, result.starts_at),
+        changes=tuple(
+            TierMoves(tier_before=before, tier=after, members=count) for (before, after), count in sorted(found.items())
+        ),
+        members=tuple(MovedOut(number=each.no, tier_before=each.before, tier=each.after) for each in moved),
+    )
 
 
 @routes.get(
@@ -317,6 +349,42 @@ async def get_tier_history(call: Call, member: str, query: PageQuery) -> ChangeP
     told, next_cursor = page(told, query.limit, lambda each: each.seq, "tiers", row.no)
     shown = [_change(directory, each.body, each.event_at, each.recorded_at, each.seq) for each in told]
     return ChangePage(data=(*reversed(coming), *shown), next_cursor=next_cursor)
+
+
+async def _asked(call: Call, program: str, body: TiersIn) -> tuple[commands.ChangeTiers, int, Directory]:
+    """What is asked for, with the scale of the figure."""
+    named, _, directory = await program_of(call, program, None)
+    row = directory.programs[int(named[1])]
+    currency = body.currency or row.policies.currency if body.figure == "spend" else body.currency
+    if body.figure == "spend" and currency not in directory.assets:
+        raise Problem("asset_not_found", field="currency")
+    scale = _scale(directory, row.asset, body.figure, currency)
+    window = Window(
+        kind=body.window.kind, months=body.window.months, days=body.window.days, first_month=body.window.first_month
+    )
+    terms = TierTerms(
+        figure=body.figure,
+        window=window,
+        levels=tuple(
+            Level(
+                code=level.code,
+                name=level.name,
+                at_least=minor(level.at_least, scale, f"levels[{i}].at_least"),
+                below=None if level.below is None else minor(level.below, scale, f"levels[{i}].below"),
+            )
+            for i, level in enumerate(body.levels)
+        ),
+        timezone=body.timezone or row.policies.timezone,
+        downgrade=body.downgrade,
+        grace_days=body.grace_days,
+        notice_days=body.notice_days,
+        currency=currency,
+        attribute=body.attribute,
+    )
+    command = commands.ChangeTiers(
+        program=named, terms=terms, starts_at=instant(body.starts_at, "starts_at"), **call.common()
+    )
+    return command, scale, directory
 
 
 class _Body(msgspec.Struct, rename={"before": "from", "after": "to"}):

@@ -267,6 +267,12 @@ class ChangeTiers(Command, frozen=True, kw_only=True):
     starts_at: datetime | None = None
 
 
+class PreviewTiers(Command, frozen=True, kw_only=True):
+    """Say whether a change of a program's tiers would be refused, and do nothing."""
+
+    of: ChangeTiers
+
+
 class CreateSegment(Command, frozen=True, kw_only=True):
     """A list of members, or with a condition those of whom it holds."""
 

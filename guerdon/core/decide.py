@@ -141,6 +141,7 @@ DECISIONS: dict[type[c.Command], Callable[[State, Any], Outcome]] = {
     c.CreateProgram: setup.create_program,
     c.ChangeProgram: setup.change_program,
     c.ChangeTiers: structures.change,
+    c.PreviewTiers: structures.preview,
     c.ReviewTiers: standings.review,
     c.CreateSegment: segments.create,
     c.ChangeSegment: segments.change,

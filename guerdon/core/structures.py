@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from guerdon.core.assets import AMOUNT_MAX
-from guerdon.core.commands import ChangeTiers
+from guerdon.core.commands import ChangeTiers, PreviewTiers
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.results import TiersChanged
 from guerdon.core.tiers import Structure, TierTerms, Window
@@ -28,6 +28,30 @@ def change(state: State, command: ChangeTiers) -> Outcome:
     """The first or next version of a program's tiers. What was told before stays; from `starts_at` on every member's
     past is looked at under the new terms.
     """
+    structure = _made(state, command)
+    if isinstance(structure, Rejected):
+        return structure
+    program_no = structure.program_no
+    state.put(state.tiers, (program_no, structure.version), structure)
+    state.put(state.walks, (program_no, structure.version), 0)
+    tiers = {**state.config.tiers, program_no: (*state.config.tiers.get(program_no, ()), structure)}
+    state.set_config(msgspec.structs.replace(state.config, tiers=tiers))
+    return _told(structure)
+
+
+def preview(state: State, command: PreviewTiers) -> Outcome:
+    """Say whether a change would be refused, and which version it would be. Nothing is written."""
+    structure = _made(state, command.of)
+    return structure if isinstance(structure, Rejected) else _told(structure)
+
+
+def _told(structure: Structure) -> Outcome:
+    return Accepted(
+        TiersChanged(program_no=structure.program_no, version=structure.version, starts_at=structure.starts_at)
+    )
+
+
+def _made(state: State, command: ChangeTiers) -> Structure | Rejected:
     program = state.config.program(command.program)
     if program is None:
         return Rejected(Rejection.PROGRAM_NOT_FOUND, "program", {"program": command.program[1]})
@@ -40,18 +64,13 @@ def change(state: State, command: ChangeTiers) -> Outcome:
     if starts_at.year > YEAR_MAX:
         return Rejected(Rejection.INVALID_VALUE, "starts_at", {"latest_year": YEAR_MAX})
     before = state.config.tiers.get(program.no, ())
-    structure = Structure(
+    return Structure(
         program_no=program.no,
         version=len(before) + 1,
         starts_at=starts_at,
         recorded_at=state.now,
         terms=command.terms,
     )
-    state.put(state.tiers, (program.no, structure.version), structure)
-    state.put(state.walks, (program.no, structure.version), 0)
-    tiers = {**state.config.tiers, program.no: (*before, structure)}
-    state.set_config(msgspec.structs.replace(state.config, tiers=tiers))
-    return Accepted(TiersChanged(program_no=program.no, version=structure.version, starts_at=starts_at))
 
 
 def _refusal(state: State, terms: TierTerms) -> Rejected | None:

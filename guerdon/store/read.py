@@ -7,6 +7,7 @@ travel in one pipeline and are one implicit transaction, so a read costs one rou
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -510,6 +511,13 @@ class Reader:
         """How many members each tier has; None where there are none."""
         async with self._of(org_id) as connection:
             return await tiers.counts(connection, org_id, program, now)
+
+    async def preview_tiers(
+        self, org_id: int, structure: Structure, now: datetime, most: int
+    ) -> tuple[Counter[tuple[str, str]], list[tiers.Moved]]:
+        """What a structure would make of everybody: how many from which tier to which, and some of them."""
+        async with self._of(org_id) as connection:
+            return await tiers.preview(connection, org_id, structure, now, most)
 
     async def audience(
         self, org_id: int, member: MemberRow, wanted: Collection[str], now: datetime

@@ -159,14 +159,46 @@ async def _one_by_one(
     found: Counter[str] = Counter()
     after = 0
     program_no = versions[0].program_no
-    while nos := [
-        no for (no,) in await _rows(
-            connection, _SQL["members_after"], {"org": org_id, "after": after, "limit": _CHUNK})
-    ]:  # fmt: skip
+    while nos := await _members_after(connection, org_id, after):
         after = nos[-1]
         for done in (await activities(connection, org_id, nos)).values():
             found[tier_at(versions, done.within(program_no), now)] += 1
     return found
+
+
+class Moved(NamedTuple):
+    """A member whom a change of the tiers would put from one into another."""
+
+    no: int
+    before: str
+    after: str
+
+
+async def preview(
+    connection: AsyncConnection[Any], org_id: int, structure: Structure, now: datetime, most: int
+) -> tuple[Counter[tuple[str, str]], list[Moved]]:
+    """What a structure that is not made yet would make of everybody when it begins, by what is known now: how many
+    members from which tier to which, and the first of those (at most so many) who would change.
+    """
+    versions = (await structures(connection, org_id, structure.program_no)).get(structure.program_no, ())
+    at = max(now, structure.starts_at)
+    found: Counter[tuple[str, str]] = Counter()
+    moved: list[Moved] = []
+    after = 0
+    while nos := await _members_after(connection, org_id, after):
+        after = nos[-1]
+        for no, done in (await activities(connection, org_id, nos)).items():
+            mine = done.within(structure.program_no)
+            change = Moved(no, tier_at(versions, mine, at), tier_at((*versions, structure), mine, at))
+            found[change.before, change.after] += 1
+            if change.before != change.after and len(moved) < most:
+                moved.append(change)
+    return found, moved
+
+
+async def _members_after(connection: AsyncConnection[Any], org_id: int, after: int) -> list[int]:
+    asked = {"org": org_id, "after": after, "limit": _CHUNK}
+    return [no for (no,) in await _rows(connection, _SQL["members_after"], asked)]
 
 
 async def activities(connection: AsyncConnection[Any], org_id: int, nos: Sequence[int]) -> dict[int, Activity]:

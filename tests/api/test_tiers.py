@@ -92,6 +92,24 @@ def test_the_jobs_write_down_what_a_new_structure_makes_of_the_past(shop: Shop, 
     assert not audit(database.app_dsn).findings
 
 
+def test_a_preview_says_who_would_stand_where_and_then_they_do(shop: Shop) -> None:
+    api = shop.api
+    tiers(api, currency="USD")
+    api.post("/v1/members", {"external_id": "C-2"})
+    buy(api, "B-1", 45_000)
+    easier = {**TIERS, "currency": "USD", "levels": [*LEVELS[:2], {**LEVELS[2], "at_least": "450"}]}
+    said = api.post("/v1/programs/number:1/tiers/preview", easier, 200)
+    assert {(each["tier_before"], each["tier"]): each["members"] for each in said["changes"]} == {
+        ("blue", "blue"): 1, ("silver", "gold"): 1,
+    }  # fmt: skip
+    assert [each["number"] for each in said["members"]] == [1]
+    assert tier(api)["tier"] == "silver", "nothing has changed yet"
+    api.post("/v1/programs/number:1/tiers", easier)
+    assert tier(api)["tier"] == "gold"
+    refused = api.call("POST", "/v1/programs/number:1/tiers/preview", {**easier, "grace_days": 400})
+    assert refused.json()["field"] == "grace_days"
+
+
 def test_segments_decide_who_earns_more_and_who_sees_a_reward(shop: Shop, database: Database) -> None:
     api = shop.api
     api.post("/v1/segments", {"code": "vip", "name": "People we know"})
