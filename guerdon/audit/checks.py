@@ -19,7 +19,7 @@ from guerdon.core.commands import Posting
 from guerdon.core.decide import replayed
 from guerdon.core.lots import EFFECTS
 from guerdon.core.promotions.codes import Form, generate
-from guerdon.core.standings import Standing
+from guerdon.core.standings import Standing, next_untold
 from guerdon.core.tiers import Structure, reckon
 from guerdon.store import rows
 from guerdon.store.statements import statements
@@ -124,6 +124,9 @@ def _foreign(connection: Connection[Any], org_id: int, batch: str, after: int, b
 def _standings(connection: Connection[Any], org_id: int) -> Iterator[Row]:
     """Every standing is where the member's purchases and returns lead, and its tier the one that was told last."""
     versions = rows.structures(connection.execute(_TIERS["structures"], {"org": org_id, "program": 0}).fetchall())
+    for program_no, structures in versions.items():
+        if [structure.version for structure in structures] != list(range(1, len(structures) + 1)):
+            yield Row(f"tiers of program {program_no}", "a version is missing")
     for member_no, program_no in connection.execute(_SQL["standings_missing"], {"org": org_id}).fetchall():
         yield Row(f"standing of member {member_no} in program {program_no}", "missing, and there are purchases")
     with connection.cursor(name="standings") as cursor:
@@ -167,6 +170,9 @@ def _standing_problem(
         return f"joined at {standing.joined_at}, should be {done.joined_at(until)}"
     if standing.reckoning != expected:
         return f"it is at {standing.reckoning}, its purchases lead to {expected}"
+    due_at = next_untold(standing, structure.terms)
+    if due_at is not None and (standing.due_at is None or standing.due_at > due_at):
+        return f"it falls at {due_at}, and is not due until {standing.due_at}"
     for before, after in pairwise(told):
         if before["to"] != after["from"]:
             return f"it was told {before['to']!r}, and then a change from {after['from']!r}"

@@ -94,6 +94,16 @@ def untold(standing: Standing, terms: TierTerms, at: datetime) -> list[Change]:
     return [change for change in changes if change.after < told]
 
 
+def next_untold(standing: Standing, terms: TierTerms) -> datetime | None:
+    """When there will be a fall to tell, None if there never will."""
+    reckoning, told = standing.reckoning, terms.index(standing.tier)
+    while (fall := next_fall(terms, standing.joined_at, reckoning)) is not None:
+        if fall[0].after < told:
+            return fall[0].at
+        reckoning = fall[1]
+    return None
+
+
 def activity(state: State, member_no: int) -> Activity:
     """All that a member did. Raises `NotLoaded` where nobody looked."""
     known = state.activity.get(member_no)
