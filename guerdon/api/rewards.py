@@ -187,7 +187,7 @@ _REWARD_ID = "rwd_0199b1f0-2c3e-7c11-9a52-5b7d3c000001"
 _PROGRAM = {"id": "prg_0199b1f0-2c3e-7c11-9a52-5b7d3c000000", "number": 1, "code": "classic", "name": "Classic"}
 _MADE = "2026-11-21T10:00:00Z"
 _LIST = {"name": "Small things", "price": "10", "visibility": "lock"}
-_LISTED = {
+_LISTED: dict[str, Any] = {
     **_LIST,
     "id": _LIST_ID,
     "version": 1,

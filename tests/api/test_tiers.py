@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from guerdon.audit.verify import audit
-from tests.api.conftest import Api, Shop, served
+from tests.api.conftest import Api, Shop, served, set_up
 from tests.conftest import Database
 
 LEVELS = [
@@ -63,7 +63,7 @@ def test_a_member_s_tier_progress_and_history(shop: Shop, database: Database) ->
 def test_time_takes_a_tier_whether_or_not_anybody_writes_it_down(database: Database) -> None:
     clock = {"now": datetime(2030, 5, 1, 12, tzinfo=UTC)}
     with served(database, now=lambda: clock["now"], job_interval_s=3600) as url:
-        shop = Shop(Api(url))
+        shop = set_up(Api(url))
         api = shop.api
         tiers(api, currency="USD", window={"kind": "rolling", "days": 30})
         buy(api, "B-1", 20_000)

@@ -32,7 +32,7 @@ from tests.conftest import Database
 from tests.year.feed import FIRST_DAY, NAME, ZONE, households, job_runs, purchases
 from tests.year.test_year import SEED
 
-SOME = 60
+SOME = 25
 AT_ONCE = 400
 LATE = 0.03
 SILVER, GOLD = 30_000, 75_000
