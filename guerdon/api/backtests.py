@@ -217,7 +217,12 @@ async def _trial(call: Call, body: BacktestIn) -> Trial:
     rules = None
     if body.earning_rules is not None:
         rules = rules_in(body.earning_rules, scale)
-        refusal = rules_refusal(rules, "earning_rules")
+        refusal = rules_refusal(
+            rules,
+            "earning_rules",
+            stores={store.code for store in directory.stores.values()},
+            sources=directory.sources,
+        )
         if isinstance(refusal, Rejected):
             raise refused(refusal, scale)
     return Trial(

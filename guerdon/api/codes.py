@@ -12,14 +12,15 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from guerdon.api.call import Call
+from guerdon.api.printing import LINK_MAX, PLACEHOLDER, Label, PrintingUnavailable, Sheet, pdf
 from guerdon.api.problem import Problem
 from guerdon.api.routing import Routes
 from guerdon.api.services import new_command_id
-from guerdon.api.sheets import Csv, Figure, lines
-from guerdon.api.values import Body, PageQuery, Shown, Text, page, place, place_no, private, public
+from guerdon.api.sheets import Csv, Figure, Pdf, lines
+from guerdon.api.values import Body, PageQuery, Shown, Text, page, place, place_no, place_of_use, private, public
 from guerdon.core import codes as rules
 from guerdon.core import commands
 from guerdon.core.promotions import codes as texts
@@ -33,6 +34,8 @@ routes = Routes("Promo codes")
 
 PROMOTION = "prm"
 USES_SHOWN = 100
+PRINTED_MAX = 240
+"""So many labels in one answer: each takes the process some 10 ms."""
 _parts = msgspec.json.Decoder(tuple[Part, ...]).decode
 
 Partner = Annotated[str, Meta(max_length=100, description="Who hands the codes out")]
@@ -177,6 +180,11 @@ class CodeUse(Shown, frozen=True, kw_only=True):
     gives_back: bool
 
 
+class CodeUsePage(Shown, frozen=True, kw_only=True):
+    data: tuple[CodeUse, ...]
+    next_cursor: str | None
+
+
 class CodeStatus(Shown, frozen=True, kw_only=True):
     """Everything about one code. `status` says whether it can be used at all; a cart may still not meet the terms."""
 
@@ -192,11 +200,15 @@ class CodeStatus(Shown, frozen=True, kw_only=True):
 
 
 class BatchUsesOut(Shown, frozen=True, kw_only=True):
+    """A batch that was deactivated stays in the report. `codes_used` are those of which a use stands."""
+
     batch: str
     name: str
     partner: str
     channel: str
+    active: bool
     codes: int
+    codes_used: int
     currency: str | None
     uses: int
     discount_minor: int
@@ -372,6 +384,21 @@ def _cells(body: UploadIn) -> Iterator[tuple[int, str]]:
         raise Problem("invalid_value", f"This is not CSV: {error}.", field="csv") from None
 
 
+@routes.post(
+    "/v1/promotions/{promotion}/codes/batches/{batch}/cancellations",
+    scope="codes:write",
+    summary="Stop generating codes",
+    status=200,
+    answer={**_BATCH, "wanted": 260, "made": 260},
+    errors=(*_BATCH_ERRORS, "code_batch_not_generated"),
+)
+async def stop_codes(call: Call, promotion: str, batch: str) -> BatchOut:
+    """No more are made than there are; those can be used, unless the batch is deactivated. More can be asked for."""
+    row = await _batch(call, promotion, batch)
+    await call.submit(commands.StopCodes(batch=row.id, **call.common()))
+    return await _shown(call, row.id)
+
+
 # -- in force or not --------------------------------------------------------------------------------------------------
 
 
@@ -460,6 +487,36 @@ async def export_codes(call: Call, promotion: str, query: ExportQuery) -> Csv:
     return Csv(_lines(call, row), f"codes-{row.id}.csv")
 
 
+class SheetQuery(Struct, frozen=True, kw_only=True):
+    batch: Annotated[str, Meta(description="The batch's id (`cbt_…`)")]
+    first: Annotated[int, Meta(ge=1, description="Number of the first code in its batch")] = 1
+    count: Annotated[int, Meta(ge=1, le=PRINTED_MAX, description="How many codes")] = 24
+    title: Annotated[str, Meta(max_length=60, description="On every label; without it the batch's name")] = ""
+    note: Annotated[str, Meta(max_length=60)] = ""
+    link: Annotated[str, Meta(max_length=LINK_MAX, description="What the QR holds, with {code} for the code")] = ""
+
+
+@routes.get(
+    "/v1/promotions/{promotion}/codes.pdf",
+    scope="codes:read",
+    summary="Codes on paper",
+    errors=(*_BATCH_ERRORS, "printing_unavailable", "invalid_value"),
+)
+async def print_codes(call: Call, promotion: str, query: SheetQuery) -> Pdf:
+    """A sheet of labels with QR, 24 to a page of A4. `guerdon codes sheet` prints any number."""
+    row = await _batch(call, promotion, query.batch)
+    if query.link and PLACEHOLDER not in query.link:
+        raise Problem("invalid_value", "The link has no {code}.", field="link")
+    codes = await call.services.codes.codes(call.org_id, row.id, query.first - 1, query.count)
+    labels = [Label(code.code, texts.shown(_forms(code.form), code.code) if code.form else code.code) for code in codes]
+    sheet = Sheet(title=query.title or row.name, note=query.note, link=query.link)
+    try:
+        content = await asyncio.to_thread(pdf, labels, sheet)
+    except PrintingUnavailable as problem:
+        raise Problem("printing_unavailable", str(problem)) from None
+    return Pdf(content, f"codes-{row.id}.pdf")
+
+
 COLUMNS = ("code", "printed", "number", "partner", "channel", "active", "linked_to", "uses")
 
 
@@ -497,7 +554,9 @@ async def get_uses(call: Call, promotion: str) -> UsesOut:
                 name=row.name,
                 partner=row.partner,
                 channel=row.channel,
+                active=row.active,
                 codes=row.made,
+                codes_used=row.codes_used,
                 currency=row.currency,
                 uses=row.uses,
                 discount_minor=row.discount,
@@ -531,6 +590,66 @@ async def get_code(call: Call, code: str) -> CodeStatus:
     )
 
 
+@routes.get(
+    "/v1/codes/{code}/uses",
+    scope="codes:read",
+    summary="Uses of a code",
+    errors=("code_not_found", "invalid_cursor"),
+)
+async def list_code_uses(call: Call, code: str, query: PageQuery) -> CodeUsePage:
+    """Every one, the latest first, each with its purchase."""
+    row = await call.services.codes.code(call.org_id, _read(code))
+    if row is None:
+        raise Problem("code_not_found", field="code")
+    before = place_of_use(query.cursor, "code uses", row.code)
+    rows = await call.services.codes.uses(call.org_id, row.code, query.limit + 1, before)
+    rows, next_cursor = page(rows, query.limit, lambda each: f"{each.event_seq}/{each.position}", "code uses", row.code)
+    return CodeUsePage(data=tuple(map(_use_out, rows)), next_cursor=next_cursor)
+
+
+@routes.get(
+    "/v1/promotions/{promotion}/codes/uses.csv",
+    scope="codes:read",
+    summary="Uses of codes as CSV",
+    errors=_BATCH_ERRORS,
+)
+async def export_uses(call: Call, promotion: str, query: ExportQuery) -> Csv:
+    """Every use of every code of a batch with its purchase, in the order in which they were booked; figures below zero
+    gave back an earlier one."""
+    row = await _batch(call, promotion, query.batch)
+    return Csv(_use_lines(call, row), f"uses-{row.id}.csv")
+
+
+USE_COLUMNS = (
+    "code", "partner", "channel", "used_at", "purchase_number", "reference", "member", "times", "discount_minor",
+    "voucher_minor", "points_minor", "currency", "event_log_id", "gives_back",
+)  # fmt: skip
+
+
+async def _use_lines(call: Call, batch: BatchRow) -> AsyncIterator[bytes]:
+    yield lines([USE_COLUMNS])
+    async for rows in call.services.codes.all_uses(call.org_id, batch.id):
+        yield lines(
+            (
+                row.code,
+                batch.partner,
+                batch.channel,
+                row.used_at.isoformat(),
+                row.purchase_number or "",
+                row.reference,
+                "" if row.member is None else public("mem", row.member),
+                Figure(row.times),
+                Figure(row.discount),
+                Figure(row.voucher),
+                Figure(row.points),
+                row.currency,
+                Figure(row.event_seq),
+                "true" if row.of_seq else "false",
+            )
+            for row in rows
+        )
+
+
 def _status(
     call: Call, row: CodeRow, terms: Promotion, limits: Iterable[LimitOut]
 ) -> Literal["usable", "used_up", "deactivated", "not_running", "ended"]:
@@ -550,7 +669,7 @@ async def limits_of(call: Call, code: str, terms: Promotion) -> tuple[LimitOut, 
     if not over_code:
         return ()
     now = call.services.now()
-    local = now.astimezone(ZoneInfo("UTC"))
+    local = now.astimezone(ZoneInfo(await call.services.codes.timezone(call.org_id)))
     counters = {
         (row.limit_code, row.period): row for row in await call.services.codes.counters(call.org_id, terms.id, code)
     }

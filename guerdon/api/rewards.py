@@ -48,6 +48,10 @@ routes = Routes("Rewards")
 
 Count = Annotated[int, Meta(ge=1, le=PIECES_MAX)]
 Stock = Annotated[int, Meta(ge=0, le=PIECES_MAX, description="Pieces left; null is without end")]
+LowStock = Annotated[
+    int,
+    Meta(ge=0, le=PIECES_MAX, description="`reward.stock_low` and `reward.codes_low` are told when so few are left"),
+]
 Price = Annotated[Points, Meta(description="Points for one piece; 0 is free")]
 Priority = Annotated[int, Meta(ge=-1_000_000, le=1_000_000, description="A lower one comes first")]
 Picture = Annotated[str, Meta(min_length=9, max_length=2000, pattern=r"^https?://[^\s]+$")]
@@ -121,7 +125,8 @@ class RewardLists(Shown, frozen=True, kw_only=True):
 
 class RewardIn(Body, frozen=True, kw_only=True):
     """Without `price` it costs what its list says, without `stock` there is no end of it. A `wallet_credit` has `asset`
-    and `amount_minor`: what is put into a wallet of the member.
+    and `amount_minor`: what is put into a wallet of the member. A `discount_code` has `code_batch`: each claim takes
+    its next free code.
     """
 
     list: Annotated[str, Meta(max_length=100, description="The list's id (`rwl_…`)")]
@@ -136,6 +141,8 @@ class RewardIn(Body, frozen=True, kw_only=True):
     limit_per_member: Count | None = None
     asset: Annotated[str, Meta(max_length=64)] = ""
     amount_minor: Minor = 0
+    code_batch: Annotated[str, Meta(max_length=100, description="A batch of a promotion's codes (`cbt_…`)")] = ""
+    low_stock: LowStock | None = None
     active: bool = True
 
 
@@ -151,11 +158,14 @@ class RewardChange(Body, frozen=True, kw_only=True):
     ends_at: datetime | UnsetType | None = UNSET
     limit_per_member: Count | UnsetType | None = UNSET
     amount_minor: Minor | UnsetType = UNSET
+    low_stock: LowStock | UnsetType | None = UNSET
     active: bool | UnsetType = UNSET
 
 
 class RewardOut(Shown, frozen=True, kw_only=True):
-    """`own_price` is null where the list's `price` counts; `claimed` are the pieces that are out."""
+    """`own_price` is null where the list's `price` counts; `claimed` are the pieces that are out. `stock` of a discount
+    code counts the codes after the last one that was claimed.
+    """
 
     id: str
     version: int
@@ -173,6 +183,8 @@ class RewardOut(Shown, frozen=True, kw_only=True):
     limit_per_member: int | None
     asset: str
     amount_minor: int
+    code_batch: str | None
+    low_stock: int | None
     active: bool
     created_at: datetime
 
@@ -216,6 +228,8 @@ _SHOWN = {
     "limit_per_member": None,
     "asset": "",
     "amount_minor": 0,
+    "code_batch": None,
+    "low_stock": None,
     "active": True,
     "created_at": _MADE,
 }
@@ -309,7 +323,7 @@ async def change_reward_list(call: Call, reward_list: str, body: RewardListChang
     summary="Make a reward",
     example=_REWARD,
     answer=_SHOWN,
-    errors=("reward_list_not_found", "asset_not_found", "amount_not_positive", *_TERMS_ERRORS),
+    errors=("reward_list_not_found", "asset_not_found", "code_batch_not_found", "amount_not_positive", *_TERMS_ERRORS),
 )
 async def create_reward(call: Call, body: RewardIn) -> RewardOut:
     """A thing that can be claimed, in one list."""
@@ -326,6 +340,8 @@ async def create_reward(call: Call, body: RewardIn) -> RewardOut:
         limit=body.limit_per_member,
         asset=body.asset,
         amount=body.amount_minor,
+        codes=_batch(body.code_batch),
+        low_stock=body.low_stock,
         active=body.active,
     )
     command = commands.CreateReward(list=listed.id, terms=terms, stock=body.stock, **call.common())
@@ -385,6 +401,8 @@ async def change_reward(call: Call, reward: str, body: RewardChange) -> RewardOu
         limit=_or(body.limit_per_member, old.limit),
         asset=old.asset,
         amount=_or(body.amount_minor, old.amount),
+        codes=old.codes,
+        low_stock=_or(body.low_stock, old.low_stock),
         active=_or(body.active, old.active),
     )
     restock = body.stock is not UNSET
@@ -492,7 +510,9 @@ async def rewards_of(call: Call, row: MemberRow, limit: int, after: str | None =
         for reward in rows:
             listed = by_id[reward.list_id]
             done = Claimed(claimed.get(listed.id, 0), claimed.get(reward.id, 0))
-            made = catalogue.offer(listed, reward, spendable.get(listed.program_no, 0), done, now, listed.id in meant)
+            made = catalogue.offer(
+                listed, reward, spendable.get(listed.program_no, 0), done, now, meant=listed.id in meant
+            )
             if not catalogue.is_shown(listed, made):
                 continue
             if shown is not None and len(data) == limit:
@@ -590,6 +610,15 @@ def _place(prefix: str, text: str | None, *bound: object) -> str | None:
     return identifier
 
 
+def _batch(text: str) -> str:
+    if not text:
+        return ""
+    identifier = private("cbt", text)
+    if identifier is None:
+        raise Problem("code_batch_not_found", field="code_batch")
+    return identifier
+
+
 async def _list(call: Call, text: str, field: str = "reward_list") -> RewardList:
     identifier = private("rwl", text)
     rows = await call.services.reader.reward_lists(call.org_id)
@@ -646,6 +675,8 @@ def _shown(row: Reward, listed: RewardList, scale: int) -> RewardOut:
         limit_per_member=terms.limit,
         asset=terms.asset,
         amount_minor=terms.amount,
+        code_batch=public("cbt", terms.codes) if terms.codes else None,
+        low_stock=terms.low_stock,
         active=terms.active,
         created_at=row.created_at,
     )

@@ -86,7 +86,7 @@ _CONDITION = {
         {"type": "activity", "kpi": "purchases", "operator": "at_least", "value": 3, "within_days": 90},
     ],
 }
-_ERRORS = ("program_not_found", "segment_not_found", "asset_not_found", "unknown_field", "segments_in_a_circle")
+_ERRORS = ("program_not_found", "segment_not_found", "asset_not_found", "unknown_attribute", "segments_in_a_circle")
 
 
 @routes.post(

@@ -189,6 +189,17 @@ def place(text: str | None, *filters: object) -> str | None:
     return found
 
 
+def place_of_use(cursor: str | None, *bound: str | None) -> tuple[int, int] | None:
+    """The event and place before which a page of uses begins. Raises `invalid_cursor`."""
+    found = place(cursor, *bound)
+    if found is None:
+        return None
+    seq, _, position = found.partition("/")
+    if not (seq.isdecimal() and position.isdecimal() and len(found) < 36):
+        raise Problem("invalid_cursor", field="cursor")
+    return int(seq), int(position)
+
+
 def place_no(text: str | None, *filters: object) -> int | None:
     """The same for lists that go by number."""
     found = place(text, *filters)

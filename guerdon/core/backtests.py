@@ -8,7 +8,7 @@ written, and purchases stay what they were: that people buy otherwise when there
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from hashlib import sha256
 from typing import Literal
@@ -21,13 +21,15 @@ from guerdon.core import caps
 from guerdon.core.carts import cart_of, earned_by, settled
 from guerdon.core.commands import Line, Tender
 from guerdon.core.earning import Occasion, earnings
+from guerdon.core.pasts import cart_lines
 from guerdon.core.programs import Config, Program, Rule
 from guerdon.core.promotions.carts import Cart, Issue, Presented, Shopper
 from guerdon.core.promotions.effects import WHOLE
 from guerdon.core.promotions.evaluating import counters, evaluate
-from guerdon.core.promotions.limits import Counter as Value
-from guerdon.core.promotions.limits import CounterKey, Subjects, as_limit, counter_key
+from guerdon.core.promotions.limits import CounterKey, Raise, Subjects, as_limit, counter_key
 from guerdon.core.promotions.offers import Catalogue
+from guerdon.core.promotions.past import Bought, Fact
+from guerdon.core.promotions.past import Past as History
 from guerdon.core.promotions.shelf import Shelf
 from guerdon.core.promotions.terms import Promotion
 from guerdon.core.promotions.verdicts import Evaluation, Verdict
@@ -62,7 +64,9 @@ class Trial(Struct, frozen=True, kw_only=True):
 
 
 class Past(Struct, frozen=True, kw_only=True):
-    """A purchase as it was booked. `member` is an id, that of the survivor where it was merged, "" for a guest."""
+    """A purchase as it was booked. `member` is an id, that of the survivor where it was merged, "" for a guest;
+    `joined_at` is when that member joined.
+    """
 
     no: int
     number: str
@@ -72,6 +76,8 @@ class Past(Struct, frozen=True, kw_only=True):
     store: str = ""
     channel: str = ""
     tenders: tuple[Tender, ...] = ()
+    paid: int = 0
+    joined_at: datetime | None = None
 
 
 class Told(Struct, frozen=True, kw_only=True):
@@ -222,10 +228,9 @@ class _Side:
     def buy(self, past: Past, cart: Cart, shopper: Shopper | None, presented: tuple[Presented, ...]) -> _Bought:
         program = self._program if shopper is not None else None
         nets = [line.amount for line in past.lines]
-        occasion = None if program is None else self._occasion(program, past)
+        occasion = self._occasion(program, past) if program is not None else None
         if self._idle:
-            points = 0 if program is None or occasion is None else self._earned(program, past, nets, occasion)
-            return _Bought(0, 0, points, None)
+            return _Bought(0, 0, self._earned(program, past, nets, occasion), None)
         keys = counters(cart, self.catalogue, now=past.at, shopper=shopper, presented=presented, zone=self._zone)
         usage = {key: self.counters.get(key, _ZERO).at(past.at) for key in keys}
 
@@ -241,39 +246,42 @@ class _Side:
             )
 
         evaluation = settled(answer, cart, program, past.lines, occasion)
-        for each in evaluation.raises:
-            old = self.counters.get(each.key, _ZERO)
-            self.counters[each.key] = old.raised(each, past.at, past.no, past.at)
+        self._raise(evaluation.raises, past)
         if any(evaluation.discounts):
             nets = [net - off for net, off in zip(nets, evaluation.discounts, strict=True)]
-        points = 0
-        if program is not None and occasion is not None:
-            points = self._earned(program, past, nets, occasion)
+        points = self._earned(program, past, nets, occasion)
+        if program is not None:
             points += sum(each.points for each in earned_by(evaluation, nets))
         return _Bought(evaluation.discount, evaluation.vouchers, points, evaluation)
 
     def _occasion(self, program: Program, past: Past) -> Occasion:
-        usage = {key: self._value(key, past) for key in caps.counters(program, past.member, past.at)}
-        return caps.look(program, past.member, past.at, past.store, past.channel, usage)
+        keys = caps.counters(program, past.member, past.at)
+        usage = {key: self.counters.get(key, _ZERO).at(past.at) for key in keys}
+        left = caps.still_left(program, keys, usage)
+        return Occasion(at=past.at, store=past.store, source=past.channel, left=left)
 
-    def _value(self, key: CounterKey, past: Past) -> Value:
-        return self.counters.get(key, _ZERO).at(past.at)
+    def _earned(self, program: Program | None, past: Past, nets: list[int], occasion: Occasion | None) -> int:
+        """What the rules give, counted towards their caps."""
+        if program is None or occasion is None:
+            return 0
+        earned = earnings(program, past.lines, nets, occasion)
+        for raised in caps.raises(program, past.member, past.at, earned).values():
+            self._raise(raised, past)
+        return sum(each.points for each in earned)
 
-    def _earned(self, program: Program, past: Past, nets: Sequence[int], occasion: Occasion) -> int:
-        """What the rules give, which counts for their caps."""
-        found = earnings(program, past.lines, nets, occasion)
-        for raised in caps.raises(program, past.member, past.at, found).values():
-            for each in raised:
-                old = self.counters.get(each.key, _ZERO)
-                self.counters[each.key] = old.raised(each, past.at, past.no, past.at)
-        return sum(each.points for each in found)
+    def _raise(self, raises: Iterable[Raise], past: Past) -> None:
+        for each in raises:
+            old = self.counters.get(each.key, _ZERO)
+            self.counters[each.key] = old.raised(each, past.at, past.no, past.at)
 
 
 _ZERO = Tally()
 
 
 class Backtest:
-    """A backtest under way: `take` purchases in the order in which they happened, then `report`."""
+    """A backtest under way: `take` purchases in the order in which they happened, then `report`. Where it `asks` about
+    members' past, it is told to `remember` the purchases from before.
+    """
 
     def __init__(self, trial: Trial, config: Config, now: datetime) -> None:
         self._trial = trial
@@ -295,6 +303,8 @@ class Backtest:
         self._days: dict[str, list[int | None]] = {}
         self._used_up_at: datetime | None = None
         self._overlaps: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+        self.asks = self._without.catalogue.asks | self._with.catalogue.asks
+        self._past: dict[str, tuple[list[Fact], list[Bought]]] = defaultdict(lambda: ([], []))
         self._customers: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
 
     def take(self, past: Past) -> Told:
@@ -307,12 +317,26 @@ class Backtest:
         verdict = self._verdict(after.evaluation)
         told = _told(verdict, before, after, self._tried is not None)
         self._count(past, told, before, after, verdict)
+        self.remember(past)
         return told
+
+    def remember(self, past: Past) -> None:
+        """Let conditions over a member's past know of a purchase; those taken are known already."""
+        if self.asks and past.member:
+            facts, bought = self._past[past.member]
+            facts.append(Fact(past.at, past.paid, self._trial.currency))
+            if "past_lines" in self.asks:
+                bought.append(Bought(past.at, cart_lines(past.lines)))
 
     def _who(self, past: Past) -> tuple[Shopper | None, tuple[Presented, ...]]:
         """The shopper, and the code or issue it has of the promotion tried."""
         tried = self._tried
-        shopper = Shopper(id=past.member) if past.member else None
+        shopper = None
+        if past.member:
+            known = None
+            if self.asks:
+                known = History(past.joined_at or past.at, *self._past[past.member])
+            shopper = Shopper(id=past.member, past=known)
         if tried is None or tried.kind not in ("code", "member"):
             return shopper, ()
         who = past.member or past.number
@@ -321,7 +345,8 @@ class Backtest:
             return shopper, ()
         if tried.kind == "code":
             return shopper, (Presented(code="SHARED" if self._trial.shared_code else who, promotion=tried.id),)
-        return (None if shopper is None else Shopper(id=shopper.id, issues=(Issue(promotion=tried.id),))), ()
+        issues = (Issue(promotion=tried.id, id=who),)
+        return (None if shopper is None else msgspec.structs.replace(shopper, issues=issues)), ()
 
     def _verdict(self, evaluation: Evaluation | None) -> Verdict | None:
         if self._tried is None or evaluation is None:

@@ -31,8 +31,9 @@ def occasion(state: State, program: Program, member: Member | None, place: Place
     """What the program's rules look at. Counters that are not loaded are asked for, all at once."""
     store = state.config.stores[place.store_no].code if place.store_no else ""
     subject = str(member.no) if member is not None else ""
-    usage = tallies.usage(state, counters(program, subject, place.judged_at), place.judged_at)
-    found = look(program, subject, place.judged_at, store, place.source, usage)
+    keys = counters(program, subject, place.judged_at)
+    left = still_left(program, keys, tallies.usage(state, keys, place.judged_at))
+    found = Occasion(at=place.judged_at, store=store, source=place.source, left=left)
     return found if member is None else _about(state, found, program, member, place.judged_at)
 
 
@@ -47,14 +48,44 @@ def _about(state: State, found: Occasion, program: Program, member: Member, at: 
     return found
 
 
+def counters(program: Program, subject: str, at: datetime) -> list[CounterKey]:
+    """What counts towards the program's caps for a member at a time; nothing for nobody."""
+    local = at.astimezone(ZoneInfo(program.policies.timezone))
+    return [_key(program, rule, cap, subject, local) for rule, cap in _counted(program)] if subject else []
+
+
+def still_left(
+    program: Program, keys: Sequence[CounterKey], usage: Mapping[CounterKey, Counter]
+) -> tuple[tuple[str, str, int], ...]:
+    """What is left of each cap, by its counter; all of it where nobody is counted."""
+    counted = _counted(program)
+    used = [usage[key].used for key in keys] or [0] * len(counted)
+    return tuple(
+        (rule, cap.code, max(0, cap.points - points)) for (rule, cap), points in zip(counted, used, strict=True)
+    )
+
+
+def raises(program: Program, subject: str, at: datetime, earned: Sequence[Earning]) -> dict[str, list[Raise]]:
+    """What each rule that gave something raises."""
+    counted = _counted(program)
+    local = at.astimezone(ZoneInfo(program.policies.timezone))
+    return {
+        earning.rule: [
+            Raise(_key(program, rule, cap, subject, local), earning.points, 0, None, _until(cap, at))
+            for rule, cap in counted
+            if rule in ("", earning.rule)
+        ]
+        for earning in earned
+    }
+
+
 def use(
     state: State, program: Program, member: Member, place: Place, earned: Sequence[Earning], seq: int
 ) -> dict[str, tuple[Raised, ...]]:
     """Count what a purchase earned. Returns what each rule has raised."""
-    raised: dict[str, tuple[Raised, ...]] = {}
-    for rule, more in raises(program, str(member.no), place.judged_at, earned).items():
-        raised[rule] = tallies.use(state, more, place.judged_at, seq)
-    return raised
+    at = place.judged_at
+    raised = raises(program, str(member.no), at, earned)
+    return {rule: tallies.use(state, each, at, seq) for rule, each in raised.items() if each}
 
 
 def give_back(state: State, earned: Iterable[EarnedParts], points: Iterable[int], seq: int) -> list[Raised]:
@@ -64,46 +95,6 @@ def give_back(state: State, earned: Iterable[EarnedParts], points: Iterable[int]
         if back and each.caps:
             lowered += tallies.lower(state, each.caps, back, seq)
     return lowered
-
-
-# -- for whoever keeps counters of their own --------------------------------------------------------------------------
-
-
-def counters(program: Program, subject: str, at: datetime) -> list[CounterKey]:
-    """Every counter that a purchase of a member ("" for a guest, who has none) may be bound by."""
-    counted = _counted(program) if subject else []
-    if not counted:
-        return []
-    local = at.astimezone(ZoneInfo(program.policies.timezone))
-    return [_key(program, rule, cap, subject, local) for rule, cap in counted]
-
-
-def look(
-    program: Program, subject: str, at: datetime, store: str, source: str, usage: Mapping[CounterKey, Counter]
-) -> Occasion:
-    """What the program's rules look at, where the counters have these values."""
-    keys: list[CounterKey | None] = [*counters(program, subject, at)]
-    counted = _counted(program)
-    used = [0 if key is None else usage[key].used for key in keys or [None] * len(counted)]
-    left = tuple(
-        (rule, cap.code, max(0, cap.points - points)) for (rule, cap), points in zip(counted, used, strict=True)
-    )
-    return Occasion(at=at, store=store, source=source, left=left)
-
-
-def raises(program: Program, subject: str, at: datetime, earned: Sequence[Earning]) -> dict[str, list[Raise]]:
-    """What is counted of what a member earned, by rule."""
-    counted = _counted(program) if subject else []
-    if not counted:
-        return {}
-    local = at.astimezone(ZoneInfo(program.policies.timezone))
-    found: dict[str, list[Raise]] = {}
-    for earning in earned:
-        for rule, cap in counted:
-            if rule in ("", earning.rule):
-                key = _key(program, rule, cap, subject, local)
-                found.setdefault(earning.rule, []).append(Raise(key, earning.points, 0, None, _until(cap, at)))
-    return found
 
 
 def _counted(program: Program) -> list[tuple[str, Cap]]:

@@ -16,6 +16,7 @@ from guerdon.core import (
     carts,
     claims,
     codes,
+    crossings,
     endings,
     expiry,
     holds,
@@ -61,7 +62,7 @@ def decide(command: c.Command, state: State) -> Outcome:
     try:
         if command.key:
             return _once(command, state, mark)
-        outcome = DECISIONS[type(command)](state, command)
+        outcome = _made(command, state, mark)
     except ledger.AmountOutOfRange:
         outcome = _OUT_OF_RANGE
     except BaseException:
@@ -71,6 +72,14 @@ def decide(command: c.Command, state: State) -> Outcome:
         state.rollback(mark)
     else:
         state.accept()
+    return outcome
+
+
+def _made(command: c.Command, state: State, mark: int) -> Outcome:
+    """Decide, and book what ran low by it."""
+    outcome = DECISIONS[type(command)](state, command)
+    if crossings.watched(command) and isinstance(outcome, Accepted):
+        crossings.book(state, mark, command.actor)
     return outcome
 
 
@@ -86,7 +95,7 @@ def _once(command: c.Command, state: State, mark: int) -> Outcome:
             return Rejected(Rejection.IDEMPOTENCY_KEY_REUSED, "Idempotency-Key", {"key": command.key})
         return replayed(stored[1])
     try:
-        outcome = DECISIONS[type(command)](state, command)
+        outcome = _made(command, state, mark)
     except ledger.AmountOutOfRange:
         outcome = _OUT_OF_RANGE
     if isinstance(outcome, Rejected):
@@ -136,6 +145,7 @@ DECISIONS: dict[type[c.Command], Callable[[State, Any], Outcome]] = {
     c.RotateWebhookSecret: webhooks.rotate,
     c.ReplayWebhook: webhooks.replay,
     c.PauseWebhook: webhooks.pause,
+    c.NoteFailingWebhook: webhooks.note_failing,
     c.RemoveWebhook: webhooks.remove,
     c.CreateAsset: setup.create_asset,
     c.CreateProgram: setup.create_program,

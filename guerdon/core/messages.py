@@ -36,7 +36,11 @@ TYPES: dict[str, str] = {
     Name.REWARD_FULFILMENT: "reward.fulfilled",
     Name.TIER_CHANGE: "tier.changed",
     Name.TIER_ABOUT_TO_FALL: "tier.about_to_fall",
+    Name.WEBHOOK_FAILING: "webhook.failing",
     Name.WEBHOOK_PAUSED: "webhook.paused",
+    Name.REWARD_STOCK_LOW: "reward.stock_low",
+    Name.REWARD_CODES_LOW: "reward.codes_low",
+    Name.PROMOTION_BUDGET_LOW: "promotion.budget_low",
 }
 """Event names to message types; a test holds that every event has one."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from hashlib import md5
 from typing import TYPE_CHECKING
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from guerdon.core import endings
@@ -31,7 +30,8 @@ if TYPE_CHECKING:
 def notice_id(program_id: str, account_no: int, ends_at: datetime, days: int) -> str:
     """The id of the event that tells of it; `queries/jobs.sql` says the same."""
     named = f"expiring:{program_id}:{account_no}:{int(ends_at.timestamp())}:{days}"
-    return str(UUID(md5(named.encode(), usedforsecurity=False).hexdigest()))
+    text = md5(named.encode(), usedforsecurity=False).hexdigest()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def due(policies: Policies, ends_at: datetime, now: datetime) -> int | None:

@@ -318,7 +318,7 @@ class ReferralReturned(Result, frozen=True, kw_only=True):
 
 
 class RewardClaimed(Result, frozen=True, kw_only=True):
-    """`balance` are the member's regular points after it."""
+    """`balance` are the member's regular points after it; `code` the one that was handed out, "" for other kinds."""
 
     id: str
     event_no: int
@@ -329,6 +329,7 @@ class RewardClaimed(Result, frozen=True, kw_only=True):
     points: int
     balance: int
     claimed_at: datetime
+    code: str = ""
 
 
 class ClaimMoved(Result, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from guerdon.core import caps, lots, members, standings, uses
+from guerdon.core import caps, lots, members, pasts, standings, uses
 from guerdon.core.activity import deeds
 from guerdon.core.assets import decimal_text
 from guerdon.core.booking import Booking
@@ -424,6 +424,7 @@ def _keep(
         result=encode(result),
     )
     state.put(state.returns, no, returned)
+    pasts.given_back(state, purchase, returned.member_no, returned.paid, returned.event_at)
     state.put(state.found, ("return", command.number), no)
     earlier = state.find(("purchase_return_of", purchase.no)) or ()
     state.put(state.found, ("purchase_return_of", purchase.no), (*earlier, no))

@@ -321,7 +321,7 @@ def _refusal(state: State, segment: Segment, segments: Mapping[str, Segment]) ->
 
 def _leaf_refusal(state: State, node: Condition, path: str, segments: Mapping[str, Segment]) -> Rejected | None:
     if isinstance(node, AttributeIs) and node.name not in ATTRIBUTES:
-        return Rejected(Rejection.UNKNOWN_FIELD, f"{path}.name", {"name": node.name, "known": list(ATTRIBUTES)})
+        return Rejected(Rejection.UNKNOWN_ATTRIBUTE, f"{path}.name", {"name": node.name, "known": list(ATTRIBUTES)})
     if isinstance(node, TierIs | BalanceIs | ActivityIs) and (node.program or not isinstance(node, ActivityIs)):
         program = state.config.program(("code", node.program))
         if program is None:
@@ -330,7 +330,7 @@ def _leaf_refusal(state: State, node: Condition, path: str, segments: Mapping[st
             known = standings.known_by(state.config.tiers.get(program.no, ()))
             for i, value in enumerate(node.values):
                 if value and value not in known:
-                    return Rejected(Rejection.UNKNOWN_FIELD, f"{path}.values[{i}]", {"name": value, "known": known})
+                    return Rejected(Rejection.UNKNOWN_ATTRIBUTE, f"{path}.values[{i}]", {"name": value, "known": known})
     if isinstance(node, SegmentIs):
         for i, code in enumerate(node.values):
             if code not in segments:

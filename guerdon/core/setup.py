@@ -6,7 +6,7 @@ All of it is configuration: each change makes a new configuration, which the wri
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -223,8 +223,12 @@ def _policies_refusal(state: State, policies: Policies) -> Rejected | None:
     if policies.currency and policies.currency not in state.config.assets:
         return Rejected(Rejection.ASSET_NOT_FOUND, "policies.currency", {"asset": policies.currency})
     return (
-        rules_refusal(policies.rules, "policies.rules")
-        or _places_refusal(state, policies.rules)
+        rules_refusal(
+            policies.rules,
+            "policies.rules",
+            stores={store.code for store in state.config.stores.values()},
+            sources=state.config.sources,
+        )
         or _caps_refusal(policies.caps, "policies.caps")
         or _stacking_refusal(policies)
     )
@@ -247,28 +251,33 @@ def _expiry_refusal(expiry: Expiry) -> Rejected | None:
     return None
 
 
-def rules_refusal(rules: Sequence[Rule], field: str) -> Rejected | None:
-    """What earning rules cannot say, by the place of the rule in `field`."""
+def rules_refusal(
+    rules: Sequence[Rule], where: str, *, stores: Collection[str], sources: Collection[str]
+) -> Rejected | None:
+    """What in earning rules cannot work, by the place of the rule in `where`. Stores and sources are those there are,
+    by code.
+    """
     if len(rules) > RULES_MAX:
-        return Rejected(Rejection.INVALID_VALUE, field, {"maximum": RULES_MAX})
+        return Rejected(Rejection.INVALID_VALUE, where, {"maximum": RULES_MAX})
     seen: set[str] = set()
     for i, rule in enumerate(rules):
+        field = f"{where}[{i}]"
         if rule.code in seen:
-            return Rejected(Rejection.CODE_TAKEN, f"{field}[{i}].code", {"code": rule.code})
+            return Rejected(Rejection.CODE_TAKEN, f"{field}.code", {"code": rule.code})
         seen.add(rule.code)
         if rule.points <= 0 or rule.amount <= 0:
-            return Rejected(Rejection.INVALID_VALUE, f"{field}[{i}]", {"minimum": 1})
+            return Rejected(Rejection.INVALID_VALUE, field, {"minimum": 1})
         refused = (
-            _release_refusal(rule, f"{field}[{i}]")
-            or _bonus_refusal(rule, f"{field}[{i}]")
-            or _caps_refusal(rule.caps, f"{field}[{i}].caps")
+            _release_refusal(rule, field)
+            or _bonus_refusal(rule, field, stores, sources)
+            or _caps_refusal(rule.caps, f"{field}.caps")
         )
         if refused is not None:
             return refused
     return None
 
 
-def _bonus_refusal(rule: Rule, field: str) -> Rejected | None:
+def _bonus_refusal(rule: Rule, field: str, stores: Collection[str], sources: Collection[str]) -> Rejected | None:
     """What says when and where the rule holds, and leaves it no time or no place."""
     if rule.starts_at is not None and rule.ends_at is not None and rule.ends_at <= rule.starts_at:
         return Rejected(Rejection.WINDOW_NEVER_OPEN, f"{field}.ends_at", {"starts_at": rule.starts_at.isoformat()})
@@ -287,18 +296,12 @@ def _bonus_refusal(rule: Rule, field: str) -> Rejected | None:
     pair = overlapping(rule.windows)
     if pair is not None:
         return Rejected(Rejection.WINDOWS_OVERLAP, f"{field}.windows[{pair[1]}]", {"overlaps": pair[0]})
-    return None
-
-
-def _places_refusal(state: State, rules: Sequence[Rule]) -> Rejected | None:
-    """A store or a source of a rule that does not exist."""
-    for n, rule in enumerate(rules):
-        for i, code in enumerate(rule.stores):
-            if state.config.store(("code", code)) is None:
-                return Rejected(Rejection.STORE_NOT_FOUND, f"policies.rules[{n}].stores[{i}]", {"store": code})
-        for i, code in enumerate(rule.sources):
-            if code not in SOURCES and code not in state.config.sources:
-                return Rejected(Rejection.SOURCE_NOT_FOUND, f"policies.rules[{n}].sources[{i}]", {"source": code})
+    for i, code in enumerate(rule.stores):
+        if code not in stores:
+            return Rejected(Rejection.STORE_NOT_FOUND, f"{field}.stores[{i}]", {"store": code})
+    for i, code in enumerate(rule.sources):
+        if code not in SOURCES and code not in sources:
+            return Rejected(Rejection.SOURCE_NOT_FOUND, f"{field}.sources[{i}]", {"source": code})
     return None
 
 

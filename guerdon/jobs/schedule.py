@@ -20,6 +20,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+import msgspec
 import psycopg
 import uuid_utils
 from psycopg_pool import PoolTimeout
@@ -40,8 +41,8 @@ LOOK_EVERY_S = 1.0
 """After commits an organisation is looked at no more often than this."""
 DUE_MAX = 2_000
 """So much is taken of each kind at a time; what is left is taken at once after it."""
-LOTS_MAX = 200
-"""So many lots one command posts, unless one account has more."""
+LOTS_MAX = 400
+"""So many lots that have ended one command posts; where an account has more, another one follows."""
 NOTICES_EVERY = timedelta(minutes=10)
 """How often it is looked for points that are about to end."""
 READERS = 2
@@ -253,7 +254,12 @@ class Jobs:
             members = tuple(dict.fromkeys(found.accounts[no][0] for no in accounts))
             ended_by = now - LATE_MAX
             command: c.Command = c.ExpireLots(
-                **_envelope(now), accounts=accounts, members=members, lots=lots, ended_by=ended_by
+                **_envelope(now),
+                accounts=accounts,
+                members=members,
+                lots=min(lots, LOTS_MAX),
+                ended_by=ended_by,
+                at_most=LOTS_MAX,
             )
             yield f"expire {accounts}", command
         for some in _some(found.tiers, self._settings.job_accounts_max):
@@ -291,8 +297,12 @@ class Jobs:
             except WriterFault:
                 log.error("a job of organisation %s failed: %s", org_id, type(command).__name__)  # noqa: TRY400
                 return
-            if isinstance(outcome, Rejected) and outcome.code != Rejection.CODE_BATCH_MOVED_ON:
-                log.warning("a job of organisation %s was refused: %s %s", org_id, outcome.code, outcome.detail)
+            if isinstance(outcome, Rejected):
+                if outcome.code != Rejection.CODE_BATCH_MOVED_ON:
+                    log.warning("a job of organisation %s was refused: %s %s", org_id, outcome.code, outcome.detail)
+            elif isinstance(command, c.ExpireLots) and outcome.result.lots == command.at_most:
+                command = msgspec.structs.replace(command, id=_envelope(command.at)["id"])  # there may be more
+                continue
             return
 
 

@@ -20,6 +20,7 @@ from guerdon.core.promotions.terms import Promotion
 from guerdon.store.read import fetch
 
 EXPORTED_AT_ONCE = 5_000
+_SEQ_MAX = 2**63 - 1
 _Row = TypeVar("_Row")
 
 
@@ -67,6 +68,7 @@ class CodeRow(Struct, frozen=True, kw_only=True):
 class UseRow(Struct, frozen=True, kw_only=True):
     """One use, or with `of_seq` one that was given back. Sums are minor units."""
 
+    code: str
     event_seq: int
     position: int
     version: int
@@ -94,13 +96,15 @@ class CounterRow(Struct, frozen=True, kw_only=True):
 
 
 class BatchUses(Struct, frozen=True, kw_only=True):
-    """What a batch was used for in one currency; None where it was not."""
+    """What a batch was used for in one currency, None where it was not. `codes_used`: those of which a use stands."""
 
     batch: str
     name: str
     partner: str
     channel: str
     made: int
+    active: bool
+    codes_used: int
     currency: str | None
     uses: int
     discount: int
@@ -161,8 +165,28 @@ class Codes:
                 return
             after = rows[-1].no
 
-    async def uses(self, org_id: int, code: str, limit: int) -> list[UseRow]:
-        return await fetch(self._pool, org_id, "codes", "uses_of_code", {"code": code, "limit": limit}, UseRow)
+    async def uses(self, org_id: int, code: str, limit: int, before: tuple[int, int] | None = None) -> list[UseRow]:
+        """The latest first, before an event and place."""
+        seq, position = before or (_SEQ_MAX, 0)
+        values = {"code": code, "seq": seq, "position": position, "limit": limit}
+        return await fetch(self._pool, org_id, "codes", "uses_of_code", values, UseRow)
+
+    async def all_uses(self, org_id: int, batch: str) -> AsyncIterator[list[UseRow]]:
+        """The uses of a batch's codes as they were booked, some thousands at a time."""
+        seq, position = 0, 0
+        while True:
+            values = {"batch": batch, "seq": seq, "position": position, "limit": EXPORTED_AT_ONCE}
+            rows = await fetch(self._pool, org_id, "codes", "uses_of_batch", values, UseRow)
+            if rows:
+                yield rows
+            if len(rows) < EXPORTED_AT_ONCE:
+                return
+            seq, position = rows[-1].event_seq, rows[-1].position
+
+    async def timezone(self, org_id: int) -> str:
+        """By which the organisation's days, weeks and months go."""
+        (row,) = await fetch(self._pool, org_id, "codes", "timezone", {}, _Timezone)
+        return row.timezone
 
     async def counters(self, org_id: int, promotion: str, code: str) -> list[CounterRow]:
         values = {"promotion": promotion, "code": code}
@@ -188,6 +212,10 @@ class Codes:
     async def _one(self, org_id: int, name: str, values: dict[str, Any], type_: type[_Row]) -> _Row | None:
         rows = await fetch(self._pool, org_id, "codes", name, values, type_)
         return rows[0] if rows else None
+
+
+class _Timezone(Struct, frozen=True):
+    timezone: str
 
 
 class _Tries(Struct, frozen=True):

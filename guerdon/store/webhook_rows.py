@@ -48,6 +48,8 @@ class Message(Struct, frozen=True, kw_only=True):
     notice: str
     purchase: str | None
     purchase_number: str | None
+    claimed: str = ""
+    """The body of an event about a claim, as JSON."""
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):

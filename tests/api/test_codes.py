@@ -6,6 +6,7 @@ import csv
 import io
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -82,6 +83,20 @@ def test_what_is_more_than_fits_in_one_answer_is_made_soon_after(shop: Shop) -> 
         assert time.monotonic() < ends, f"{made} codes are there"
         time.sleep(0.1)
     assert len({row["code"] for row in exported(shop.api, ten, batch["id"])}) == 9_000
+
+
+def test_generating_codes_can_be_stopped(shop: Shop) -> None:
+    ten = promotion(shop.api)
+    batch = shop.api.post(batches(ten), {"count": 1_000_000})
+    stopped = shop.api.call("POST", f"{batches(ten)}/{batch['id']}/cancellations").json()
+    assert 2_000 <= stopped["made"] == stopped["wanted"] < 1_000_000
+    time.sleep(1)
+    assert shop.api.get(f"{batches(ten)}/{batch['id']}") == stopped
+    more = shop.api.post(f"{batches(ten)}/{batch['id']}/more", {"count": 10})
+    assert more["made"] == more["wanted"] == stopped["made"] + 10
+    brought = shop.api.post(batches(ten), {})["id"]
+    answer = shop.api.call("POST", f"{batches(ten)}/{brought}/cancellations")
+    assert (answer.status_code, answer.json()["code"]) == (409, "code_batch_not_generated")
 
 
 def test_an_upload_tells_of_every_row_that_added_no_code(shop: Shop) -> None:
@@ -162,6 +177,63 @@ def test_a_deactivated_code_or_batch_gives_nothing_until_it_is_activated(shop: S
     assert shop.api.get(f"{batches(ten)}/{batch}")["active"] is False
     shop.api.post(f"{batches(ten)}/{batch}/activations", {})
     shop.api.post("/v1/purchases", bill("B-1", 5000, "ZN34C"))
+
+
+def test_every_use_of_a_code_is_told_with_its_purchase_however_many(shop: Shop) -> None:
+    limits = [{"code": "many", "per": "code", "limit": 100}]
+    ten = promotion(shop.api, limits=limits, on_return="give_back")
+    batch = bring(shop.api, ten, "ZN34C", "ZN34D", partner="Corner bakery", channel="paper")
+    bought = [shop.api.post("/v1/purchases", bill(f"B-{n}", 1_000, "ZN34C"))["id"] for n in range(7)]
+    shop.api.post("/v1/purchases/number:B-3/returns", {"number": "R-3"})
+    told: list[Any] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = shop.api.get("/v1/codes/zn-34c/uses", limit=3, **cursor)
+        told += page["data"]
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+    assert [(each["purchase"], each["gives_back"]) for each in told] == [
+        (bought[3], True), *((each, False) for each in reversed(bought)),
+    ]  # fmt: skip
+    shop.api.post(f"{batches(ten)}/{batch}/deactivations", {"reason": "over"})
+    (row,) = shop.api.get(f"/v1/promotions/{ten}/codes/uses")["data"]
+    assert (row["active"], row["codes"], row["codes_used"], row["uses"], row["discount_minor"]) == (False, 2, 1, 6, 600)
+    answer = shop.api.call("GET", f"/v1/promotions/{ten}/codes/uses.csv", params={"batch": batch})
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [(row["purchase_number"], row["discount_minor"], row["gives_back"]) for row in rows] == [
+        *((f"B-{n}", "100", "false") for n in range(7)), ("B-3", "-100", "true"),
+    ]  # fmt: skip
+    assert {(row["code"], row["partner"], row["channel"]) for row in rows} == {("ZN34C", "Corner bakery", "paper")}
+    shop.api.refused("GET", "/v1/codes/ZN34D/uses?cursor=nonsense", None, 400, "invalid_cursor")
+
+
+def test_a_return_gives_a_use_back_by_the_version_that_it_was_used_under(shop: Shop) -> None:
+    ten = promotion(shop.api, on_return="give_back")
+    bring(shop.api, ten, "ZN34C", "ZN34D")
+    shop.api.post("/v1/purchases", bill("B-1", 5000, "ZN34C"))
+    shop.api.patch(f"/v1/promotions/{ten}", {"on_return": "keep"})
+    shop.api.post("/v1/purchases", bill("B-2", 5000, "ZN34D"))
+    for number in ("1", "2"):
+        shop.api.post(f"/v1/purchases/number:B-{number}/returns", {"number": f"R-{number}"})
+    assert [shop.api.get(f"/v1/codes/{code}")["status"] for code in ("ZN34C", "ZN34D")] == ["usable", "used_up"]
+
+
+def test_a_day_of_a_limit_is_a_day_where_the_organisation_is(database: Database) -> None:
+    """At half past ten in the evening of the 20th in London it is the 21st in Tokyo."""
+    clock = [datetime(2026, 11, 20, 22, 30, tzinfo=UTC)]
+    with served(database, now=lambda: clock[0]) as url:
+        Api(url).post("/v1/organisations", {"code": "tokyo", "name": "Tokyo", "timezone": "Asia/Tokyo"})
+        shop = set_up(Api(url).of("tokyo"))
+        daily = [{"code": "daily", "per": "code", "limit": 1, "window": "day"}]
+        bring(shop.api, promotion(shop.api, limits=daily), "ZN34C")
+        shop.api.post("/v1/purchases", bill("B-1", 5000, "ZN34C"))
+        limit = shop.api.get("/v1/codes/ZN34C")["limits"][0]
+        assert (limit["period"], limit["left"]) == ("2026-11-21", 0)
+        clock[0] = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
+        limit = shop.api.get("/v1/codes/ZN34C")["limits"][0]
+        assert (limit["period"], limit["left"]) == ("2026-11-22", 1)
+        shop.api.post("/v1/purchases", bill("B-2", 5000, "ZN34C"))
 
 
 def test_a_shared_code_serves_as_many_customers_as_it_says_and_no_more(shop: Shop) -> None:

@@ -19,7 +19,11 @@ from tests.api.conftest import Shop
 DOCUMENT: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(openapi.document(ROUTES)))
 
 
-WITHOUT_BODY = {"/v1/promotions/{promotion}/pause", "/v1/promotions/{promotion}/end"}
+WITHOUT_BODY = {
+    "/v1/promotions/{promotion}/pause",
+    "/v1/promotions/{promotion}/end",
+    "/v1/promotions/{promotion}/codes/batches/{batch}/cancellations",
+}
 """All that there is to say is in the path."""
 
 

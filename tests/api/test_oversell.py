@@ -51,7 +51,7 @@ class Tills:
         self.urls = urls
         self.again = 0
         self._connections = connections
-        self._client = httpx2.Client(
+        self.client = httpx2.Client(
             headers={"authorization": f"Bearer {key}", "guerdon-organisation": "default"},
             limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
             timeout=httpx2.Timeout(60, pool=GIVE_UP_S),
@@ -63,7 +63,7 @@ class Tills:
         while time.monotonic() < until:
             url = self.urls[turn % len(self.urls)] + path
             try:
-                answer = self._client.request(method, url, json=body, headers=headers)
+                answer = self.client.request(method, url, json=body, headers=headers)
             except httpx2.TransportError:
                 answer = None
             if answer is not None and answer.status_code != 503:
@@ -83,7 +83,7 @@ class Tills:
             return list(pool.map(work, over))
 
     def close(self) -> None:
-        self._client.close()
+        self.client.close()
 
 
 class Outcome(NamedTuple):

@@ -106,13 +106,14 @@ BODIES: dict[str, Any] = {
     "return_referral": {},
     "reverse_redemption": {},
     "rotate_webhook_secret": {},
+    "stop_codes": None,
     "unlock_points": {},
     "upload_codes": {"codes": ["ZN34D"]},
 }
 """A body that is right in all but the id in the path, for every route that changes what a path names; None where the
 route takes none.
 """
-QUERIES = {"list_codes": "batch", "export_codes": "batch"}
+QUERIES = {"list_codes": "batch", "export_codes": "batch", "export_uses": "batch"}
 """Ids that go beside the path."""
 
 

@@ -141,9 +141,9 @@ def test_segments_decide_who_earns_more_and_who_sees_a_reward(shop: Shop, databa
 @pytest.mark.parametrize(
     ("condition", "code", "field"),
     [
-        ({"type": "attribute", "name": "shoe_size", "values": ["42"]}, "unknown_field", "condition.name"),
+        ({"type": "attribute", "name": "shoe_size", "values": ["42"]}, "unknown_attribute", "condition.name"),
         ({"type": "segment", "values": ["x"]}, "segment_not_found", "condition.values[0]"),
-        ({"type": "tier", "program": "classic", "values": ["gold"]}, "unknown_field", "condition.values[0]"),
+        ({"type": "tier", "program": "classic", "values": ["gold"]}, "unknown_attribute", "condition.values[0]"),
         ({"type": "balance", "program": "no", "value": 1}, "program_not_found", "condition.program"),
     ],
 )

@@ -118,6 +118,21 @@ def test_of_two_that_make_the_same_codes_at_once_one_is_told_to_look_again() -> 
     assert len(world.codes_of(made.id)) == 5
 
 
+def test_a_batch_that_is_stopped_has_the_codes_it_has_and_can_be_asked_for_more() -> None:
+    world, other = Campaign(), Campaign()
+    made = world.ok(c.CreateCodeBatch, promotion=world.promotion, form=Form(), seed=SEED, count=20)
+    world.step(made.id, 7)
+    on_its_way = codes.next_codes(world.state.code_batches[made.id], 5)
+    assert (world.ok(c.StopCodes, batch=made.id).wanted, world.step(made.id)) == (7, 0)
+    late = world.no(c.AddCodes, batch=made.id, codes=on_its_way, start=7)
+    assert (late.code, late.field) == (Rejection.CODE_BATCH_MOVED_ON, "codes")
+    assert world.ok(c.StopCodes, batch=made.id).wanted == 7
+    world.ok(c.MoreCodes, batch=made.id, count=3)
+    world.step(made.id)
+    assert world.codes_of(made.id) == other.codes_of(other.batch(10))
+    assert world.no(c.StopCodes, batch=world.batch()).code == Rejection.CODE_BATCH_NOT_GENERATED
+
+
 def test_a_form_with_too_few_codes_is_refused_also_when_more_are_asked_for() -> None:
     world = Campaign()
     form = Form(pattern="####", charset=DIGITS)

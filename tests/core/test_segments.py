@@ -109,10 +109,10 @@ def test_what_a_condition_names_must_be_there_and_may_not_lead_back() -> None:
     town.define("a", SegmentIs(values=("list",)))
     town.define("b", Not(of=SegmentIs(values=("a",))))
     cases: list[tuple[Condition, Rejection, str]] = [
-        (AttributeIs(name="shoe_size", values=("42",)), Rejection.UNKNOWN_FIELD, "condition.name"),
+        (AttributeIs(name="shoe_size", values=("42",)), Rejection.UNKNOWN_ATTRIBUTE, "condition.name"),
         (Every(of=()), Rejection.INVALID_VALUE, "condition.of"),
         (Not(of=SegmentIs(values=("list", "none"))), Rejection.SEGMENT_NOT_FOUND, "condition.of.values[1]"),
-        (TierIs(program="main", values=("lead",)), Rejection.UNKNOWN_FIELD, "condition.values[0]"),
+        (TierIs(program="main", values=("lead",)), Rejection.UNKNOWN_ATTRIBUTE, "condition.values[0]"),
         (BalanceIs(program="club", value=1), Rejection.PROGRAM_NOT_FOUND, "condition.program"),
         (ActivityIs(kpi="spent", value=1), Rejection.INVALID_VALUE, "condition.currency"),
         (ActivityIs(kpi="spent", currency="XXX", value=1), Rejection.ASSET_NOT_FOUND, "condition.currency"),

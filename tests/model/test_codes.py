@@ -16,6 +16,7 @@ from guerdon.core.promotions.effects import Percent
 from guerdon.core.promotions.limits import Limit
 from guerdon.core.promotions.terms import Promotion
 from tests.core.world import START
+from tests.model.auditor import audit
 from tests.model.store import MemoryStore, one_by_one, run
 from tests.model.test_grouping import everything, sizes
 
@@ -100,6 +101,8 @@ class Campaign:
         if self.chance.random() < 0.1:
             victim, survivor = self.chance.sample(MEMBERS, 2)
             self.add(c.MergeMembers, victim=("external_id", victim), survivor=("external_id", survivor))
+        elif self.chance.random() < 0.2:
+            self.add(c.StopCodes, batch=self.chance.choice((self.made, self.brought)))
         else:
             self.add(c.MoreCodes, batch=self.chance.choice((self.made, self.brought)), count=self.chance.randint(1, 5))
 
@@ -109,11 +112,35 @@ def test_any_grouping_treats_codes_alike(seed: int) -> None:
     commands = Campaign(seed).commands
     alone = MemoryStore()
     outcomes = one_by_one(alone, commands)
+    audit(alone.rows)
     generator = random.Random(seed)
     for _ in range(2):
         together = MemoryStore()
         assert run(together, commands, sizes(generator, len(commands))) == outcomes
         assert everything(together) == everything(alone)
+
+
+def test_codes_linked_to_a_merged_member_apply_in_the_batch_of_the_merge_and_after() -> None:
+    """Also where the survivor's codes were known before, and where two were linked at the same moment."""
+    world = Campaign(0, length=0)
+    world.add(c.AddCodes, batch=world.brought, codes=("ZN34C", "ZN34D"))
+    for code in ("ZN34D", "ZN34C"):
+        world.add(c.LinkCode, member=("external_id", "bea"), code=code, mode="DISCOUNT")
+    for name in ("cid", "bea"):
+        lines = (c.Line(sku="a", quantity=1_000, amount=1_000),)
+        world.add(
+            c.RecordPurchase, number=name, currency="USD", lines=lines, member=("external_id", name), promotions=True
+        )
+    world.add(c.MergeMembers, victim=("external_id", "bea"), survivor=("external_id", "cid"))
+    world.add(
+        c.RecordPurchase, number="after", currency="USD", lines=lines, member=("external_id", "cid"), promotions=True
+    )
+    alone, together = MemoryStore(), MemoryStore()
+    outcomes = one_by_one(alone, world.commands)
+    assert run(together, world.commands, [len(world.commands) - 4, 4]) == outcomes
+    last = outcomes[-1]
+    assert isinstance(last, Accepted)
+    assert last.result.discounts == outcomes[-3].result.discounts != ()  # type: ignore[union-attr]
 
 
 def test_the_histories_use_link_and_refuse_codes() -> None:

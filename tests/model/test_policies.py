@@ -147,7 +147,8 @@ def test_any_grouping_of_a_living_program_is_equal_to_one_by_one(seed: int) -> N
 def told(commands: list[c.Command], jobs: random.Random | None) -> tuple[list[Any], Any]:
     """What the commands answered, and how all points stand in the end: with a job after some of them, or none ever."""
     state = empty_state()
-    answers, extra = [], 0
+    answers: list[Any] = []
+    extra = 0
 
     def ask(kind: type[c.Command], at: Any, **fields: Any) -> None:
         nonlocal extra
@@ -157,9 +158,11 @@ def told(commands: list[c.Command], jobs: random.Random | None) -> tuple[list[An
 
     for command in commands:
         answer = decide(command, state)
-        refused = not isinstance(answer, Accepted)
-        figures = () if refused else (getattr(answer.result, "balance", 0), getattr(answer.result, "points", 0))
-        answers.append((type(command), refused and answer.code, figures))
+        if isinstance(answer, Accepted):
+            figures = (getattr(answer.result, "balance", 0), getattr(answer.result, "points", 0))
+            answers.append((type(command), "", figures))
+        else:
+            answers.append((type(command), answer.code, ()))
         if jobs is not None and jobs.random() < 0.5:
             chosen = tuple(jobs.sample(accounts(state), len(accounts(state)) // 2))
             if jobs.random() < 0.5:

@@ -17,6 +17,7 @@ from guerdon.core.promotions.limits import Budget, Limit
 from guerdon.core.promotions.terms import Promotion
 from guerdon.core.state import State
 from tests.core.world import START
+from tests.model.auditor import audit
 from tests.model.store import MemoryStore, Refused, one_by_one, run
 from tests.model.test_grouping import everything, sizes
 
@@ -133,6 +134,7 @@ def test_any_grouping_uses_promotions_alike(seed: int) -> None:
     alone = MemoryStore()
     outcomes = one_by_one(alone, commands)
     check(alone)
+    audit(alone.rows)
     generator = random.Random(seed)
     for _ in range(2):
         together = MemoryStore()

@@ -21,7 +21,6 @@ from tests.scenarios.language import (
     SCALES,
     Scenario,
     Step,
-    goods,
     list_terms,
     minor,
     moment,
@@ -30,6 +29,7 @@ from tests.scenarios.language import (
     terms,
 )
 from tests.scenarios.language import seen as told
+from tests.scenarios.promotion_drivers import PromotionCommands, lacks, observe_uses, off, reason
 
 
 class Rows(Protocol):
@@ -38,7 +38,7 @@ class Rows(Protocol):
     def __call__(self, table: str) -> dict[Any, Any]: ...
 
 
-class Translator:
+class Translator(PromotionCommands):
     """Steps as commands. Names in the scenario become ids that are known beforehand, since commands bring their own."""
 
     def __init__(self) -> None:
@@ -70,6 +70,8 @@ class Translator:
                     found.append(c.CreateAsset(**self._envelope(step.at), code=code, scale=scale))
                     self.scales[code] = scale
                     self._prepared.add(code)
+        if step.verb == "codes":
+            found += self.batch_for(step)
         if step.verb in ("open", "wallet") and "books" not in self._prepared:
             found.append(c.OpenLedger(**self._envelope(step.at, "books"), name="Books"))
             self._prepared.add("books")
@@ -119,21 +121,13 @@ class Translator:
         return c.RegisterMember(**envelope, identifiers=(("external_id", name),))
 
     def _buy(self, step: Step) -> c.Command:
-        lines = [
-            c.Line(
-                sku=line.category or "any",
-                quantity=line.quantity,
-                amount=line.amount,
-                categories=(line.category,) if line.category else (),
-            )
-            for line in goods(step["lines"])
-        ]
         return c.RecordPurchase(
             **self._envelope(step.at, f"purchase {step['number']}"),
             number=step["number"],
             currency="USD",
             member=None if step["member"] == "a guest" else ("external_id", step["member"]),
-            lines=tuple(lines),
+            lines=self.cart_lines(step),
+            **self.bought_with(step),
             program=("code", step["program"]) if step["program"] else None,
             spend=self.points(step["spend"] or "0"),
             wallet=self.account(step["wallet"]) if step["wallet"] else "",
@@ -352,6 +346,8 @@ class CoreDriver:
             audit(self._rows)
 
     def _rows(self, table: str) -> dict[Any, Any]:
+        if table == "promotion_versions":
+            return {key[1:]: terms for key, terms in self._state.found.items() if key[0] == table.removesuffix("s")}
         rows: dict[Any, Any] = getattr(self._state, table)
         return rows
 
@@ -411,11 +407,12 @@ def check(step: Step, outcome: Outcome, rows: Rows, translator: Translator) -> N
     if step.refusal:
         assert isinstance(outcome, Rejected), f"{step.where}: {outcome}"
         assert outcome.code.value == step.refusal, f"{step.where}: {outcome}"
+        assert not step.because or reason(outcome.detail) == step.because, f"{step.where}: {outcome}"
         return
     assert isinstance(outcome, Accepted), f"{step.where}: {outcome}"
     assert outcome.replayed is step.replayed, f"{step.where}: replayed is {outcome.replayed}"
     for name, value in step.expected:
-        scale = {"paid": 2, "refused": 0}.get(name, translator.scales["POINTS"])
+        scale = {"paid": 2, "off": 2, "lacks": 2, "refused": 0}.get(name, translator.scales["POINTS"])
         found = _FIGURES[name](outcome.result)
         assert found == minor(value, scale), f"{step.where}: {name} is {found}, not {value}"
     if step.verb == "pay":
@@ -424,6 +421,8 @@ def check(step: Step, outcome: Outcome, rows: Rows, translator: Translator) -> N
 
 
 _FIGURES: dict[str, Callable[[Any], int]] = {
+    "off": off,
+    "lacks": lacks,
     "paid": lambda result: result.paid,
     "earned": lambda result: sum(earned.points for earned in result.earned),
     "spent": lambda result: result.spent_points,
@@ -459,6 +458,8 @@ def observe(step: Step, rows: Rows, translator: Translator) -> None:
     elif step.verb == "stock":
         (reward,) = (each for each in rows("rewards").values() if each.terms.name == step["name"])
         assert reward.stock == int(step["count"]), f"{step.where}: {reward}"
+    elif step.verb == "used":
+        observe_uses(step, rows("promotion_uses").values(), translator.ids)
     elif step.verb == "sees":
         seen = ", ".join(_seen(step, rows)) or "nothing"
         assert seen == step["rewards"], f"{step.where}: {seen}"

@@ -29,6 +29,7 @@ from tests.scenarios.language import (
     seen,
     terms,
 )
+from tests.scenarios.promotion_drivers import PromotionRequests
 
 _numbers = itertools.count(1)
 
@@ -76,7 +77,7 @@ def runs_over_http(scenario: Scenario) -> bool:
     return not any(step["imported"] or step.verb == "import" for step in scenario.steps)
 
 
-class HttpDriver:
+class HttpDriver(PromotionRequests):
     """Tells a scenario to a running server that goes by `clock`."""
 
     def __init__(self, client: httpx2.Client, clock: Clock, key: str) -> None:
@@ -124,14 +125,15 @@ class HttpDriver:
             assert outcome["status"] == "REJECTED", f"{step.where}: {outcome}"
         elif step.refusal:
             assert answer.refused, f"{step.where}: {answer}"
-            assert answer.code in self._codes(step), f"{step.where}: {answer}"
+            assert answer.code in self._codes_of(step), f"{step.where}: {answer}"
+            assert not step.because or answer.body["reason"] == step.because, f"{step.where}: {answer}"
         else:
             assert not answer.refused, f"{step.where}: {answer}"
             assert answer.replayed is step.replayed, f"{step.where}: {answer}"
             for name, value in step.expected:
                 assert _FIGURES[name](self, answer.body) == self._figure(name, value), f"{step.where}: {answer}"
 
-    def _codes(self, step: Step) -> frozenset[str]:
+    def _codes_of(self, step: Step) -> frozenset[str]:
         """The codes that a refusal may have, by where it was asked."""
         if step.verb in ("pay", "split", "settle", "release", "refund"):
             ours = Rejection(step.refusal)
@@ -140,7 +142,7 @@ class HttpDriver:
         return EARLIER.get(step.refusal, frozenset()) | {step.refusal}
 
     def _figure(self, name: str, value: str) -> int:
-        return minor(value, {"paid": 2, "refused": 0}.get(name, self._scales["POINTS"]))
+        return minor(value, {"paid": 2, "off": 2, "lacks": 2, "refused": 0}.get(name, self._scales["POINTS"]))
 
     def points(self, text: str) -> int:
         """Points as the API tells them, in minor units."""
@@ -228,7 +230,7 @@ class HttpDriver:
             }
             for line in goods(step["lines"])
         ]
-        body: dict[str, Any] = {"number": step["number"], "currency": "USD", "lines": lines}
+        body: dict[str, Any] = {"number": step["number"], "currency": "USD", "lines": lines, **self.bought_with(step)}
         if step["member"] != "a guest":
             body["member"] = f"external_id:{step['member']}"
         if step["spend"]:
@@ -538,6 +540,8 @@ def _rule(rule: Rule, scale: int) -> dict[str, Any]:
 
 
 _FIGURES: dict[str, Callable[[HttpDriver, Any], int]] = {
+    "off": lambda _, body: int(body["discount_minor"]),
+    "lacks": lambda _, body: int(body["nearest"][0]["misses"][0]["missing"]),
     "paid": lambda driver, body: int(body["paid_minor"]),
     "earned": lambda driver, body: sum(driver.points(earned["points"]) for earned in body["earned"]),
     "spent": lambda driver, body: driver.points(body["spent"]["points"]) if body["spent"] else 0,

@@ -35,6 +35,9 @@ from guerdon.core.programs import (
     TransferLimits,
 )
 from guerdon.core.promotions.windows import Window
+from tests.scenarios.promotion_words import OBSERVATIONS as PROMOTION_OBSERVATIONS
+from tests.scenarios.promotion_words import PATTERNS as PROMOTION_PATTERNS
+from tests.scenarios.promotion_words import WITH
 
 SCALES = {"USD": 2, "EUR": 2}
 
@@ -49,6 +52,7 @@ class Step:
     where: str
     expected: tuple[tuple[str, str], ...] = ()
     refusal: str = ""
+    because: str = ""
     replayed: bool = False
 
     def __getitem__(self, name: str) -> str:
@@ -62,7 +66,9 @@ class Scenario:
     tags: frozenset[str] = field(default_factory=frozenset)
 
 
-OBSERVATIONS = frozenset({"has", "ends", "holds", "owes", "balance", "figures", "account", "ledger", "sees", "stock"})
+OBSERVATIONS = PROMOTION_OBSERVATIONS | {
+    "has", "ends", "holds", "owes", "balance", "figures", "account", "ledger", "sees", "stock",
+}  # fmt: skip
 
 _NAME = r"[a-z][a-z_]*"
 _REF = r"[A-Z]+-?[\w-]*"
@@ -82,7 +88,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
         (
             rf"(?P<member>a guest|{_NAME}) buys (?P<number>{_REF}) for (?P<lines>{_LINE}"
             rf"(?: and {_LINE})*)(?: in (?P<program>{_NAME}))?(?: spending (?P<spend>{_NUMBER}))?"
-            rf"(?: from (?P<wallet>{_NAME}))?(?: on (?P<event_at>[\d-]+(?: [\d:]+)?))?(?P<imported> by import)?"
+            rf"(?: from (?P<wallet>{_NAME}))?{WITH}(?: on (?P<event_at>[\d-]+(?: [\d:]+)?))?(?P<imported> by import)?"
         ),
     ),
     (
@@ -184,10 +190,13 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
         ),
     ),
     ("account", rf"account (?P<name>{_NAME}) has (?P<amount>{_NUMBER})"),
+    *PROMOTION_PATTERNS,
 )
 _COMPILED = tuple((verb, re.compile(pattern)) for verb, pattern in _PATTERNS)
 
-_FIGURE = re.compile(rf"(paid|earned|returned|restored|written off|expired|balance|spent|refused|unlocked) ({_NUMBER})")
+_FIGURE = re.compile(
+    rf"(off|lacks|paid|earned|returned|restored|written off|expired|balance|spent|refused|unlocked) ({_NUMBER})"
+)
 
 
 class Misread(Exception):
@@ -242,8 +251,8 @@ def _expectation(text: str, where: str) -> dict[str, Any]:
     figures = _FIGURE.findall(text)
     if figures and ", ".join(f"{name} {value}" for name, value in figures) == text:
         return {"expected": tuple(figures)}
-    if re.fullmatch(r"[a-z_]+", text):
-        return {"refusal": text}
+    if match := re.fullmatch(r"([a-z_]+)(?: because ([a-z_]+))?", text):
+        return {"refusal": match[1], "because": match[2] or ""}
     raise Misread(f"{where}: -> {text}")
 
 

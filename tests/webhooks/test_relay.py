@@ -236,7 +236,7 @@ async def test_an_endpoint_at_which_nothing_gets_through_for_days_is_paused_and_
         return 200 if up else 503
 
     async with receiving(down) as receiver:
-        webhook = await site.endpoint(receiver.url)
+        webhook = await site.endpoint(receiver.url, "points.*")
         await site.award("ada", "ada")
         for _ in range(100):
             await site.relay().run_once()
@@ -250,6 +250,36 @@ async def test_an_endpoint_at_which_nothing_gets_through_for_days_is_paused_and_
         await site.books.ok(c.ChangeWebhook, target=webhook, status="active")
         await site.relay().run_once()
         assert receiver.of(ids["ada"]) == (await site.events(ids["ada"]))[1:]
+
+
+async def test_a_failing_endpoint_is_said_once_for_each_time_that_it_fails(site: Site) -> None:
+    await site.members("ada")
+    answers = iter((500, 500, 500, 500, 200, 200, 500, 500, 500))
+
+    async def behave(_: Got) -> int:
+        return next(answers)
+
+    async def turns(count: int) -> None:
+        for _ in range(count):
+            await site.relay().run_once()  # each time another process's
+            site.later(minutes=20)
+
+    async def said() -> list[tuple[str, str]]:
+        return await site.books.rows("select reference, reason from events where name = 'WebhookFailing'")
+
+    async with receiving() as watcher, receiving(behave) as receiver:
+        failing = await site.endpoint(receiver.url, "points.*")
+        await site.endpoint(watcher.url, "webhook.failing")
+        await site.award("ada")
+        await turns(1)
+        assert await said() == [], "a single failure is none of anybody's business"
+        await turns(4)
+        told = (f"whk_{failing}", "it answered 500")
+        assert await said() == [told]
+        await site.award("ada", "ada")
+        await turns(4)
+        assert await said() == [told, told], "it worked meanwhile"
+        assert [one.event["data"]["reference"] for one in watcher.taken] == [told[0]] * 2
 
 
 async def test_an_endpoint_that_was_activated_again_has_all_its_days_anew(site: Site) -> None:

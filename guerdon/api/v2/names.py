@@ -28,10 +28,14 @@ EVENTS = {
     "RewardClaimReversal": "PointsRedemptionReversal",
     "RewardFulfilment": "RewardFulfilment",
     "LedgerTransaction": "LedgerTransaction",
+    "WebhookFailing": "WebhookFailing",
     "PointsExpiring": "PointsExpiring",
     "TierChange": "TierChange",
     "TierAboutToFall": "TierAboutToFall",
     "WebhookPaused": "WebhookPaused",
+    "RewardStockLow": "RewardStockLow",
+    "RewardCodesLow": "RewardCodesLow",
+    "PromotionBudgetLow": "PromotionBudgetLow",
 }
 """Our event names to theirs. Where theirs has no documented name, ours stands."""
 

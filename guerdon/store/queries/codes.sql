@@ -59,15 +59,32 @@ where k.org_id = %(org)s and k.code = %(code)s
 where k.org_id = %(org)s and k.batch = %(batch)s::uuid and k.no > %(after)s
 order by k.no limit %(limit)s
 
--- uses_of_code --
--- every use, the latest first, with its purchase; one with `of_seq` gave a use back
-select u.event_seq, u.position, u.version, u.times, u.discount, u.voucher, u.points, u.currency, u.used_at, u.reference,
+-- use_columns --
+-- a use with its purchase; one with `of_seq` gave a use back
+select u.code, u.event_seq, u.position, u.version, u.times, u.discount, u.voucher, u.points, u.currency, u.used_at, u.reference,
        u.of_seq, p.id as purchase, p.number as purchase_number, m.id as member
 from promotion_uses u
 left join purchases p on p.org_id = %(org)s and p.no = u.purchase_no and u.purchase_no > 0
 left join members m on m.org_id = %(org)s and m.no = u.member_no and u.member_no > 0
+
+-- uses_of_code --
+-- the latest first
+-- include use_columns
 where u.org_id = %(org)s and u.code = %(code)s and u.code <> ''
+      and (u.event_seq, u.position) < (%(seq)s::bigint, %(position)s::integer)
 order by u.event_seq desc, u.position desc limit %(limit)s
+
+-- uses_of_batch --
+-- as they were booked
+-- include use_columns
+where u.org_id = %(org)s and u.code <> '' and (u.event_seq, u.position) > (%(seq)s::bigint, %(position)s::integer)
+      and u.promotion = (select b.promotion from code_batches b where b.org_id = %(org)s and b.id = %(batch)s::uuid)
+      and exists (select 1 from codes k where k.org_id = %(org)s and k.code = u.code and k.batch = %(batch)s::uuid)
+order by u.event_seq, u.position limit %(limit)s
+
+-- timezone --
+-- by which days, weeks and months go
+select timezone from organisations where org_id = %(org)s
 
 -- counters_of_code --
 -- how far the limits over a code are used up
@@ -76,18 +93,23 @@ where org_id = %(org)s and owner = %(promotion)s and subject = %(code)s
 
 -- uses_by_batch --
 -- what the codes of a promotion's batches were used for
-select b.id as batch, b.name, b.partner, b.channel, b.made, u.currency,
+select b.id as batch, b.name, b.partner, b.channel, b.made, coalesce(s.active, true) as active, u.currency,
+       count(distinct u.code) filter (where u.stands > 0) as codes_used,
        coalesce(sum(u.times), 0) as uses, coalesce(sum(u.discount), 0) as discount,
        coalesce(sum(u.voucher), 0) as voucher, coalesce(sum(u.points), 0) as points
 from code_batches b
 left join (
-    select k.batch, x.currency, x.times, x.discount, x.voucher, x.points
+    select k.batch, x.code, x.currency, x.times, x.discount, x.voucher, x.points,
+           sum(x.times) over (partition by x.code) as stands
     from promotion_uses x
     cross join lateral (select * from codes y where y.org_id = %(org)s and y.code = x.code offset 0) k
     where x.org_id = %(org)s and x.promotion = %(promotion)s::uuid and x.code <> ''
 ) u on u.batch = b.id
+left join lateral (
+    select x.active from code_switches x where x.org_id = %(org)s and x.batch = b.id and x.code = ''
+    order by x.version desc limit 1) s on true
 where b.org_id = %(org)s and b.promotion = %(promotion)s::uuid
-group by b.id, b.name, b.partner, b.channel, b.made, u.currency
+group by b.id, b.name, b.partner, b.channel, b.made, s.active, u.currency
 order by b.id, u.currency
 
 -- try_counted --

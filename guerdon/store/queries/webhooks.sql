@@ -71,8 +71,9 @@ select count(*) from (
 
 -- message --
 e.seq, e.id::text, e.name, e.member_no, m.id::text as member, e.event_at, e.recorded_at, e.points, e.source, e.store_no,
-e.till_no, e.program_no, e.reference, e.reason,
-case when e.name = 'PointsExpiring' then e.body else '' end as notice, p.id::text as purchase, p.number as purchase_number,
+e.till_no, e.program_no, e.reference, e.reason, p.id::text as purchase, p.number as purchase_number,
+case when e.name in ('RewardClaim', 'RewardClaimReversal', 'RewardFulfilment') then e.body else '' end as claimed,
+case when e.name = 'PointsExpiring' then e.body else '' end as notice,
 (select t.asset from (
      select t.asset, t.source, t.destination, t.seq from transfers t
      where t.org_id = e.org_id and t.seq > case when e.mirrors > 0 then e.mirrors else e.seq end
