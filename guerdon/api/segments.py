@@ -138,7 +138,7 @@ async def change_segment(call: Call, segment: str, body: SegmentChange) -> Segme
     example={"members": ["external_id:C-17", "email:ada@example.com"]},
     errors=("segment_not_found", "segment_is_no_list", "member_not_found"),
 )
-async def add_members(call: Call, segment: str, body: MembersIn) -> ListedOut:
+async def add_segment_members(call: Call, segment: str, body: MembersIn) -> ListedOut:
     """Who is on it already stays on it."""
     return await _list(call, segment, body, present=True)
 
@@ -151,7 +151,7 @@ async def add_members(call: Call, segment: str, body: MembersIn) -> ListedOut:
     example={"members": ["external_id:C-17"]},
     errors=("segment_not_found", "segment_is_no_list", "member_not_found"),
 )
-async def remove_members(call: Call, segment: str, body: MembersIn) -> ListedOut:
+async def remove_segment_members(call: Call, segment: str, body: MembersIn) -> ListedOut:
     """Who is not on it is no error."""
     return await _list(call, segment, body, present=False)
 
@@ -162,7 +162,7 @@ async def remove_members(call: Call, segment: str, body: MembersIn) -> ListedOut
     summary="Members on a list",
     errors=("segment_not_found", "segment_is_no_list", "invalid_cursor"),
 )
-async def list_members(call: Call, segment: str, query: PageQuery) -> MemberRefs:
+async def list_segment_members(call: Call, segment: str, query: PageQuery) -> MemberRefs:
     """By number. Who a condition holds of is told per member."""
     if (await _segment(call, segment)).condition is not None:
         raise Problem("segment_is_no_list", field="segment")

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
     from guerdon.core.division import Division
     from guerdon.core.purchases import Purchase, PurchaseReturn
 
-ATTRIBUTE_MAX = 10**15
-"""What a line says of itself beyond that, in thousandths, is no figure."""
+DIGITS_MAX = 12
+"""What a line says of itself with more digits before the point is no figure."""
 
 
 class Bill(Struct, frozen=True, kw_only=True):
@@ -147,14 +146,10 @@ def _attributes(purchase: Purchase | Bill, bought: Sequence[int], back: Sequence
 
 
 def _thousandths(value: Any) -> int:
-    """A line's word for a number, 0 where it is none: 3, 2.5 and "2.5" are."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    """A line's word for a number, 0 where it is none: 3, 2.5 and "2.5" are. What is beyond thousandths is cut off."""
+    whole, _, part = str(value).partition(".")
+    if not (whole.isascii() and whole.isdigit() and len(whole) <= DIGITS_MAX):
         return 0
-    if isinstance(value, str) and not value[:1].isdigit():
+    if part and not (part.isascii() and part.isdigit()):
         return 0
-    try:
-        number = Decimal(str(value))
-        thousandths = int(number.scaleb(3)) if number.is_finite() and abs(number) < ATTRIBUTE_MAX else 0
-    except (InvalidOperation, ValueError, OverflowError):
-        return 0
-    return thousandths if 0 < thousandths <= ATTRIBUTE_MAX else 0
+    return int(whole) * 1000 + int(part[:3].ljust(3, "0"))
