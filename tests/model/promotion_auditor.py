@@ -100,7 +100,11 @@ def _counters(rows: Rows) -> None:
         if reservation.status == "open" and reservation.expires_at > now:
             for each in reservation.raises:
                 held[each.key[1:]] += each.by
-    counters = {key[1:]: tally for key, tally in rows("promotion_counters").items() if key[4] != "last"}
+    counters = {
+        key[1:]: tally
+        for key, tally in rows("promotion_counters").items()
+        if key[4] != "last" and not key[1].startswith("program:")  # caps on earning: `auditor`
+    }
     for key in {*used, *rolling, *held, *counters}:
         tally = counters.get(key)
         alive = [part for part in tally.parts if part.until > now] if tally else []
