@@ -38,6 +38,8 @@ class Name(StrEnum):
     REWARD_CLAIM_REVERSAL = "RewardClaimReversal"
     REWARD_FULFILMENT = "RewardFulfilment"
     PROMOTION_USE = "PromotionUse"
+    TIER_CHANGE = "TierChange"
+    TIER_ABOUT_TO_FALL = "TierAboutToFall"
     LEDGER_TRANSACTION = "LedgerTransaction"
     WEBHOOK_FAILING = "WebhookFailing"
     POINTS_EXPIRING = "PointsExpiring"

@@ -36,6 +36,8 @@ TYPES: dict[str, str] = {
     Name.REWARD_CLAIM: "reward.claimed",
     Name.REWARD_CLAIM_REVERSAL: "reward.claim_reversed",
     Name.REWARD_FULFILMENT: "reward.fulfilled",
+    Name.TIER_CHANGE: "tier.changed",
+    Name.TIER_ABOUT_TO_FALL: "tier.about_to_fall",
     Name.WEBHOOK_FAILING: "webhook.failing",
     Name.WEBHOOK_PAUSED: "webhook.paused",
     Name.REWARD_STOCK_LOW: "reward.stock_low",

@@ -32,6 +32,8 @@ EVENTS = {
     "LedgerTransaction": "LedgerTransaction",
     "WebhookFailing": "WebhookFailing",
     "PointsExpiring": "PointsExpiring",
+    "TierChange": "TierChange",
+    "TierAboutToFall": "TierAboutToFall",
     "WebhookPaused": "WebhookPaused",
     "RewardStockLow": "RewardStockLow",
     "RewardCodesLow": "RewardCodesLow",

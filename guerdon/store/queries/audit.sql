@@ -463,6 +463,9 @@ with compared as (
            case when e.source <> p.source then 'source is ' || p.source || ', should be ' || e.source end,
            case when e.store_no <> p.store_no then 'store is ' || p.store_no || ', should be ' || e.store_no end,
            case when e.till_no <> p.till_no then 'till is ' || p.till_no || ', should be ' || e.till_no end,
+           case when coalesce((nullif(e.body, '')::jsonb ->> 'program_no')::bigint, 0) <> p.program_no
+                then 'program is ' || p.program_no || ', should be '
+                    || coalesce(nullif(e.body, '')::jsonb ->> 'program_no', 'none') end,
            case when l.amount <> p.amount then 'amount is ' || p.amount || ', its lines add up to ' || l.amount end,
            case when l.count <> s.count then 'it has ' || l.count || ' lines and ' || s.count || ' shares' end,
            case when p.paid <> p.amount - s.money - g.discount - g.voucher
@@ -1365,3 +1368,26 @@ select 'counter ' || jsonb_build_array('counter', owner, limit_code, subject, pe
 from promotion_counters where org_id = %(org)s
 union all
 select 'reservation ' || id, array[raises] from reservations where org_id = %(org)s
+
+-- standings --
+-- how members stand, but for those who were merged into others
+select s.member_no, s.program_no, s.version, s.tier, s.joined_at, s.reckoning, s.reckoned_at, s.due_at, s.warned_at
+from standings s
+join members m on m.org_id = %(org)s and m.no = s.member_no and m.status <> 'merged'
+where s.org_id = %(org)s order by s.member_no, s.program_no
+
+-- standings_missing --
+-- members who bought something in a program after its tiers began and have no standing in it
+select distinct p.member_no, p.program_no
+from purchases p
+join members m on m.org_id = %(org)s and m.no = p.member_no and m.status <> 'merged'
+left join standings s on s.org_id = %(org)s and s.member_no = p.member_no and s.program_no = p.program_no
+where p.org_id = %(org)s and s.member_no is null
+      and exists (select 1 from tier_versions v
+                  where v.org_id = %(org)s and v.program_no = p.program_no and v.starts_at <= p.recorded_at)
+order by 1, 2 limit 25
+
+-- tiers_told --
+-- what members were told of their tiers, in order
+select member_no, body from events
+where org_id = %(org)s and member_no = any(%(nos)s) and name = 'TierChange' order by seq
