@@ -201,6 +201,8 @@ def test_a_members_token_opens_nothing_else(shop: Shop, own: Api) -> None:
         f"get {ledger}/closing-balance",
         "get /v1/members/{member}/promotions",
         "get /v1/members/{member}/rewards",
+        "get /v1/members/{member}/tiers",
+        "get /v1/members/{member}/tiers/history",
         "post /v1/members/{member}/claims",
         "post /v1/members/{member}/promotions/{issue}/activate",
     ]
