@@ -36,6 +36,7 @@ class Name(StrEnum):
     REWARD_CLAIM_REVERSAL = "RewardClaimReversal"
     REWARD_FULFILMENT = "RewardFulfilment"
     PROMOTION_USE = "PromotionUse"
+    PROMOTION_RETURN = "PromotionReturn"
     LEDGER_TRANSACTION = "LedgerTransaction"
     WEBHOOK_PAUSED = "WebhookPaused"
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Transfer
     from guerdon.core.adjustments import Adjustment, Decision
     from guerdon.core.assets import Asset
+    from guerdon.core.cart_returns import CartReturn
     from guerdon.core.catalogue import CatalogueVersion, Reward, RewardList
     from guerdon.core.claims import Claim
     from guerdon.core.codes import Code, CodeBatch, CodeLink, Switch
@@ -153,6 +154,7 @@ class State:
         self.promotion_counters: Table[CounterKey, Tally] = Table("promotion_counters")
         self.promotion_uses: Table[tuple[int, int], Use] = Table("promotion_uses")
         self.promotion_commits: Table[str, CartCommit] = Table("promotion_commits")
+        self.cart_returns: Table[str, CartReturn] = Table("cart_returns")
         self.reservations: Table[str, Reservation] = Table("reservations")
         self.lifetimes: Table[int, int] = Table("lifetimes", kept=False)
         self.programs: Table[int, Program] = Table("programs")

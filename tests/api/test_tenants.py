@@ -40,7 +40,9 @@ def things(shop: Shop) -> dict[str, str]:
         "reserve_seconds": 600,
     }
     given = api.post("/v1/promotions", {"name": "For you", "kind": "member", **off})["id"]
+    bought = {"number": "W-1", "currency": "USD", "lines": [{"sku": "A", "amount_minor": 1000}]}
     return {
+        "commit": api.post("/v1/promotions/commits", bought)["id"],
         "promotion": promotion,
         "issue": api.post(f"/v1/promotions/{given}/issues", {"member": shop.member})["id"],
         "batch": batch,
@@ -99,9 +101,13 @@ BODIES: dict[str, Any] = {
     "expire_points": {},
     "more_codes": {"count": 1},
     "pause_promotion": None,
+    "preview": {"name": "Stolen"},
+    "preview_points": {"name": "Stolen"},
     "preview_redemption": {"points": 1},
+    "preview_sheet": {"name": "Stolen"},
     "reject_adjustment": {},
     "replay_webhook": {"after": 0},
+    "return_cart": {"number": "R-1"},
     "return_purchase": {"number": "R-1"},
     "return_referral": {},
     "reverse_redemption": {},

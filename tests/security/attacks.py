@@ -11,8 +11,8 @@ from psycopg.sql import SQL, Composable, Composed, Identifier
 HISTORY = (
     "transfers", "events", "purchases", "purchase_returns", "imported", "adjustments", "adjustment_decisions",
     "metadata", "outcomes", "program_versions", "promotion_versions", "promotion_uses",
-    "promotion_commits", "codes", "code_switches", "code_links", "catalogue_versions", "promotion_issues",
-    "promotion_issue_moves",
+    "promotion_commits", "cart_returns", "codes", "code_switches", "code_links", "catalogue_versions",
+    "promotion_issues", "promotion_issue_moves",
 )  # fmt: skip
 """What is appended to and never changed."""
 NOT_IN_THE_BOOKS = {
