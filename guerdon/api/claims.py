@@ -28,6 +28,7 @@ from guerdon.api.values import (
 )
 from guerdon.core import commands
 from guerdon.core.catalogue import Status
+from guerdon.core.promotions import codes as texts
 from guerdon.core.results import ClaimMoved, RewardClaimed
 from guerdon.store.read import ClaimRow, Directory
 
@@ -51,8 +52,8 @@ class ClaimQuery(Struct, frozen=True, kw_only=True):
 
 
 class ClaimOut(Shown, frozen=True, kw_only=True):
-    """`balance` are the regular points after it; `rewards` is the first page of what the member sees now, null where
-    none was asked for.
+    """`balance` are the regular points after it; `code` is the one that was handed out, null for other kinds; `rewards`
+    is the first page of what the member sees now, null where none was asked for.
     """
 
     id: str
@@ -63,6 +64,7 @@ class ClaimOut(Shown, frozen=True, kw_only=True):
     status: Status
     points: str
     balance: str
+    code: str | None
     claimed_at: datetime
     rewards: MemberRewards | None
 
@@ -80,6 +82,7 @@ class ClaimFound(Shown, frozen=True, kw_only=True):
     status: Status
     points: str
     wallet: str | None
+    code: str | None
     claimed_at: datetime
     moved_at: datetime
     reason: str
@@ -134,6 +137,7 @@ _PROGRAM = {"id": "prg_0199b1f0-2c3e-7c11-9a52-5b7d3c000000", "number": 1, "code
         "status": "pending",
         "points": "10",
         "balance": "35",
+        "code": None,
         "claimed_at": "2026-11-21T10:00:00Z",
         "rewards": {"data": [], "next_cursor": None},
     },
@@ -189,9 +193,22 @@ async def create_claim(call: Call, member: str, body: ClaimIn, query: ClaimQuery
         status=result.status,
         points=points(result.points, scale),
         balance=points(result.balance, scale),
+        code=await _printed(call, result),
         claimed_at=result.claimed_at,
         rewards=shown,
     )
+
+
+async def _printed(call: Call, result: RewardClaimed) -> str | None:
+    """The code as it is printed."""
+    row = await call.services.reader.claim(call.org_id, result.id) if result.code else None
+    return None if row is None else _code(row)
+
+
+def _code(row: ClaimRow) -> str | None:
+    if not row.code:
+        return None
+    return row.code if row.form is None else texts.shown(row.form, row.code)
 
 
 async def _scale_of(call: Call, directory: Directory, reward_id: str) -> int:
@@ -247,11 +264,13 @@ async def get_claim(call: Call, claim: str) -> ClaimFound:
         "written_off": "0",
         "balance": "45",
     },
-    errors=("claim_not_found", "fulfilment_not_forward"),
+    errors=("claim_not_found", "fulfilment_not_forward", "code_already_used"),
 )
 async def change_claim(call: Call, claim: str, body: ClaimChange) -> ClaimChanged:
-    """Forward only: pending, processing, then completed, denied or cancelled. Denied and cancelled give the points
-    back, with the end they had, and the piece (`RewardClaimReversal`); other moves book `RewardFulfilment`."""
+    """Forward only: pending, processing, then completed, denied or cancelled; a claim that handed out a code is
+    completed at once, and can be denied or cancelled while the code is not used, which switches it off. Denied and
+    cancelled give the points back, with the end they had, and the piece (`RewardClaimReversal`); other moves book
+    `RewardFulfilment`."""
     row = await _row(call, claim)
     directory = await call.directory()
     scale = directory.scale(directory.programs[row.program_no].asset)
@@ -300,6 +319,7 @@ def _found(directory: Directory, row: ClaimRow) -> ClaimFound:
         status=row.status,
         points=points(row.points, directory.scale(directory.programs[row.program_no].asset)),
         wallet=None if row.wallet is None else public("bln", row.wallet),
+        code=_code(row),
         claimed_at=row.claimed_at,
         moved_at=row.moved_at,
         reason=row.reason,

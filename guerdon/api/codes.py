@@ -12,13 +12,14 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from guerdon.api.call import Call
+from guerdon.api.printing import LINK_MAX, PLACEHOLDER, Label, PrintingUnavailable, Sheet, pdf
 from guerdon.api.problem import Problem
 from guerdon.api.routing import Routes
 from guerdon.api.services import new_command_id
-from guerdon.api.sheets import Csv, Figure, lines
+from guerdon.api.sheets import Csv, Figure, Pdf, lines
 from guerdon.api.values import Body, PageQuery, Shown, Text, page, place, place_no, place_of_use, private, public
 from guerdon.core import codes as rules
 from guerdon.core import commands
@@ -33,6 +34,8 @@ routes = Routes("Promo codes")
 
 PROMOTION = "prm"
 USES_SHOWN = 100
+PRINTED_MAX = 240
+"""So many labels in one answer: each takes the process some 10 ms."""
 _parts = msgspec.json.Decoder(tuple[Part, ...]).decode
 
 Partner = Annotated[str, Meta(max_length=100, description="Who hands the codes out")]
@@ -482,6 +485,36 @@ async def export_codes(call: Call, promotion: str, query: ExportQuery) -> Csv:
     """All codes of a batch, however many, as they are printed and as they are compared, with what became of them."""
     row = await _batch(call, promotion, query.batch)
     return Csv(_lines(call, row), f"codes-{row.id}.csv")
+
+
+class SheetQuery(Struct, frozen=True, kw_only=True):
+    batch: Annotated[str, Meta(description="The batch's id (`cbt_…`)")]
+    first: Annotated[int, Meta(ge=1, description="Number of the first code in its batch")] = 1
+    count: Annotated[int, Meta(ge=1, le=PRINTED_MAX, description="How many codes")] = 24
+    title: Annotated[str, Meta(max_length=60, description="On every label; without it the batch's name")] = ""
+    note: Annotated[str, Meta(max_length=60)] = ""
+    link: Annotated[str, Meta(max_length=LINK_MAX, description="What the QR holds, with {code} for the code")] = ""
+
+
+@routes.get(
+    "/v1/promotions/{promotion}/codes.pdf",
+    scope="codes:read",
+    summary="Codes on paper",
+    errors=(*_BATCH_ERRORS, "printing_unavailable", "invalid_value"),
+)
+async def print_codes(call: Call, promotion: str, query: SheetQuery) -> Pdf:
+    """A sheet of labels with QR, 24 to a page of A4. `guerdon codes sheet` prints any number."""
+    row = await _batch(call, promotion, query.batch)
+    if query.link and PLACEHOLDER not in query.link:
+        raise Problem("invalid_value", "The link has no {code}.", field="link")
+    codes = await call.services.codes.codes(call.org_id, row.id, query.first - 1, query.count)
+    labels = [Label(code.code, texts.shown(_forms(code.form), code.code) if code.form else code.code) for code in codes]
+    sheet = Sheet(title=query.title or row.name, note=query.note, link=query.link)
+    try:
+        content = await asyncio.to_thread(pdf, labels, sheet)
+    except PrintingUnavailable as problem:
+        raise Problem("printing_unavailable", str(problem)) from None
+    return Pdf(content, f"codes-{row.id}.pdf")
 
 
 COLUMNS = ("code", "printed", "number", "partner", "channel", "active", "linked_to", "uses")

@@ -29,6 +29,7 @@ from guerdon.api.values import (
 )
 from guerdon.core import commands
 from guerdon.core.results import Redated
+from guerdon.core.state import DUE_LOTS
 
 routes = Routes("Expiry")
 
@@ -38,10 +39,13 @@ class ExpiryIn(Body, frozen=True, kw_only=True):
 
 
 class ExpiryOut(Shown, frozen=True, kw_only=True):
-    """How many lots were booked as expired, and what was left in them."""
+    """How many lots were booked as expired, and what was left in them; `more` where there may be others, for the next
+    request.
+    """
 
     lots: int
     points: str
+    more: bool
 
 
 @routes.post(
@@ -50,18 +54,18 @@ class ExpiryOut(Shown, frozen=True, kw_only=True):
     status=200,
     summary="Post what has expired",
     example={"program": "classic"},
-    answer={"lots": 2, "points": "120"},
+    answer={"lots": 2, "points": "120", "more": False},
     errors=("member_not_found", "program_not_found"),
 )
 async def expire_points(call: Call, member: str, body: ExpiryIn) -> ExpiryOut:
-    """Books `PointsExpiry` for what has ended in one program; nothing to book is no error."""
+    """Books `PointsExpiry` for what has ended in one program, 400 lots at most; nothing to book is no error."""
     (_, number), scale, _ = await program_of(call, body.program, None)
     row = await found(call, member)
     now = call.services.now()
     rows = await call.services.reader.balances(call.org_id, row.no, now, now + timedelta(days=1))
     accounts = tuple(account.no for account in rows if account.program_no == int(number))
-    result = await call.submit(commands.ExpireLots(accounts=accounts, **call.common()))
-    return ExpiryOut(lots=result.lots, points=points(result.points, scale))
+    result = await call.submit(commands.ExpireLots(accounts=accounts, at_most=DUE_LOTS, **call.common()))
+    return ExpiryOut(lots=result.lots, points=points(result.points, scale), more=result.lots == DUE_LOTS)
 
 
 Lots = Annotated[tuple[Annotated[int, Meta(ge=1)], ...], Meta(max_length=1000)]

@@ -111,7 +111,7 @@ _ERRORS = ("promotion_not_found", "promotion_not_issued", "promotion_ended")
     scope="promotion-issues:write",
     summary="Give a promotion to a member",
     example={"member": "external_id:C-17", "ends_at": "2027-01-01T00:00:00Z"},
-    errors=(*_ERRORS, "member_not_found", "member_blocked", "member_merged", "limit_reached"),
+    errors=(*_ERRORS, "member_not_found", "member_blocked", "member_merged", "issue_limit_reached"),
 )
 async def create_issue(call: Call, promotion: str, body: IssueIn) -> IssueOut:
     """Only promotions of the kind `member` are given, and no more often than their `issuing` says."""

@@ -11,7 +11,7 @@ import msgspec
 from guerdon import __version__
 from guerdon.api.problem import KINDS
 from guerdon.api.routing import Route
-from guerdon.api.sheets import Csv
+from guerdon.api.sheets import Csv, Pdf
 
 _REF = "#/components/schemas/{name}"
 _METHODS_WITH_KEY = ("POST", "PATCH")
@@ -64,7 +64,7 @@ def document(routes: Sequence[Route], server: str = "/") -> dict[str, Any]:
         type_
         for route in routes
         for type_ in (route.shape, route.query, route.result, route.failure)
-        if type_ not in (None, Csv)
+        if type_ not in (None, Csv, Pdf)
     ]
     (_, components) = msgspec.json.schema_components(types, ref_template=_REF)
     schemas = {name: _tidy(schema) for name, schema in sorted(components.items())}
@@ -194,6 +194,11 @@ def _success(route: Route) -> dict[str, Any]:
         return {
             "description": "Rows with a header, cells quoted",
             "content": {"text/csv": {"schema": {"type": "string"}}},
+        }
+    if route.result is Pdf:
+        return {
+            "description": "A document to be printed",
+            "content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}},
         }
     content: dict[str, Any] = {"schema": {"$ref": _REF.format(name=route.result.__name__)}}
     if route.answer is not None:

@@ -230,13 +230,14 @@ async def _foreseen(call: Call, asked: _Asked, after: int = 0) -> AsyncIterator[
     """All that is there, some at a time, by the number of the lot."""
     while True:
         rows = await call.services.reader.standing(call.org_id, asked.row.no, asked.now, after, LOTS_AT_ONCE)
-        yield [_one(row, asked.foresight) for row in rows]
+        yield [foresee(row, asked.foresight) for row in rows]
         if len(rows) < LOTS_AT_ONCE:
             return
         after = rows[-1].no
 
 
-def _one(row: StandingRow, foresight: Foresight) -> Foreseen:
+def foresee(row: StandingRow, foresight: Foresight) -> Foreseen:
+    """One lot as it stands and as it would."""
     lot = Lot(
         no=row.no,
         account=row.account,

@@ -68,6 +68,7 @@ KINDS: dict[str, Kind] = {
     # the server
     "busy": Kind(503, "Too much is waiting", "Try again after the seconds in `Retry-After`."),
     "database_unavailable": Kind(503, "The database does not answer", "Try again after the seconds in `Retry-After`."),
+    "printing_unavailable": Kind(501, "This server cannot print", "Install the extra `print`: segno and typst."),
     "internal_error": Kind(500, "Something broke on our side", "Tell the operator the `request_id`."),
     # refusals of the core
     _R.IDEMPOTENCY_KEY_REUSED: Kind(
@@ -80,6 +81,7 @@ KINDS: dict[str, Kind] = {
     _R.IDENTIFIER_TAKEN: Kind(409, "Another member has this identifier", "Look the member up by it."),
     _R.INDICATOR_TAKEN: Kind(409, "This internal account exists already"),
     _R.INVALID_VALUE: Kind(400, "A value is not allowed", "See `field` and `detail`."),
+    _R.ADDRESS_NOT_PUBLIC: Kind(400, "The address is not on the public internet"),
     _R.WINDOW_NEVER_OPEN: Kind(400, "The window is never open", "Let it end later than it starts."),
     _R.WINDOWS_OVERLAP: Kind(400, "Two windows of a rule are open at the same time", "Make one of them, or two rules."),
     _R.IDENTIFIER_MISSING: Kind(400, "A member needs an identifier", "Send one of external_id, email, mobile, card."),
@@ -150,6 +152,7 @@ KINDS: dict[str, Kind] = {
     _R.CODE_NOT_APPLIED: Kind(422, "The code gives nothing here", "See `reason`, or leave the code out."),
     _R.EVALUATION_STALE: Kind(409, "The cart is not what was evaluated any more", "Evaluate it again."),
     _R.PROMOTION_NOT_ISSUED: Kind(409, "The promotion is not given to members", "Only those of the kind `member` are."),
+    _R.ISSUE_LIMIT_REACHED: Kind(409, "The member was given this promotion as often as it may be"),
     _R.ISSUE_REVOKED: Kind(409, "This issue was taken back"),
     _R.ISSUE_EXPIRED: Kind(409, "This issue has ended"),
     _R.PROMOTION_TAKES_NO_CODES: Kind(409, "The promotion takes no codes", "Only promotions of the kind `code` do."),
@@ -157,6 +160,7 @@ KINDS: dict[str, Kind] = {
     _R.CODE_BATCH_MOVED_ON: Kind(409, "The batch has gone on meanwhile", "Read it again."),
     _R.CODE_LINKED_TO_ANOTHER: Kind(409, "The code is another customer's"),
     _R.CODE_DEACTIVATED: Kind(409, "The code is deactivated"),
+    _R.CODE_ALREADY_USED: Kind(409, "The code was used"),
     _R.CODE_EXPIRED: Kind(409, "The promotion of the code has ended"),
     _R.CODE_OF_ANOTHER_MODE: Kind(400, "The code is of another mode", "Send the mode named in `mode`."),
     _R.ASSET_IN_USE: Kind(409, "The asset is in use"),

@@ -195,6 +195,12 @@ ReturnsPolicy = Annotated[
 ]
 
 
+NoticeDays = Annotated[
+    tuple[Annotated[int, Meta(ge=1, le=366)], ...],
+    Meta(max_length=5, description="Tell of points so many days before the day on which they end (`points.expiring`)"),
+]
+
+
 class ProgramIn(Body, frozen=True, kw_only=True):
     """`asset` is what the program gives, `currency` what purchases are paid in; both are assets made before.
 
@@ -224,6 +230,7 @@ class ProgramIn(Body, frozen=True, kw_only=True):
     transfer_limits: TransferLimitsIn = TransferLimitsIn()
     adjustment_limit: Points | None = None
     referral: ReferralIn | None = None
+    notice_days: NoticeDays = ()
 
 
 class ProgramChange(Body, frozen=True, kw_only=True):
@@ -251,6 +258,7 @@ class ProgramChange(Body, frozen=True, kw_only=True):
     returns: ReturnsPolicy | UnsetType = UNSET
     transfer_limits: TransferLimitsIn | UnsetType = UNSET
     adjustment_limit: Points | UnsetType | None = UNSET
+    notice_days: NoticeDays | UnsetType = UNSET
     referral: ReferralIn | UnsetType | None = UNSET
 
 
@@ -357,6 +365,7 @@ class ProgramOut(Shown, frozen=True, kw_only=True):
     transfer_limits: TransferLimitsOut
     adjustment_limit: str | None
     referral: ReferralShown | None
+    notice_days: tuple[int, ...]
     created_at: datetime
 
 
@@ -414,6 +423,7 @@ async def create_program(call: Call, body: ProgramIn) -> ProgramOut:
         transfers=_limits(body.transfer_limits, scale),
         adjustment_limit=_maybe(body.adjustment_limit, scale, "adjustment_limit"),
         referral=_referral(body.referral, scale),
+        notice_days=body.notice_days,
     )
     command = commands.CreateProgram(
         code=body.code, name=body.name, asset=body.asset, policies=policies, **call.common()
@@ -669,6 +679,7 @@ def _shown(directory: Directory, row: ProgramRow) -> ProgramOut:
         else ReferralShown(
             referrer=points(policies.referral.referrer, scale), referred=points(policies.referral.referred, scale)
         ),
+        notice_days=policies.notice_days,
         created_at=row.created_at,
     )
 

@@ -12,7 +12,7 @@ from guerdon.api.call import Call
 from guerdon.api.problem import Problem
 from guerdon.api.routing import Routes
 from guerdon.api.values import Body, PageQuery, Shown, instant, page, place, place_no, place_of_use, private, public
-from guerdon.api.verdicts import PROMOTION
+from guerdon.api.verdicts import ISSUE, PROMOTION
 from guerdon.core import commands
 from guerdon.core.promoting import LANE_MAX
 from guerdon.core.promotions.authoring import Fault, read
@@ -91,6 +91,23 @@ class PromotionPage(Shown, frozen=True, kw_only=True):
     next_cursor: str | None
 
 
+class Difference(Shown, frozen=True, kw_only=True):
+    before: Any
+    after: Any
+
+
+class PromotionVersion(PromotionOut, frozen=True, kw_only=True):
+    """`changed` has every field of the terms that is not as it was in the version before; nothing for the first."""
+
+    actor: str
+    changed: dict[str, Difference]
+
+
+class VersionPage(Shown, frozen=True, kw_only=True):
+    data: tuple[PromotionVersion, ...]
+    next_cursor: str | None
+
+
 class PromotionsQuery(PageQuery, frozen=True, kw_only=True):
     status: Annotated[Status | None, Meta(description="Only those in this state")] = None
 
@@ -113,6 +130,7 @@ class UseOut(Shown, frozen=True, kw_only=True):
     event_log_id: int
     version: int
     code: str | None
+    issue: str | None
     member: str | None
     purchase: str | None
     reference: str
@@ -218,14 +236,18 @@ async def change_promotion(call: Call, promotion: str, body: dict[str, Any]) -> 
     summary="Versions of a promotion",
     errors=("promotion_not_found", "invalid_cursor"),
 )
-async def list_promotion_versions(call: Call, promotion: str, query: PageQuery) -> PromotionPage:
-    """Every version there was, newest first. `changed_at` is when it began."""
+async def list_promotion_versions(call: Call, promotion: str, query: PageQuery) -> VersionPage:
+    """Every version there was, newest first, with who made it and what is not as it was before. `changed_at` is when it
+    began."""
     row = await _row(call, promotion)
     bound = ("promotion versions", row.id)
     before = place_no(query.cursor, *bound)
     rows = await call.services.promotions.versions(call.org_id, row.id, before, query.limit + 1)
-    rows, next_cursor = page(rows, query.limit, lambda each: _shown(each).version, *bound)
-    return PromotionPage(data=tuple(_shown(each) for each in rows), next_cursor=next_cursor)
+    shown, next_cursor = page(rows, query.limit, lambda each: _shown(each).version, *bound)
+    older = [*rows[1:], None]
+    return VersionPage(
+        data=tuple(_version(each, before) for each, before in zip(shown, older, strict=False)), next_cursor=next_cursor
+    )
 
 
 @routes.get(
@@ -397,6 +419,20 @@ async def _made(call: Call, result: PromotionMade) -> PromotionOut:
     return _shown(row)
 
 
+def _version(row: PromotionRow, older: PromotionRow | None) -> PromotionVersion:
+    """A version beside the one before it, which the first does not have. Sets are compared as sets."""
+    now, told = msgspec.json.decode(row.terms, type=Promotion), msgspec.json.decode(row.terms)
+    changed = {}
+    if older is not None:
+        was, told_before = msgspec.json.decode(older.terms, type=Promotion), msgspec.json.decode(older.terms)
+        changed = {
+            name: Difference(before=told_before.get(name), after=told.get(name))
+            for name in Promotion.__struct_fields__
+            if name != "version" and getattr(was, name) != getattr(now, name)
+        }
+    return PromotionVersion(**msgspec.structs.asdict(_shown(row)), actor=row.actor, changed=changed)
+
+
 def _shown(row: PromotionRow) -> PromotionOut:
     terms = msgspec.json.decode(row.terms, type=Promotion)
     return PromotionOut(
@@ -416,6 +452,7 @@ def _use(row: UseRow) -> UseOut:
         event_log_id=row.event_seq,
         version=row.version,
         code=row.code or None,
+        issue=public(ISSUE, row.issue) if row.issue else None,
         member=public("mem", row.member) if row.member else None,
         purchase=public("pur", row.purchase) if row.purchase else None,
         reference=row.reference,

@@ -47,6 +47,10 @@ routes = Routes("Rewards")
 
 Count = Annotated[int, Meta(ge=1, le=PIECES_MAX)]
 Stock = Annotated[int, Meta(ge=0, le=PIECES_MAX, description="Pieces left; null is without end")]
+LowStock = Annotated[
+    int,
+    Meta(ge=0, le=PIECES_MAX, description="`reward.stock_low` and `reward.codes_low` are told when so few are left"),
+]
 Price = Annotated[Points, Meta(description="Points for one piece; 0 is free")]
 Priority = Annotated[int, Meta(ge=-1_000_000, le=1_000_000, description="A lower one comes first")]
 Picture = Annotated[str, Meta(min_length=9, max_length=2000, pattern=r"^https?://[^\s]+$")]
@@ -110,7 +114,8 @@ class RewardLists(Shown, frozen=True, kw_only=True):
 
 class RewardIn(Body, frozen=True, kw_only=True):
     """Without `price` it costs what its list says, without `stock` there is no end of it. A `wallet_credit` has `asset`
-    and `amount_minor`: what is put into a wallet of the member.
+    and `amount_minor`: what is put into a wallet of the member. A `discount_code` has `code_batch`: each claim takes
+    its next free code.
     """
 
     list: Annotated[str, Meta(max_length=100, description="The list's id (`rwl_…`)")]
@@ -125,6 +130,8 @@ class RewardIn(Body, frozen=True, kw_only=True):
     limit_per_member: Count | None = None
     asset: Annotated[str, Meta(max_length=64)] = ""
     amount_minor: Minor = 0
+    code_batch: Annotated[str, Meta(max_length=100, description="A batch of a promotion's codes (`cbt_…`)")] = ""
+    low_stock: LowStock | None = None
     active: bool = True
 
 
@@ -140,11 +147,14 @@ class RewardChange(Body, frozen=True, kw_only=True):
     ends_at: datetime | UnsetType | None = UNSET
     limit_per_member: Count | UnsetType | None = UNSET
     amount_minor: Minor | UnsetType = UNSET
+    low_stock: LowStock | UnsetType | None = UNSET
     active: bool | UnsetType = UNSET
 
 
 class RewardOut(Shown, frozen=True, kw_only=True):
-    """`own_price` is null where the list's `price` counts; `claimed` are the pieces that are out."""
+    """`own_price` is null where the list's `price` counts; `claimed` are the pieces that are out. `stock` of a discount
+    code counts the codes after the last one that was claimed.
+    """
 
     id: str
     version: int
@@ -162,6 +172,8 @@ class RewardOut(Shown, frozen=True, kw_only=True):
     limit_per_member: int | None
     asset: str
     amount_minor: int
+    code_batch: str | None
+    low_stock: int | None
     active: bool
     created_at: datetime
 
@@ -203,6 +215,8 @@ _SHOWN = {
     "limit_per_member": None,
     "asset": "",
     "amount_minor": 0,
+    "code_batch": None,
+    "low_stock": None,
     "active": True,
     "created_at": _MADE,
 }
@@ -292,7 +306,7 @@ async def change_reward_list(call: Call, reward_list: str, body: RewardListChang
     summary="Make a reward",
     example=_REWARD,
     answer=_SHOWN,
-    errors=("reward_list_not_found", "asset_not_found", "amount_not_positive", *_TERMS_ERRORS),
+    errors=("reward_list_not_found", "asset_not_found", "code_batch_not_found", "amount_not_positive", *_TERMS_ERRORS),
 )
 async def create_reward(call: Call, body: RewardIn) -> RewardOut:
     """A thing that can be claimed, in one list."""
@@ -309,6 +323,8 @@ async def create_reward(call: Call, body: RewardIn) -> RewardOut:
         limit=body.limit_per_member,
         asset=body.asset,
         amount=body.amount_minor,
+        codes=_batch(body.code_batch),
+        low_stock=body.low_stock,
         active=body.active,
     )
     command = commands.CreateReward(list=listed.id, terms=terms, stock=body.stock, **call.common())
@@ -368,6 +384,8 @@ async def change_reward(call: Call, reward: str, body: RewardChange) -> RewardOu
         limit=_or(body.limit_per_member, old.limit),
         asset=old.asset,
         amount=_or(body.amount_minor, old.amount),
+        codes=old.codes,
+        low_stock=_or(body.low_stock, old.low_stock),
         active=_or(body.active, old.active),
     )
     restock = body.stock is not UNSET
@@ -559,6 +577,15 @@ def _place(prefix: str, text: str | None, *bound: object) -> str | None:
     return identifier
 
 
+def _batch(text: str) -> str:
+    if not text:
+        return ""
+    identifier = private("cbt", text)
+    if identifier is None:
+        raise Problem("code_batch_not_found", field="code_batch")
+    return identifier
+
+
 async def _list(call: Call, text: str, field: str = "reward_list") -> RewardList:
     identifier = private("rwl", text)
     rows = await call.services.reader.reward_lists(call.org_id)
@@ -613,6 +640,8 @@ def _shown(row: Reward, listed: RewardList, scale: int) -> RewardOut:
         limit_per_member=terms.limit,
         asset=terms.asset,
         amount_minor=terms.amount,
+        code_batch=public("cbt", terms.codes) if terms.codes else None,
+        low_stock=terms.low_stock,
         active=terms.active,
         created_at=row.created_at,
     )

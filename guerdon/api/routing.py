@@ -37,6 +37,7 @@ from guerdon.api.asgi import (
     stream,
 )
 from guerdon.api.auth import Principal, own_member, require
+from guerdon.api.browsers import Browsers
 from guerdon.api.call import Call
 from guerdon.api.problem import MEDIA_TYPE, Problem
 from guerdon.api.services import Services
@@ -155,6 +156,7 @@ class Endpoint:
     def __init__(self, routes: Iterable[Route], services: Services) -> None:
         self.services = services
         self._paths: Paths[_Served] = Paths()
+        self._browsers = Browsers(services.settings.browser_origins)
         for route in routes:
             decoder = None if route.body is None else msgspec.json.Decoder(route.body)
             self._paths.add(route.method, route.path, _Served(route, decoder, route.parameters))
@@ -182,11 +184,17 @@ class Endpoint:
         label = "unmatched"
         extra: tuple[tuple[bytes, bytes], ...] = ()
         media_type = _JSON
-        sheet: sheets.Csv | None = None
+        sheet: sheets.Csv | sheets.Pdf | None = None
+        shown: tuple[tuple[bytes, bytes], ...] = ()
         try:
+            if method == "OPTIONS" and (leave := self._leave(scope, headers)):
+                await answer(send, 204, [(b"x-request-id", request_id.encode()), *leave], _JSON, b"", head=False)
+                return
             served, values = self._match(method, raw_path(scope))
             route = served.route
             label = route.path
+            if route.own:
+                shown = self._browsers.shows(headers, _token(headers.get(b"authorization"), basic=False))
             principal = await self._principal(route, headers)
             client = self._client(scope, headers)
             call = Call(self.services, principal, headers, f"{method} {scope['path']}", request_id, client)
@@ -202,7 +210,7 @@ class Endpoint:
                 given["body"] = strict.decode(call.body, served.decoder, self.services.settings.depth_max)
             result = await route.handler(call, **given)
             status, extra = route.status, call.answer_headers()
-            if isinstance(result, sheets.Csv):
+            if isinstance(result, sheets.Csv | sheets.Pdf):
                 sheet = result
             else:
                 payload = b"" if result is None else msgspec.json.encode(result)
@@ -224,7 +232,7 @@ class Endpoint:
             )
             status, media_type, payload = broken.status, MEDIA_TYPE, broken.document(request_id)
             extra = ((b"retry-after", b"1"),) if unavailable else ()
-        named = [(b"x-request-id", request_id.encode()), *extra]
+        named = [(b"x-request-id", request_id.encode()), *extra, *shown]
         if sheet is not None:
             await self._stream(send, sheet, named, head=method == "HEAD")
         else:
@@ -234,12 +242,31 @@ class Endpoint:
         if self.services.settings.access_log:
             log.info("request", request_id=request_id, method=method, route=label, status=status, seconds=seconds)
 
-    async def _stream(self, send: Send, sheet: sheets.Csv, headers: list[tuple[bytes, bytes]], *, head: bool) -> None:
+    def _leave(self, scope: Message, headers: Headers) -> tuple[tuple[bytes, bytes], ...]:
+        """What a browser is answered that asks whether a page may ask; nothing where it may not."""
+        asked = self._browsers.preflight(headers)
+        if not asked:
+            return ()
+        try:
+            served, _ = self._match(asked, raw_path(scope))
+        except Problem:
+            return ()
+        own = [method for method in ("GET", "POST") if self._is_own(method, scope)]
+        return self._browsers.leave(headers, own) if served.route.own else ()
+
+    def _is_own(self, method: str, scope: Message) -> bool:
+        try:
+            return self._match(method, raw_path(scope))[0].route.own
+        except Problem:
+            return False
+
+    async def _stream(
+        self, send: Send, sheet: sheets.Csv | sheets.Pdf, headers: list[tuple[bytes, bytes]], *, head: bool
+    ) -> None:
+        media_type = sheets.PDF_TYPE if isinstance(sheet, sheets.Pdf) else sheets.MEDIA_TYPE
         disposition = f'attachment; filename="{sheet.filename}"'.encode()
         try:
-            await stream(
-                send, [*headers, (b"content-disposition", disposition)], sheets.MEDIA_TYPE, sheet.chunks, head=head
-            )
+            await stream(send, [*headers, (b"content-disposition", disposition)], media_type, sheet.chunks, head=head)
         except Exception:
             log.exception("answer_broken_off", filename=sheet.filename)
 

@@ -29,6 +29,24 @@ class Csv(Struct, frozen=True):
     filename: str
 
 
+class Pdf(Struct, frozen=True):
+    """An answer that is a document to be printed."""
+
+    content: bytes
+    filename: str
+
+    @property
+    def chunks(self) -> AsyncIterator[bytes]:
+        return _whole(self.content)
+
+
+PDF_TYPE = b"application/pdf"
+
+
+async def _whole(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
 def lines(rows: Iterable[Iterable[str]]) -> bytes:
     """Rows as text of RFC 4180."""
     text = io.StringIO()

@@ -146,7 +146,7 @@ _BODY = {"url": "https://example.com/guerdon", "events": ["points.*", "purchase.
         "last_success_at": None,
         "secret": "whsec_…",
     },
-    errors=("invalid_value", "too_many_webhooks"),
+    errors=("invalid_value", "address_not_public", "too_many_webhooks"),
 )
 async def create_webhook(call: Call, body: WebhookIn) -> WebhookOut:
     """It is sent what is recorded from now on, as CloudEvents with Standard Webhooks signatures. The answer holds the
@@ -184,7 +184,7 @@ async def get_webhook(call: Call, webhook: str) -> WebhookOut:
     scope="webhooks:write",
     summary="Change an endpoint",
     example={"status": "active"},
-    errors=("webhook_not_found", "invalid_value"),
+    errors=("webhook_not_found", "invalid_value", "address_not_public"),
 )
 async def change_webhook(call: Call, webhook: str, body: WebhookChanges) -> WebhookOut:
     """Only what is sent changes. A paused endpoint that is activated goes on where it stood: nothing is lost."""

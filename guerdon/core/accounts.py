@@ -15,7 +15,7 @@ GENERAL_LEDGER = 1
 """The number of the ledger that holds all internal (`@`) accounts; it exists from the organisation's first day."""
 
 
-class Account(Struct, frozen=True, kw_only=True, gc=False):
+class Account(Struct, frozen=True, gc=False):
     """What never or rarely changes about a holder of one asset.
 
     `tracks_lots` is true for the accounts that a program opened for a member; `role` names what an internal account
@@ -26,13 +26,13 @@ class Account(Struct, frozen=True, kw_only=True, gc=False):
     id: str
     ledger_no: int
     asset: str
+    opened_at: datetime
     indicator: str = ""
     member_no: int = 0
     program_no: int = 0
     category: str = ""
     role: str = ""
     tracks_lots: bool = False
-    opened_at: datetime
     options: str = ""
 
 

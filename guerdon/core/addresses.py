@@ -11,6 +11,8 @@ import re
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 URL_MAX = 2_000
+NOT_PUBLIC = "not a public address"
+NO_PUBLIC_NAME = "not a public name"
 _URL = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<user>[^/?#@]*@)?(?P<host>\[[^\]/?#]*\]|[^/?#:@]*)(?P<port>:[0-9]*)?"
     r"(?P<path>/[^?#]*)?(?P<query>\?[^#]*)?",
@@ -67,13 +69,13 @@ def _host_refusal(host: str, *, private: bool) -> str:
             address = IPv6Address(host[1:-1])
         except ValueError:
             return "not an IPv6 address"
-        return "" if private or is_public(str(address)) else "not a public address"
+        return "" if private or is_public(str(address)) else NOT_PUBLIC
     if "%" in host:
         return "no escapes in the host"
     name = host.rstrip(".")
     number = as_ipv4(name)
     if number is not None:
-        return "" if private or is_public(str(number)) else "not a public address"
+        return "" if private or is_public(str(number)) else NOT_PUBLIC
     labels = name.split(".")
     if len(name) > 253 or not all(_NAME.fullmatch(label) for label in labels):
         return "not a host name"
@@ -82,7 +84,7 @@ def _host_refusal(host: str, *, private: bool) -> str:
     if labels[-1].isdigit() or re.fullmatch(r"0x[0-9a-f]*", labels[-1], re.IGNORECASE):
         return "not an IPv4 address"
     if len(labels) < 2 or labels[-1].lower() in _RESERVED:
-        return "not a public name"
+        return NO_PUBLIC_NAME
     return ""
 
 

@@ -21,12 +21,15 @@ from guerdon.core import caps
 from guerdon.core.carts import cart_of, earned_by, settled
 from guerdon.core.commands import Line, Tender
 from guerdon.core.earning import Occasion, earnings
+from guerdon.core.pasts import cart_lines
 from guerdon.core.programs import Config, Program, Rule
 from guerdon.core.promotions.carts import Cart, Issue, Presented, Shopper
 from guerdon.core.promotions.effects import WHOLE
 from guerdon.core.promotions.evaluating import counters, evaluate
 from guerdon.core.promotions.limits import CounterKey, Raise, Subjects, as_limit, counter_key
 from guerdon.core.promotions.offers import Catalogue
+from guerdon.core.promotions.past import Bought, Fact
+from guerdon.core.promotions.past import Past as History
 from guerdon.core.promotions.shelf import Shelf
 from guerdon.core.promotions.terms import Promotion
 from guerdon.core.promotions.verdicts import Evaluation, Verdict
@@ -61,7 +64,9 @@ class Trial(Struct, frozen=True, kw_only=True):
 
 
 class Past(Struct, frozen=True, kw_only=True):
-    """A purchase as it was booked. `member` is an id, that of the survivor where it was merged, "" for a guest."""
+    """A purchase as it was booked. `member` is an id, that of the survivor where it was merged, "" for a guest;
+    `joined_at` is when that member joined.
+    """
 
     no: int
     number: str
@@ -71,6 +76,8 @@ class Past(Struct, frozen=True, kw_only=True):
     store: str = ""
     channel: str = ""
     tenders: tuple[Tender, ...] = ()
+    paid: int = 0
+    joined_at: datetime | None = None
 
 
 class Told(Struct, frozen=True, kw_only=True):
@@ -272,7 +279,9 @@ _ZERO = Tally()
 
 
 class Backtest:
-    """A backtest under way: `take` purchases in the order in which they happened, then `report`."""
+    """A backtest under way: `take` purchases in the order in which they happened, then `report`. Where it `asks` about
+    members' past, it is told to `remember` the purchases from before.
+    """
 
     def __init__(self, trial: Trial, config: Config, now: datetime) -> None:
         self._trial = trial
@@ -294,6 +303,8 @@ class Backtest:
         self._days: dict[str, list[int | None]] = {}
         self._used_up_at: datetime | None = None
         self._overlaps: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+        self.asks = self._without.catalogue.asks | self._with.catalogue.asks
+        self._past: dict[str, tuple[list[Fact], list[Bought]]] = defaultdict(lambda: ([], []))
         self._customers: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
 
     def take(self, past: Past) -> Told:
@@ -306,12 +317,26 @@ class Backtest:
         verdict = self._verdict(after.evaluation)
         told = _told(verdict, before, after, self._tried is not None)
         self._count(past, told, before, after, verdict)
+        self.remember(past)
         return told
+
+    def remember(self, past: Past) -> None:
+        """Let conditions over a member's past know of a purchase; those taken are known already."""
+        if self.asks and past.member:
+            facts, bought = self._past[past.member]
+            facts.append(Fact(past.at, past.paid, self._trial.currency))
+            if "past_lines" in self.asks:
+                bought.append(Bought(past.at, cart_lines(past.lines)))
 
     def _who(self, past: Past) -> tuple[Shopper | None, tuple[Presented, ...]]:
         """The shopper, and the code or issue it has of the promotion tried."""
         tried = self._tried
-        shopper = Shopper(id=past.member) if past.member else None
+        shopper = None
+        if past.member:
+            known = None
+            if self.asks:
+                known = History(past.joined_at or past.at, *self._past[past.member])
+            shopper = Shopper(id=past.member, past=known)
         if tried is None or tried.kind not in ("code", "member"):
             return shopper, ()
         who = past.member or past.number
@@ -320,7 +345,8 @@ class Backtest:
             return shopper, ()
         if tried.kind == "code":
             return shopper, (Presented(code="SHARED" if self._trial.shared_code else who, promotion=tried.id),)
-        return (None if shopper is None else Shopper(id=shopper.id, issues=(Issue(promotion=tried.id),))), ()
+        issues = (Issue(promotion=tried.id, id=who),)
+        return (None if shopper is None else msgspec.structs.replace(shopper, issues=issues)), ()
 
     def _verdict(self, evaluation: Evaluation | None) -> Verdict | None:
         if self._tried is None or evaluation is None:

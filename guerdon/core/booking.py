@@ -74,7 +74,7 @@ class Booking:
         if action in ("apply", "settle"):
             self._note(source, "debit", -amount)
             self._note(destination, "credit", amount)
-            if state.lifetimes:
+            if state.lifetimes and self.name is not Name.CUSTOMER_MERGE:  # it counts what was earned: see `merges`
                 self._count_lifetime(source, destination, amount)
         return transfer
 
@@ -88,7 +88,7 @@ class Booking:
 
     def _note(self, account_no: int, entry_type: str, points: int) -> None:
         account = self._state.accounts[account_no]
-        if account.tracks_lots and account.member_no == self.member_no:
+        if account.member_no == self.member_no and account.tracks_lots:
             self._points += points
             opens = self.name is Name.POINTS_LEDGER_BULK_JOB  # what it credits is the balance that it opens with
             self._entries |= entry_bit("opening_balance" if opens else entry_type, account.category)
@@ -111,27 +111,27 @@ class Booking:
     ) -> Event:
         """Write the event's row."""
         place = self.place
-        event = Event(
-            seq=self.seq,
-            id=self.id,
-            name=self.name.value,
-            member_no=self.member_no,
-            event_at=place.event_at,
-            recorded_at=self._state.now,
-            transfers=self._transfers,
-            points=self._points if points is None else points,
-            mirrors=mirrors,
-            source=place.source,
-            store_no=place.store_no,
-            till_no=place.till_no,
-            program_no=place.program.no if place.program else 0,
-            purchase_no=purchase_no,
-            reference=reference,
-            actor=actor,
-            reason=reason,
-            entries=self._entries,
-            body=msgspec.json.encode(body).decode() if body else "",
-            lot_moves=encode_moves(self.moves),
+        event = Event(  # by position: there are as many of these as there are facts
+            self.seq,
+            self.id,
+            self.name.value,
+            self.member_no,
+            place.event_at,
+            self._state.now,
+            self._transfers,
+            self._points if points is None else points,
+            mirrors,
+            place.source,
+            place.store_no,
+            place.till_no,
+            place.program.no if place.program else 0,
+            purchase_no,
+            reference,
+            actor,
+            reason,
+            self._entries,
+            msgspec.json.encode(body).decode() if body else "",
+            encode_moves(self.moves),
         )
         self._state.append(self._state.events, event)
         return event

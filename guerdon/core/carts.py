@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from guerdon.core import caps, codes, issues, tallies, uses
+from guerdon.core import caps, codes, issues, pasts, tallies, uses
 from guerdon.core.assets import AMOUNT_MAX, allocate
 from guerdon.core.booking import Booking
 from guerdon.core.commands import CancelReservation, CommitCart, EvaluateCart, Line, RecordPurchase, Tender
@@ -25,16 +25,18 @@ from guerdon.core.events import Name
 from guerdon.core.ledger import out_of_range
 from guerdon.core.members import Member, account_in, resolve
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
+from guerdon.core.pasts import cart_lines
 from guerdon.core.places import Place, locate
 from guerdon.core.points import Portion, choose_program, credit, expire_overdue, internal
 from guerdon.core.points import expires_at as points_end
 from guerdon.core.programs import Program
 from guerdon.core.promoting import shelf
-from guerdon.core.promotions.carts import Cart, CartLine, Presented, Shopper
+from guerdon.core.promotions.carts import Cart, Presented, Shopper
 from guerdon.core.promotions.evaluating import counters
 from guerdon.core.promotions.evaluating import evaluate as evaluated
 from guerdon.core.promotions.verdicts import Evaluation
 from guerdon.core.results import CartCommitted, Earned, Evaluated, ReservationCancelled
+from guerdon.core.state import NotLoaded
 from guerdon.core.uses import CartCommit, Reservation
 
 if TYPE_CHECKING:
@@ -272,6 +274,11 @@ def _evaluation(
     )
     now = place.judged_at
     keys = counters(cart, catalogue, now=now, shopper=shopper, presented=presented, zone=zone, everything=everything)
+    missing = [] if member is None else pasts.lacking(state, member, catalogue.asks)
+    if missing:
+        raise NotLoaded(*missing, *tallies.lacking(state, keys))
+    if shopper is not None and member is not None and catalogue.asks:
+        shopper = msgspec.structs.replace(shopper, past=pasts.past(state, member, catalogue.asks))
     usage = tallies.usage(state, keys, now, reservation)
 
     def answer(cart: Cart) -> Evaluation:
@@ -319,22 +326,11 @@ def cart_of(
     """A cart of a purchase's lines."""
     return Cart(
         currency=currency,
-        lines=tuple([_cart_line(line) for line in lines]),
+        lines=cart_lines(lines),
         shipping=shipping,
         tenders=tenders,
         store=store,
         channel=channel,
-    )
-
-
-def _cart_line(line: Line) -> CartLine:
-    return CartLine(
-        sku=line.sku,
-        quantity=line.quantity,
-        amount=line.amount,
-        categories=line.categories,
-        brand=line.brand,
-        attributes={name: value if isinstance(value, str) else str(value) for name, value in line.attributes.items()},
     )
 
 

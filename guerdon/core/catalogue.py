@@ -15,7 +15,7 @@ from msgspec import Struct
 from guerdon.core.outcomes import Rejection
 
 Visibility = Literal["hide", "lock", "show"]
-Kind = Literal["product", "wallet_credit", "external"]
+Kind = Literal["product", "discount_code", "wallet_credit", "external"]
 Status = Literal["pending", "processing", "completed", "denied", "cancelled"]
 """Where the fulfilment of a claim stands."""
 
@@ -44,8 +44,9 @@ class ListTerms(Struct, frozen=True, kw_only=True):
 class RewardTerms(Struct, frozen=True, kw_only=True):
     """A reward's terms. `price` None is the list's, 0 is free. `pictures` are addresses.
 
-    `wallet_credit` puts `amount` (minor units) of `asset` into a wallet of the member; `external` is delivered by
-    another system, `product` by people.
+    `wallet_credit` puts `amount` (minor units) of `asset` into a wallet of the member; `discount_code` is the next free
+    code of the batch `codes`; `external` is delivered by another system, `product` by people. An event says when no
+    more than `low_stock` pieces or codes are left.
     """
 
     name: str
@@ -58,6 +59,8 @@ class RewardTerms(Struct, frozen=True, kw_only=True):
     limit: int | None = None
     asset: str = ""
     amount: int = 0
+    codes: str = ""
+    low_stock: int | None = None
     active: bool = True
 
 
@@ -70,8 +73,8 @@ class RewardList(Struct, frozen=True, kw_only=True):
 
 
 class Reward(Struct, frozen=True, kw_only=True):
-    """`supply` is how many pieces there ever were, None without end; `claimed`, a projection, how many of them are
-    out.
+    """`supply` is how many pieces there ever were, None without end. Projections: `claimed` is how many of them are
+    out, `given` the number in its batch of the last code that was claimed, of those that are codes.
     """
 
     id: str
@@ -80,11 +83,27 @@ class Reward(Struct, frozen=True, kw_only=True):
     created_at: datetime
     supply: int | None
     claimed: int
+    given: int
     terms: RewardTerms
 
     @property
     def stock(self) -> int | None:
         return None if self.supply is None else self.supply - self.claimed
+
+
+class Shelved(Reward, frozen=True, kw_only=True):
+    """A reward as it is looked at: `made` is how many codes its batch has, None where it is no code.
+
+    Its stock is an upper bound where codes of the batch go elsewhere too: linked by hand, or claimed as another reward.
+    """
+
+    made: int | None = None
+
+    @property
+    def stock(self) -> int | None:
+        pieces = None if self.supply is None else self.supply - self.claimed
+        codes = None if self.made is None else max(0, self.made - self.given)
+        return min([bound for bound in (pieces, codes) if bound is not None], default=None)
 
 
 class CatalogueVersion(Struct, frozen=True, kw_only=True):
@@ -130,8 +149,11 @@ def price_of(listed: RewardList, reward: Reward) -> int:
     return listed.terms.price if reward.terms.price is None else reward.terms.price
 
 
-def offer(listed: RewardList, reward: Reward, spendable: int, claimed: Claimed, now: datetime) -> Offer:
-    """What a member with so many spendable points, who has claimed so much, could claim of a reward.
+def offer(
+    listed: RewardList, reward: Reward, spendable: int, claimed: Claimed, now: datetime, *, sold_out: bool = False
+) -> Offer:
+    """What a member with so many spendable points, who has claimed so much, could claim of a reward. `sold_out` says
+    that there is no code left for it.
 
     Refusals in their order: `list_not_active`, `reward_not_active`, `out_of_stock`, `limit_reached`,
     `insufficient_points`.
@@ -141,7 +163,7 @@ def offer(listed: RewardList, reward: Reward, spendable: int, claimed: Claimed, 
         return Offer(price=price, affordable=0, refusal=Rejection.LIST_NOT_ACTIVE)
     if not is_open(reward.terms, now):
         return Offer(price=price, affordable=0, refusal=Rejection.REWARD_NOT_ACTIVE)
-    if reward.stock == 0:
+    if sold_out or reward.stock == 0:
         return Offer(price=price, affordable=0, refusal=Rejection.OUT_OF_STOCK)
     left = limit_left(listed, reward, claimed)
     if left == 0:

@@ -2,8 +2,9 @@
 
 The points, the piece and the member's limit are taken together or not at all. A fulfilment moves forward only: pending,
 processing, then completed, denied or cancelled. Denied and cancelled give back the points, with the end they had, and
-the piece. The claim's row is a projection: `RewardClaim`, `RewardFulfilment` and `RewardClaimReversal` are the events
-that rebuild it.
+the piece. What is delivered by the claim itself, a wallet credit or a code, is completed at once; a code can still be
+taken back while nobody has used it. The claim's row is a projection: `RewardClaim`, `RewardFulfilment` and
+`RewardClaimReversal` are the events that rebuild it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from guerdon.core import endings, members
+from guerdon.core import endings, handouts, members
 from guerdon.core.booking import Booking
 from guerdon.core.catalogue import Claimed, Offer, Reward, RewardList, Status, offer
 from guerdon.core.commands import ClaimReward, MoveClaim
@@ -27,6 +28,7 @@ from guerdon.core.points import expire_overdue, homes, restore, spend, taken_by
 from guerdon.core.results import ClaimMoved, RewardClaimed
 
 if TYPE_CHECKING:
+    from guerdon.core.codes import Code
     from guerdon.core.state import State
 
 FORWARD: dict[str, tuple[str, ...]] = {
@@ -87,7 +89,11 @@ def claim(state: State, command: ClaimReward) -> Outcome:
     expire_overdue(state, account_no, state.now)
     done = _claimed(state, member.no, reward)
     available = state.figures_of(account_no).available
-    offered = offer(listed, reward, available, done, state.now)
+    is_code = reward.terms.kind == "discount_code"
+    if is_code and handouts.is_over(state, reward):
+        return Rejected(Rejection.REWARD_NOT_ACTIVE, "reward", {"reason": "the promotion of its codes has ended"})
+    code = handouts.next_free(state, reward) if is_code else None
+    offered = offer(listed, reward, available, done, state.now, sold_out=is_code and code is None)
     if offered.refusal is not None:
         return _refused(listed, reward, offered, available)
     booking = Booking(state, Name.REWARD_CLAIM, member.no, place)
@@ -97,8 +103,10 @@ def claim(state: State, command: ClaimReward) -> Outcome:
         source = internal_account(state, rewards_account(reward.terms.asset), reward.terms.asset)
         booking.move(source, wallet, reward.terms.amount)
     endings.renew(state, booking, program.no)
-    made = _booked(state, command, booking, member, listed, reward, offered.price, wallet)
-    _take_piece(state, member.no, reward, done)
+    if code is not None:
+        handouts.hand_out(state, code, member.no, command.id, command.actor)
+    made = _booked(state, command, booking, member, listed, reward, offered.price, wallet, code)
+    _take_piece(state, member.no, reward, done, code)
     return Accepted(
         RewardClaimed(
             id=made.id,
@@ -110,6 +118,7 @@ def claim(state: State, command: ClaimReward) -> Outcome:
             points=made.points,
             balance=state.figures_of(account_no).balance,
             claimed_at=made.claimed_at,
+            code="" if code is None else code.code,
         )
     )
 
@@ -161,9 +170,10 @@ def _booked(
     reward: Reward,
     points: int,
     wallet: int,
+    code: Code | None,
 ) -> Claim:
-    """Close the event and keep the claim. What goes to a wallet is there, and so completed at once."""
-    status: Status = "completed" if wallet else "pending"
+    """Close the event and keep the claim. What is delivered with it is completed at once."""
+    status: Status = "completed" if wallet or code else "pending"
     body = {
         "claim_id": command.id,
         "program_no": listed.program_no,
@@ -174,6 +184,8 @@ def _booked(
         "wallet": wallet,
         "status": status,
     }
+    if code is not None:
+        body |= {"code": code.code, "code_no": code.no}
     event = booking.close(actor=command.actor, body=body)
     made = Claim(
         id=command.id,
@@ -195,8 +207,9 @@ def _booked(
     return made
 
 
-def _take_piece(state: State, member_no: int, reward: Reward, done: Claimed) -> None:
-    state.put(state.rewards, reward.id, msgspec.structs.replace(reward, claimed=reward.claimed + 1))
+def _take_piece(state: State, member_no: int, reward: Reward, done: Claimed, code: Code | None) -> None:
+    given = reward.given if code is None else max(reward.given, code.no)
+    state.put(state.rewards, reward.id, msgspec.structs.replace(reward, claimed=reward.claimed + 1, given=given))
     state.put(state.claimed, (member_no, reward.list_id), done.of_list + 1)
     state.put(state.claimed, (member_no, reward.id), done.of_reward + 1)
 
@@ -207,11 +220,15 @@ def move(state: State, command: MoveClaim) -> Outcome:
     if id is None:
         return Rejected(Rejection.CLAIM_NOT_FOUND, "claim", {"claim": command.claim})
     found = state.claims[id]
-    if command.status not in FORWARD[found.status]:
+    code = _code_of(state, found)
+    if command.status not in (GIVEN_BACK if code and found.status == "completed" else FORWARD[found.status]):
         detail = {"status": found.status, "asked_for": command.status}
         return Rejected(Rejection.FULFILMENT_NOT_FORWARD, "status", detail)
     owner = members.family(state, found.member_no)[-1]
     if command.status in GIVEN_BACK:
+        refused = handouts.take_back(state, code, command.reason) if code else None
+        if refused is not None:
+            return refused
         event_no, expired, written_off = _give_back(state, command, found, owner)
     else:
         booking = Booking(state, Name.REWARD_FULFILMENT, 0, _now(state))
@@ -233,6 +250,13 @@ def move(state: State, command: MoveClaim) -> Outcome:
             balance=state.figures_of(account_no).balance,
         )
     )
+
+
+def _code_of(state: State, found: Claim) -> str:
+    """The code that a claim handed out, "" for other kinds; its event says it."""
+    if state.rewards[found.reward_id].terms.kind != "discount_code":
+        return ""
+    return str(msgspec.json.decode(state.events[found.event_seq].body)["code"])
 
 
 def _give_back(state: State, command: MoveClaim, found: Claim, owner: int) -> tuple[int, int, int]:

@@ -229,8 +229,12 @@ _ON = Switch(0, active=True)
 
 def in_force(state: State, code: Code) -> bool:
     """Whether neither the code nor its batch is switched off."""
-    switches = state.code_switches
-    return switches.get((code.batch, ""), _ON).active and switches.get((code.batch, code.code), _ON).active
+    return batch_in_force(state, code.batch) and state.code_switches.get((code.batch, code.code), _ON).active
+
+
+def batch_in_force(state: State, batch: str) -> bool:
+    """Whether a batch, which is loaded, is not switched off as a whole."""
+    return state.code_switches.get((batch, ""), _ON).active
 
 
 # -- links ------------------------------------------------------------------------------------------------------------
@@ -265,7 +269,7 @@ def link(state: State, command: LinkCode) -> Outcome:
             actor=command.actor,
         )
         state.put(state.code_links, code.code, known)
-        _remember(state, member, code.code)
+        remember(state, member.no, code.code)
     return Accepted(CodeLinked(id=known.id, code=code.code, member_no=member.no, linked_at=known.linked_at))
 
 
@@ -274,9 +278,9 @@ def mode_of(terms: Promotion) -> LinkMode:
     return "PAYMENT_VOUCHER" if any(isinstance(effect, Voucher) for effect in terms.effects) else "DISCOUNT"
 
 
-def _remember(state: State, member: Member, code: str) -> None:
+def remember(state: State, member_no: int, code: str) -> None:
     """Let the link be found by whoever asks for the member's codes in this batch."""
-    key: Key = ("codes_of", member.no)
+    key: Key = ("codes_of", member_no)
     if key in state.found or key in state.asked:
         state.put(state.found, key, _in_order(state, (code, *(state.find(key) or ()))))
 

@@ -225,6 +225,14 @@ class PauseWebhook(Command, frozen=True, kw_only=True):
     reason: str
 
 
+class NoteFailingWebhook(Command, frozen=True, kw_only=True):
+    """Say in an event that nothing has got through to an endpoint `since` a moment."""
+
+    target: str
+    since: datetime
+    reason: str
+
+
 class RemoveWebhook(Command, frozen=True, kw_only=True):
     target: str
 
@@ -272,6 +280,15 @@ class FollowPolicy(Command, frozen=True, kw_only=True):
     accounts: tuple[int, ...]
     members: tuple[int, ...] = ()
     lots: int = 0
+
+
+class GiveNotice(Command, frozen=True, kw_only=True):
+    """Tell of points that are about to end: accounts (numbers), each with the instant at which some of its points do.
+    `members` are whose accounts these are, where the caller knows.
+    """
+
+    ends: tuple[tuple[int, datetime], ...]
+    members: tuple[int, ...] = ()
 
 
 class FinishFollowing(Command, frozen=True, kw_only=True):
@@ -689,13 +706,15 @@ class ExpireLots(Command, frozen=True, kw_only=True):
 
     With `ended_by`, only what had come due by then: a job leaves what a late fact may still spend (`places.LATE_MAX`).
     `members` are whose accounts these are and `lots` how many lots that is about, where the caller knows: then nothing
-    has to be looked up twice, and a batch is no larger than it should be.
+    has to be looked up twice, and a batch is no larger than it should be. With `at_most`, no more than so many of the
+    lots that have ended are posted, those that ended first; where that many were, there may be more.
     """
 
     accounts: tuple[int, ...]
     members: tuple[int, ...] = ()
     lots: int = 0
     ended_by: datetime | None = None
+    at_most: int | None = None
 
 
 class UnlockPoints(Command, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from guerdon.core import (
     carts,
     claims,
     codes,
+    crossings,
     endings,
     expiry,
     holds,
@@ -26,6 +27,7 @@ from guerdon.core import (
     members,
     merges,
     metadata,
+    notices,
     points,
     postings,
     previews,
@@ -58,7 +60,7 @@ def decide(command: c.Command, state: State) -> Outcome:
     try:
         if command.key:
             return _once(command, state, mark)
-        outcome = DECISIONS[type(command)](state, command)
+        outcome = _made(command, state, mark)
     except ledger.AmountOutOfRange:
         outcome = _OUT_OF_RANGE
     except BaseException:
@@ -68,6 +70,14 @@ def decide(command: c.Command, state: State) -> Outcome:
         state.rollback(mark)
     else:
         state.accept()
+    return outcome
+
+
+def _made(command: c.Command, state: State, mark: int) -> Outcome:
+    """Decide, and book what ran low by it."""
+    outcome = DECISIONS[type(command)](state, command)
+    if crossings.watched(command) and isinstance(outcome, Accepted):
+        crossings.book(state, mark, command.actor)
     return outcome
 
 
@@ -83,7 +93,7 @@ def _once(command: c.Command, state: State, mark: int) -> Outcome:
             return Rejected(Rejection.IDEMPOTENCY_KEY_REUSED, "Idempotency-Key", {"key": command.key})
         return replayed(stored[1])
     try:
-        outcome = DECISIONS[type(command)](state, command)
+        outcome = _made(command, state, mark)
     except ledger.AmountOutOfRange:
         outcome = _OUT_OF_RANGE
     if isinstance(outcome, Rejected):
@@ -133,10 +143,12 @@ DECISIONS: dict[type[c.Command], Callable[[State, Any], Outcome]] = {
     c.RotateWebhookSecret: webhooks.rotate,
     c.ReplayWebhook: webhooks.replay,
     c.PauseWebhook: webhooks.pause,
+    c.NoteFailingWebhook: webhooks.note_failing,
     c.RemoveWebhook: webhooks.remove,
     c.CreateAsset: setup.create_asset,
     c.CreateProgram: setup.create_program,
     c.ChangeProgram: setup.change_program,
+    c.GiveNotice: notices.give,
     c.PreviewChange: setup.preview_change,
     c.FollowPolicy: endings.follow_all,
     c.FinishFollowing: endings.finish,

@@ -27,7 +27,7 @@ from guerdon.core.earning import PROMOTION_RULE
 from guerdon.core.events import Name
 from guerdon.core.lots import Lot, LotMove
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
-from guerdon.core.places import Place
+from guerdon.core.places import LATE_MAX, Place
 from guerdon.core.programs import Activity, Policies, Program
 from guerdon.core.results import Changed, Followed
 from guerdon.core.state import NotLoaded
@@ -70,39 +70,49 @@ def settle(
     """The terms of points that are about to be credited, as the program at the version given says; with what else there
     is to say of their end.
     """
+    expiry = program.policies.expiry
+    if expiry.kind != "inactivity" and not state.config.follows and not rule.startswith(PROMOTION_RULE):
+        return terms
     promise = promises.decode(terms.promise)
     if promise.follows == 0:
         return terms
     ends = terms.expires_at
     if rule.startswith(PROMOTION_RULE):  # the lot's own version is the promotion's
         promise = msgspec.structs.replace(promise, follows=program.version)
-    expiry = program.policies.expiry
     active = ACTIVITIES.get(booking.name) in expiry.activities
     if expiry.kind == "inactivity" and not active and promise.expiry is None:
-        ends = _last_end(state, program.no, booking.member_no) or ends
+        ends = _last_end(state, booking, program.no) or ends
     version = state.config.follows.get(program.no, 0)
     if program.version < version:
         after = terms_of(state, state.config.programs[program.no], version).policies
         changed_at = state.config.since[program.no][version - 1]
         counts_from = earned_at if promise.expiry is None else terms.releases_at
         if promise.expiry is not None:
-            promise = msgspec.structs.replace(promise, expiry=after.expiry, timezone=after.timezone)
+            promise = _promised_anew(promise, after, ends, changed_at)
         ends = _followed_end(program.policies, after, counts_from, ends, changed_at)
         promise = msgspec.structs.replace(promise, follows=version)
     said = promises.encode(promise) if terms.promise or promise != promises.Promise() else ""
     return promises.Terms(ends, terms.releases_at, said, terms.trigger)
 
 
-def _last_end(state: State, program_no: int, member_no: int) -> datetime | None:
+def _last_end(state: State, booking: Booking, program_no: int) -> datetime | None:
     """When a member's points of a program end that all end together."""
+    alive = _alive_at(state, booking)
     ends = [
         lot.expires_at
-        for lot in state.open_lots(*_accounts(state, member_no, program_no))
-        if lot.expires_at is not None and lot.expires_at > state.now
+        for lot in _lots_of(state, booking, program_no)
+        if lot.expires_at is not None and lot.expires_at > alive
         if (version := version_of(lot))
         if terms_of(state, state.config.programs[program_no], version).policies.expiry.kind == "inactivity"
     ]
     return max(ends, default=None)
+
+
+def _alive_at(state: State, booking: Booking) -> datetime:
+    """The moment at which points must be alive to be looked at. What an import brings from long ago finds no more than
+    a job has left, which may have been there or not (`places.LATE_MAX`).
+    """
+    return max(booking.place.judged_at, state.now - LATE_MAX)
 
 
 # -- activity ---------------------------------------------------------------------------------------------------------
@@ -113,11 +123,12 @@ def renew(state: State, booking: Booking, *program_nos: int) -> None:
     kind = ACTIVITIES.get(booking.name)
     if kind is None or not state.config.renewing:
         return
-    for program_no in state.config.renewing.intersection(program_nos):
+    alive = _alive_at(state, booking)
+    for program_no in sorted(state.config.renewing.intersection(program_nos)):
         program = state.config.programs[program_no]
-        for lot in sorted(state.open_lots(*_accounts(state, booking.member_no, program_no)), key=lots.by_number):
+        for lot in _lots_of(state, booking, program_no):
             version = version_of(lot)
-            if not version or lot.expires_at is None or lot.expires_at <= booking.place.judged_at:
+            if not version or lot.expires_at is None or lot.expires_at <= alive:
                 continue
             policies = terms_of(state, program, version).policies
             if not policies.expiry.renews or kind not in policies.expiry.activities or _waits(state, lot):
@@ -125,6 +136,15 @@ def renew(state: State, booking: Booking, *program_nos: int) -> None:
             ends = policies.expiry.end(booking.place.event_at, policies.timezone)
             if ends is not None and ends > lot.expires_at:
                 lots.place(state, booking.moves, lot, "redate", msgspec.structs.replace(lot, expires_at=ends))
+
+
+def _lots_of(state: State, booking: Booking, program_no: int) -> list[Lot]:
+    """All open lots of the member in a program, older first, each following the version that it should."""
+    accounts = _accounts(state, booking.member_no, program_no)
+    nos = sorted(lot.no for lot in state.open_lots(*accounts))
+    if program_no in state.config.following:
+        catch_up_lots(state, booking.moves, nos)
+    return [state.lots[no] for no in nos]
 
 
 def _waits(state: State, lot: Lot) -> bool:
@@ -148,7 +168,7 @@ def follow(lot: Lot, before: Policies, after: Policies, version: int, changed_at
     counts_from: datetime | None = lot.earned_at
     if promise.expiry is not None:
         counts_from = promise.released_at or lot.releases_at
-        promise = msgspec.structs.replace(promise, expiry=after.expiry, timezone=after.timezone)
+        promise = _promised_anew(promise, after, lot.expires_at, changed_at)
     ends = _followed_end(before, after, counts_from, lot.expires_at, changed_at)
     text = promises.encode(msgspec.structs.replace(promise, follows=version))
     return msgspec.structs.replace(lot, expires_at=ends, promise=text)
@@ -158,8 +178,11 @@ def _followed_end(
     before: Policies, after: Policies, counts_from: datetime | None, ends: datetime | None, changed_at: datetime
 ) -> datetime | None:
     """When points end that ended otherwise before. What activity renews is renewed by the change itself, though not
-    beyond the end it had where activity renewed it before; and nothing ends before the days of grace are over.
+    beyond the end it had where activity renewed it before; and nothing ends before the days of grace are over. What had
+    ended has ended.
     """
+    if ends is not None and ends <= changed_at:
+        return ends
     if counts_from is None:
         return None
     expiry, zone = after.expiry, after.timezone
@@ -171,8 +194,22 @@ def _followed_end(
         found = max(found, anew) if found is not None and anew is not None else None
     if found is None:
         return None
-    earliest = end_of_day_after(changed_at, after.follow.grace_days if after.follow else 0, ZoneInfo(zone))
-    return max(found, earliest if ends is None else min(ends, earliest))
+    return max(found, _earliest(after, ends, changed_at))
+
+
+def _earliest(after: Policies, ends: datetime | None, changed_at: datetime) -> datetime:
+    """Before that, a version that is followed from a moment on ends nothing that ended otherwise before."""
+    grace_days = after.follow.grace_days if after.follow else 0
+    earliest = end_of_day_after(changed_at, grace_days, ZoneInfo(after.timezone))
+    return earliest if ends is None else min(ends, earliest)
+
+
+def _promised_anew(
+    promise: promises.Promise, after: Policies, ends: datetime | None, changed_at: datetime
+) -> promises.Promise:
+    """The promise of points whose end counts from their release."""
+    earliest = _earliest(after, ends, changed_at)
+    return msgspec.structs.replace(promise, expiry=after.expiry, timezone=after.timezone, earliest=earliest)
 
 
 def catch_up(state: State, account_no: int) -> None:
@@ -184,13 +221,15 @@ def catch_up(state: State, account_no: int) -> None:
     version = following.get(account.program_no, 0)
     if not version or not account.tracks_lots:
         return
-    behind = [lot for lot in state.open_lots(account_no) if 0 < version_of(lot) < version]
-    if not behind:
+    if not _behind(state, account_no, version):
         return
     instant = state.config.since[account.program_no][version - 1]
+    promises.keep(state, account_no, instant)  # what was released before is released under the terms of before
+    behind = _behind(state, account_no, version)
+    if not behind:
+        return
     place = Place(event_at=instant, judged_at=instant)
     booking = Booking(state, Name.POINTS_EXPIRY_CHANGE, account.member_no, place)
-    behind.sort(key=lots.by_number)
     for lot in behind:
         _follow(state, booking.moves, lot, account.program_no, version)
     booking.close(
@@ -202,6 +241,12 @@ def catch_up(state: State, account_no: int) -> None:
             "ended": [[lot.no, lot.expires_at] for lot in behind],
         },
     )
+
+
+def _behind(state: State, account_no: int, version: int) -> list[Lot]:
+    """The lots of an account that follow an older version, older lots first."""
+    behind = [lot for lot in state.open_lots(account_no) if 0 < version_of(lot) < version]
+    return sorted(behind, key=lots.by_number)
 
 
 def catch_up_lots(state: State, moves: list[LotMove], nos: Iterable[int]) -> None:

@@ -38,10 +38,15 @@ class Name(StrEnum):
     PROMOTION_USE = "PromotionUse"
     PROMOTION_RETURN = "PromotionReturn"
     LEDGER_TRANSACTION = "LedgerTransaction"
+    WEBHOOK_FAILING = "WebhookFailing"
+    POINTS_EXPIRING = "PointsExpiring"
     WEBHOOK_PAUSED = "WebhookPaused"
+    REWARD_STOCK_LOW = "RewardStockLow"
+    REWARD_CODES_LOW = "RewardCodesLow"
+    PROMOTION_BUDGET_LOW = "PromotionBudgetLow"
 
 
-class Event(Struct, frozen=True, kw_only=True, gc=False):
+class Event(Struct, frozen=True, gc=False):
     """`body` is JSON text: what the event's own kind needs to be explained (purchase, rate, rules, opening lines).
 
     `lot_moves` is JSON text: all that the event did to lots, in order (`lots.decode_moves`); "" where it touched none.
@@ -79,9 +84,12 @@ _TYPES = {"opening_balance": 0, "credit": 1, "debit": 2}
 _CATEGORIES = {"regular": 0, "promised": 1, "trigger_based": 2}
 
 
+_ENTRY_BITS = {(t, c): 1 << (_TYPES[t] * 3 + _CATEGORIES[c]) for t in _TYPES for c in _CATEGORIES}
+
+
 def entry_bit(entry_type: str, category: str) -> int:
     """One of nine bits: entry type x points category."""
-    return 1 << (_TYPES[entry_type] * 3 + _CATEGORIES[category])
+    return _ENTRY_BITS[entry_type, category]
 
 
 ENTRY_BITS = 9

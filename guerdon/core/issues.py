@@ -111,7 +111,9 @@ def _issue(
     known = state.find(("issues_of", member.no)) or ()
     there = [each for each in known if state.issues[each].promotion == terms.id and not revoked(state, each)]
     if len(there) >= terms.issuing.per_member:
-        return Rejected(Rejection.LIMIT_REACHED, "member", {"limit": terms.issuing.per_member, "issued": len(there)})
+        return Rejected(
+            Rejection.ISSUE_LIMIT_REACHED, "member", {"limit": terms.issuing.per_member, "issued": len(there)}
+        )
     ends_at = command.ends_at
     if not terms.issuing.activation:
         ends_at = _sooner(ends_at, _end(state, terms.issuing.days))

@@ -3,9 +3,11 @@
 Pure and generous: a key too many costs a look-up, a key too few costs a second batch (`state.NotLoaded`), neither costs
 correctness. `store/load.py` knows what each kind of key brings along:
 
-    ("account", id)  ("internal", name, asset)  ("ledger", id)     the account with its figures and overdue lots
+    ("account", id)  ("internal", name, asset)  ("ledger", id)     the account with its figures and overdue lots (the
+                                                                   first `state.DUE_LOTS` of them)
     ("lots", account number)                                       all its open lots
     ("lots", account number, count)                                so many of them, those that are spent first
+    ("due", account number)  ("due", account number, count)        those that have ended: all, or so many
     ("member", by, value)                                          the member, its accounts, figures and overdue lots
     ("spend", by, value)                                           the same, with the first of the open lots
     ("programs",)                                                  the internal accounts of all programs
@@ -23,7 +25,8 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("sent", by, value)  ("sent", member number)                   what a member has sent lately
     ("lifetime", account number)                                   what it was ever credited with (`points.lifetime`)
     ("adjustment", id)                                             with its decision and the member, ready to spend
-    ("referral_of", by, value)  ("referral_of", member number)     that of the member who was referred
+    ("referral_of", by, value)  ("referral_of", member number)     that of the member who was referred, or the earliest
+                                                                   of those of members merged into it
     ("referral", id)                                               with its events, and both members, ready to spend
     ("reward_list", id)  ("reward", id)                            the reward with its list
     ("claim", id)                                                  with its reward, its event and the member, ready to
@@ -37,14 +40,19 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("issues_of", by, value)  ("issues_of", member number)         a member's, of promotions that have not ended, with
                                                                    those of members merged into it
     ("code_batch", id)                                             a batch of codes, with its own switch
+    ("code_run", batch, number)                                    the first codes after it that are free to hand out
+    ("code_uses", text)                                            what a code was used for
     ("codes_of", by, value)  ("codes_of", member number)           the codes linked to a member, each as above, with
                                                                    those of members merged into it
+    ("past", member number)  ("past_lines", member number)         what a member paid and was given back, and the lines
+                                                                   of its purchases; those of members merged into it too
     ("counter", owner, limit, subject, period)                     how far a promotion's limit is used up
     ("reservation", id)  ("reservation_cart", cart)                a reservation; the open one of a cart
     ("cart_commit", number)  ("uses_of", purchase number)
     ("commit", by, value)                                          a committed cart with its event, uses and returns,
                                                                    and the member
     ("cart_return", number)
+    ("event_id", id)                                               whether there is such an event
     ("promotion_version", id, version)                             what a promotion said in one of its versions
     ("metadata", kind, id)  ("key", id)  ("webhook", id)
 """
@@ -55,6 +63,7 @@ from collections.abc import Callable
 from typing import Any
 
 from guerdon.core import commands as c
+from guerdon.core.catalogue import RewardTerms
 from guerdon.core.codes import presented_keys
 from guerdon.core.programs import ROLES, internal_name
 from guerdon.core.state import Key
@@ -75,6 +84,8 @@ def weight(command: c.Command) -> int:
         return sum([len(p.sources) + len(p.destinations) or 1 for p in command.postings])
     if isinstance(command, c.Preview):
         return sum(weight(each) for each in command.of)
+    if isinstance(command, c.GiveNotice):
+        return max(1, len(command.ends))
     if isinstance(command, c.FollowPolicy):
         return 2 * max(1, len(command.accounts), command.lots)
     if isinstance(command, c.ExpireLots):
@@ -157,6 +168,10 @@ def _annotate(command: c.Annotate) -> list[Key]:
     return found
 
 
+def _code_batch(terms: RewardTerms) -> list[Key]:
+    return [("code_batch", terms.codes)] if terms.codes else []
+
+
 def _identifiers(command: c.RegisterMember | c.ChangeMember) -> list[Key]:
     return [("member", kind, value) for kind, value in command.identifiers or ()]
 
@@ -182,6 +197,7 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
     c.RotateWebhookSecret: lambda x: [("webhook", x.target)],
     c.ReplayWebhook: lambda x: [("webhook", x.target)],
     c.PauseWebhook: lambda x: [("webhook", x.target)],
+    c.NoteFailingWebhook: lambda x: [("webhook", x.target)],
     c.RemoveWebhook: lambda x: [("webhook", x.target)],
     c.CreateProgram: lambda x: [
         ("programs",),
@@ -206,6 +222,10 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
         ("programs",),
         *(("member", "number", str(no)) for no in x.members),
         *(("account_no", no) for no in (() if x.members else x.accounts)),
+    ],
+    c.GiveNotice: lambda x: [
+        *(("member", "number", str(no)) for no in x.members),
+        *(key for no, _ in x.ends for key in (("lots", no), *(() if x.members else (("account_no", no),)))),
     ],
     c.FollowPolicy: lambda x: [
         ("programs",),
@@ -234,7 +254,13 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
         ("member", *x.recipient),
         ("programs",),
     ],
-    c.MergeMembers: lambda x: [("spend", *x.victim), ("spend", *x.survivor), ("programs",)],
+    c.MergeMembers: lambda x: [
+        ("spend", *x.victim),
+        ("spend", *x.survivor),
+        ("referral_of", *x.victim),
+        ("referral_of", *x.survivor),
+        ("programs",),
+    ],
     c.Refer: lambda x: [
         ("member", *x.referrer),
         ("member", *x.referred),
@@ -243,8 +269,8 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
     ],
     c.ReturnReferral: lambda x: [("referral", x.referral), ("programs",)],
     c.ChangeRewardList: lambda x: [("reward_list", x.list)],
-    c.CreateReward: lambda x: [("reward_list", x.list)],
-    c.ChangeReward: lambda x: [("reward", x.reward)],
+    c.CreateReward: lambda x: [("reward_list", x.list), *_code_batch(x.terms)],
+    c.ChangeReward: lambda x: [("reward", x.reward), *_code_batch(x.terms)],
     c.ClaimReward: lambda x: [
         ("spend", *x.member),
         ("claimed", *x.member),

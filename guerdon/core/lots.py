@@ -19,7 +19,7 @@ from guerdon.core.state import NotLoaded
 if TYPE_CHECKING:
     from guerdon.core.state import State
 
-_NEVER = datetime.max.replace(tzinfo=UTC)
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 MoveKind = Literal[
     "open", "take", "refill", "repay", "return", "return_redeemed", "return_expired", "expire", "hold", "unhold",
@@ -49,12 +49,14 @@ PLACING = ("open", "convert", "redate")
 """The moves that say where a lot lies and when it ends; the last one holds."""
 
 
-class Lot(Struct, frozen=True, kw_only=True, gc=False):
+class Lot(Struct, frozen=True, gc=False):
     """`amount = remaining + redeemed + returned + expired`; `held` is the pinned part of `remaining`, `written_off` the
     part of `redeemed` that a return should have taken back and forgave.
 
     A lot of promised points becomes regular at `releases_at`, if that is known; `promise` is JSON text with the rest
     of its terms (`promises.Promise`), "" for points that never were promised.
+
+    Where thousands are made, the fields are given by position: msgspec takes 20 times as long to go by their names.
     """
 
     no: int
@@ -62,13 +64,13 @@ class Lot(Struct, frozen=True, kw_only=True, gc=False):
     event_seq: int
     amount: int
     remaining: int
+    earned_at: datetime
+    expires_at: datetime | None = None
     redeemed: int = 0
     returned: int = 0
     expired: int = 0
     held: int = 0
     written_off: int = 0
-    earned_at: datetime
-    expires_at: datetime | None = None
     rule: str = ""
     version: int = 0
     line: int | None = None
@@ -129,26 +131,26 @@ def change(state: State, moves: list[LotMove], lot: Lot, kind: MoveKind, amount:
     """Apply one move to a lot and write it down."""
     remaining, redeemed, returned, expired, held, written_off = EFFECTS[kind]
     changed = Lot(
-        no=lot.no,
-        account=lot.account,
-        event_seq=lot.event_seq,
-        amount=lot.amount,
-        remaining=lot.remaining + remaining * amount,
-        redeemed=lot.redeemed + redeemed * amount,
-        returned=lot.returned + returned * amount,
-        expired=lot.expired + expired * amount,
-        held=lot.held + held * amount,
-        written_off=lot.written_off + written_off * amount,
-        earned_at=lot.earned_at,
-        expires_at=lot.expires_at,
-        rule=lot.rule,
-        version=lot.version,
-        line=lot.line,
-        purchase_no=lot.purchase_no,
-        releases_at=lot.releases_at,
-        promise=lot.promise,
+        lot.no,
+        lot.account,
+        lot.event_seq,
+        lot.amount,
+        lot.remaining + remaining * amount,
+        lot.earned_at,
+        lot.expires_at,
+        lot.redeemed + redeemed * amount,
+        lot.returned + returned * amount,
+        lot.expired + expired * amount,
+        lot.held + held * amount,
+        lot.written_off + written_off * amount,
+        lot.rule,
+        lot.version,
+        lot.line,
+        lot.purchase_no,
+        lot.releases_at,
+        lot.promise,
     )
-    state.put(state.lots, lot.no, changed)
+    state.replace(state.lots, lot.no, lot, changed)
     if remaining > held:
         _note_end(state, changed)
     moves.append(LotMove(lot.no, kind, amount))
@@ -156,10 +158,14 @@ def change(state: State, moves: list[LotMove], lot: Lot, kind: MoveKind, amount:
 
 
 def _note_end(state: State, lot: Lot) -> None:
-    """Keep what is known of when the next lot of an account ends (`overdue`), now that this one has more."""
+    """Keep what is known of when the next lot of an account ends (`overdue`) or is released (`promises.keep`), now that
+    this one has more.
+    """
     ends = state.ends.get(lot.account)
     if ends is not None and lot.expires_at is not None and lot.expires_at < ends:
         state.ends[lot.account] = lot.expires_at
+    if lot.releases_at is not None and lot.account in state.releases:
+        state.releases[lot.account] = min(lot.releases_at, state.releases[lot.account])
 
 
 def place(state: State, moves: list[LotMove], lot: Lot, kind: Literal["convert", "redate"], changed: Lot) -> Lot:
@@ -208,13 +214,13 @@ def open_lot(
 ) -> Lot:
     """A new lot with all of its amount remaining."""
     lot = Lot(
-        no=state.next("lot"),
-        account=account_no,
-        event_seq=event_seq,
-        amount=amount,
-        remaining=amount,
-        earned_at=earned_at,
-        expires_at=expires_at,
+        state.next("lot"),
+        account_no,
+        event_seq,
+        amount,
+        amount,
+        earned_at,
+        expires_at,
         rule=rule,
         version=version,
         line=line,
@@ -347,21 +353,28 @@ def repay(state: State, moves: list[LotMove], opened: list[int], owed: int) -> N
             owed -= part
 
 
-def overdue(state: State, account_no: int, as_of: datetime) -> list[Lot]:
-    """The lots whose unpinned rest has ended by a moment, soonest first. Overdue lots are always loaded with their
-    account, as are those that wait to be released.
+def overdue(state: State, account_no: int, as_of: datetime, at_most: int | None = None) -> list[Lot]:
+    """The lots whose unpinned rest has ended by a moment, soonest first; at most so many of them. Raises `NotLoaded`
+    where more have ended than were loaded with the account and these do not do.
     """
     if account_no in state.ends and state.ends[account_no] > as_of:
         return []
     lots = []
-    next_end = _NEVER
+    next_end = NEVER
     for lot in state.lots_of(account_no):
         if lot.expires_at is not None and lot.remaining > lot.held:
             if lot.expires_at <= as_of:
                 lots.append(lot)
             elif lot.expires_at < next_end:
                 next_end = lot.expires_at
-    if not lots:
+    reach = state.ended(account_no)
+    if reach is not None and as_of >= reach.last[1]:
+        lots = [lot for lot in lots if by_expiry(lot) <= reach.last]
+        if at_most is None:
+            raise NotLoaded(("due", account_no))
+        if len(lots) < at_most:
+            raise NotLoaded(reach.more_due(account_no))
+    elif not lots and reach is None:
         state.ends[account_no] = next_end  # so that a thousand credits do not look at each other's lots
     lots.sort(key=by_expiry)
-    return lots
+    return lots[:at_most]

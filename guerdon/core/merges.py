@@ -1,8 +1,9 @@
 """Merges: two members who turn out to be one person.
 
 All points of the victim go to the survivor, per program and category, with their times; where the victim owes, the
-survivor takes the debt over. The two ledgers stay apart, and the merge is the last event of the victim's. From then on
-the victim's identifiers name the survivor, its other accounts (a wallet) are the survivor's, and what becomes of its
+survivor takes the debt over. The two ledgers stay apart, and the merge is the last event of the victim's. What
+the victim had earned counts as the survivor's (`points.lifetime`), and who was referred stays so. From then on the
+victim's identifiers name the survivor, its other accounts (a wallet) are the survivor's, and what becomes of its
 purchases and redemptions is booked on the survivor (`members.family`).
 """
 
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from guerdon.core import issues, lots, members
+from guerdon.core import issues, lots, members, pasts
 from guerdon.core.booking import Booking
 from guerdon.core.codes import merge_links
 from guerdon.core.commands import MergeMembers
@@ -21,7 +22,7 @@ from guerdon.core.members import Member
 from guerdon.core.metadata import write_first
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.places import Place
-from guerdon.core.points import expire_overdue, owed
+from guerdon.core.points import expire_overdue, lifetime, owed
 from guerdon.core.results import Merged
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ def merge(state: State, command: MergeMembers) -> Outcome:
     booking = Booking(state, Name.CUSTOMER_MERGE, victim.no, place, id=command.id)
     moved = []
     for (program_no, category), (source, destination) in pairs.items():
+        if destination in state.lifetimes:
+            both = lifetime(state, destination) + lifetime(state, source)
+            state.put(state.lifetimes, destination, both)
         points = _move_all(state, booking, source, destination)
         if points:
             moved.append((program_no, category, points))
@@ -69,6 +73,7 @@ def merge(state: State, command: MergeMembers) -> Outcome:
     total = sum(points for _, _, points in moved)
     mirror.close(actor=command.actor, reason=command.reason, mirrors=event.seq, points=total, body=body)
     issues.join(state, victim, survivor)
+    pasts.join(state, victim, survivor)
     _join(state, victim, survivor)
     write_first(state, "evt", event.id, command.meta)
     return Accepted(Merged(id=event.id, event_no=event.seq, survivor_id=survivor.id, moved=tuple(moved)))
@@ -103,6 +108,8 @@ def _join(state: State, victim: Member, survivor: Member) -> None:
     for selector in known:
         state.put(state.found, ("member", *selector), survivor.no)
     state.put(state.found, ("heir", victim.no), survivor.no)
+    referrals = [state.find(("referral_of", member.no)) for member in (victim, survivor)]
+    state.put(state.found, ("referral_of", survivor.no), min(filter(None, referrals), default=None))
     merge_links(state, victim.no, survivor.no)
     for account in list(state.accounts.values()):
         if account.member_no == victim.no and not account.tracks_lots:

@@ -19,6 +19,7 @@ TYPES: dict[str, str] = {
     Name.POINTS_EXPIRY: "points.expired",
     Name.PROMISED_POINTS_CONVERSION: "points.released",
     Name.TRIGGER_POINTS_CONVERSION: "points.unlocked",
+    Name.POINTS_EXPIRING: "points.expiring",
     Name.POINTS_EXPIRY_CHANGE: "points.expiry_changed",
     Name.POINTS_IMPORT: "points.imported",
     Name.POINTS_TRANSFER: "points.transferred",
@@ -34,7 +35,11 @@ TYPES: dict[str, str] = {
     Name.REWARD_CLAIM: "reward.claimed",
     Name.REWARD_CLAIM_REVERSAL: "reward.claim_reversed",
     Name.REWARD_FULFILMENT: "reward.fulfilled",
+    Name.WEBHOOK_FAILING: "webhook.failing",
     Name.WEBHOOK_PAUSED: "webhook.paused",
+    Name.REWARD_STOCK_LOW: "reward.stock_low",
+    Name.REWARD_CODES_LOW: "reward.codes_low",
+    Name.PROMOTION_BUDGET_LOW: "promotion.budget_low",
 }
 """Event names to message types; a test holds that every event has one."""
 

@@ -85,13 +85,13 @@ def expires_at(policies: Policies, earned_at: datetime) -> datetime | None:
     return policies.expiry.end(earned_at, policies.timezone)
 
 
-def expire_overdue(state: State, account_no: int, as_of: datetime) -> tuple[int, int]:
+def expire_overdue(state: State, account_no: int, as_of: datetime, at_most: int | None = None) -> tuple[int, int]:
     """Post what has come due on an account by a moment: first what is released to or from it (`promises.keep`), then
-    what has ended, one `PointsExpiry` per instant. Returns (lots, points) that ended.
+    what has ended, one `PointsExpiry` per instant; of that at most so many lots. Returns (lots, points) that ended.
     """
     endings.catch_up(state, account_no)
     promises.keep(state, account_no, as_of)
-    due = lots.overdue(state, account_no, as_of)
+    due = lots.overdue(state, account_no, as_of, at_most)
     if not due:
         return 0, 0
     account = state.accounts[account_no]
@@ -255,7 +255,7 @@ def shortage(state: State, account_no: int, points: int, *others: int) -> Reject
 
 def lifetime(state: State, account_no: int) -> int:
     """All points an account was ever credited with, but for what was given back after spending, less what was returned
-    or adjusted away.
+    or adjusted away; with all that members had earned who were merged into its holder.
     """
     try:
         return state.lifetimes[account_no]
@@ -511,10 +511,12 @@ def give_back(state: State, booking: Booking, redemption: Redemption, member_no:
 def expire(state: State, command: ExpireLots) -> Outcome:
     """Post what has come due on these accounts. Running it late, twice or never changes nothing that may be spent."""
     count = points = 0
+    ended_by = min(command.ended_by or state.now, state.now)
     for account_no in command.accounts:
         if account_no not in state.accounts and state.find(("account_no", account_no)) is None:
             return Rejected(Rejection.ACCOUNT_NOT_FOUND, "accounts", {"account_no": account_no})
-        lots_expired, points_expired = expire_overdue(state, account_no, min(command.ended_by or state.now, state.now))
+        left = None if command.at_most is None else command.at_most - count
+        lots_expired, points_expired = expire_overdue(state, account_no, ended_by, left)
         count += lots_expired
         points += points_expired
     return Accepted(Expired(lots=count, points=points))

@@ -197,6 +197,7 @@ class Policies(Struct, frozen=True, kw_only=True):
     A manual adjustment of more than `adjustment_limit` points needs two persons; None is no limit. `caps` bound what
     all earning rules give together, the first of them giving first; `stacking` has the groups of rules that do not
     simply add up. `follow` is said of one version and not handed on to the next.
+    Members are told of points that are about to end so many `notice_days` before the day on which they do.
     """
 
     rounding: Rounding = Rounding.HALF_UP
@@ -217,6 +218,7 @@ class Policies(Struct, frozen=True, kw_only=True):
     on_shortfall: Literal["below_zero", "write_off"] = "below_zero"
     returns: Returning = "proportional"
     follow: Follow | None = None
+    notice_days: tuple[int, ...] = ()
 
 
 class Program(Struct, frozen=True, kw_only=True):

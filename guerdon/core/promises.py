@@ -41,7 +41,8 @@ class Promise(Struct, frozen=True, array_like=True):
     that counts from its release (None: the lot's own end stands), the time zone of both, and when it was released.
 
     `follows` is the program's version whose expiry the lot follows: None for the one it was made under, 0 where its end
-    was set by hand and follows none (`endings.version_of`).
+    was set by hand and follows none (`endings.version_of`). Where an end that counts from the release follows another
+    version than it was made under, it is not before `earliest`.
     """
 
     trigger: str = ""
@@ -49,6 +50,7 @@ class Promise(Struct, frozen=True, array_like=True):
     timezone: str = "UTC"
     released_at: datetime | None = None
     follows: int | None = None
+    earliest: datetime | None = None
 
 
 class Terms(Struct, frozen=True):
@@ -111,7 +113,17 @@ def keep(state: State, account_no: int, as_of: datetime) -> None:
     if siblings is None or (account.program_no, "promised") not in siblings:
         raise NotLoaded(("member", "number", str(account.member_no)))
     promised = siblings[account.program_no, "promised"]
-    due = [lot for lot in state.lots_of(promised) if is_due(lot, as_of)]
+    if promised in state.releases and state.releases[promised] > as_of:
+        return
+    due: list[Lot] = []
+    next_release = lots.NEVER
+    for lot in state.lots_of(promised):
+        if is_due(lot, as_of):
+            due.append(lot)
+        elif lot.releases_at is not None and lot.releases_at > as_of:
+            next_release = min(next_release, lot.releases_at)
+    if not due:
+        state.releases[promised] = next_release
     due.sort(key=lambda lot: (lot.releases_at, lot.no))
     for instant, group in groupby(due, key=lambda lot: lot.releases_at):
         assert instant is not None
@@ -141,6 +153,8 @@ def convert(
     for lot in waiting:
         promise = decode(lot.promise)
         ends = promise.expiry.end(place.event_at, promise.timezone) if promise.expiry else lot.expires_at
+        if ends is not None and promise.earliest is not None and promise.expiry is not None:
+            ends = max(ends, promise.earliest)
         released = msgspec.structs.replace(promise, released_at=place.event_at)
         changed = msgspec.structs.replace(
             lot, account=regular, expires_at=ends, releases_at=None, promise=encode(released)

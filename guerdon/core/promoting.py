@@ -11,7 +11,6 @@ import msgspec
 
 from guerdon.core.commands import ChangePromotion, CopyPromotion, CreatePromotion, RunPromotion, SetLane
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
-from guerdon.core.promotions.conditions import All, Any_, Condition, HistoryIs, Not
 from guerdon.core.promotions.shelf import Shelf
 from guerdon.core.promotions.terms import Lane, Promotion
 from guerdon.core.results import Changed, PromotionMade
@@ -35,9 +34,6 @@ _EMPTY = Shelf()
 def create(state: State, command: CreatePromotion) -> Outcome:
     """A new promotion. It starts as a draft unless it says that it is active."""
     known = shelf(state).by_id
-    refused = _refusal(command.terms)
-    if refused is not None:
-        return refused
     if len(known) >= PROMOTIONS_MAX and sum(each.status != "ended" for each in known.values()) >= PROMOTIONS_MAX:
         return Rejected(Rejection.INVALID_VALUE, "", {"maximum": PROMOTIONS_MAX})
     return _put(state, msgspec.structs.replace(command.terms, id=command.id, version=1))
@@ -50,9 +46,6 @@ def change(state: State, command: ChangePromotion) -> Outcome:
         return promotion
     if promotion.status == "ended":
         return Rejected(Rejection.PROMOTION_ENDED, "promotion", {"promotion": command.promotion})
-    refused = _refusal(command.terms)
-    if refused is not None:
-        return refused
     if promotion.kind != command.terms.kind:
         return Rejected(Rejection.INVALID_VALUE, "kind", {"kind": promotion.kind})
     terms = msgspec.structs.replace(
@@ -98,20 +91,6 @@ def copy(state: State, command: CopyPromotion) -> Outcome:
         return promotion
     name = command.name or promotion.name
     return _put(state, msgspec.structs.replace(promotion, id=command.id, version=1, status="draft", name=name))
-
-
-def _refusal(terms: Promotion) -> Rejected | None:
-    """What a promotion may say, but nothing here can answer yet: figures of a member's past."""
-    waiting: list[tuple[str, Condition]] = [] if terms.condition is None else [("condition", terms.condition)]
-    while waiting:
-        path, condition = waiting.pop()
-        if isinstance(condition, HistoryIs):
-            return Rejected(Rejection.INVALID_VALUE, path, {"reason": "figures of a member's past are not kept yet"})
-        if isinstance(condition, All | Any_):
-            waiting += [(f"{path}.of[{i}]", each) for i, each in enumerate(condition.of)]
-        elif isinstance(condition, Not):
-            waiting.append((f"{path}.of", condition.of))
-    return None
 
 
 def version_of(state: State, id: str, version: int) -> Promotion:

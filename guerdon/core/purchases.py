@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from guerdon.core import caps, carts, endings, promises, uses
+from guerdon.core import caps, carts, endings, pasts, promises, uses
 from guerdon.core.assets import AMOUNT_MAX, allocate
 from guerdon.core.booking import Booking
 from guerdon.core.commands import Line, RecordPurchase, Tender
@@ -480,6 +480,7 @@ def _keep(
         meta=command.meta,
     )
     state.put(state.purchases, purchase.no, purchase)
+    pasts.bought(state, purchase)
     state.put(state.found, ("purchase_number", purchase.number), purchase.no)
     for selector in (("number", purchase.number), ("id", purchase.id), ("no", str(purchase.no))):
         state.put(state.found, ("purchase", *selector), purchase.no)

@@ -87,6 +87,12 @@ class Followed(Result, frozen=True, kw_only=True):
     events: int
 
 
+class Noticed(Result, frozen=True, kw_only=True):
+    """How many notices were given."""
+
+    events: int
+
+
 class Earned(Result, frozen=True, kw_only=True):
     """Points one rule gave in one program. `basis` is the money it looked at, in minor units; `releases_at` and
     `trigger` say when promised points become regular, and `expires_at` is None where that decides when they end.
@@ -301,7 +307,7 @@ class ReferralReturned(Result, frozen=True, kw_only=True):
 
 
 class RewardClaimed(Result, frozen=True, kw_only=True):
-    """`balance` are the member's regular points after it."""
+    """`balance` are the member's regular points after it; `code` the one that was handed out, "" for other kinds."""
 
     id: str
     event_no: int
@@ -312,6 +318,7 @@ class RewardClaimed(Result, frozen=True, kw_only=True):
     points: int
     balance: int
     claimed_at: datetime
+    code: str = ""
 
 
 class ClaimMoved(Result, frozen=True, kw_only=True):

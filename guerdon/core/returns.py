@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
-from guerdon.core import caps, lots, members, uses
+from guerdon.core import caps, lots, members, pasts, uses
 from guerdon.core.assets import decimal_text
 from guerdon.core.booking import Booking
 from guerdon.core.commands import ReturnLine, ReturnPurchase
@@ -438,6 +438,7 @@ def _keep(
         result=encode(result),
     )
     state.put(state.returns, no, returned)
+    pasts.given_back(state, purchase, returned.member_no, returned.paid, returned.event_at)
     state.put(state.found, ("return", command.number), no)
     earlier = state.find(("purchase_return_of", purchase.no)) or ()
     state.put(state.found, ("purchase_return_of", purchase.no), (*earlier, no))

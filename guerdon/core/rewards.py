@@ -62,6 +62,7 @@ def create(state: State, command: CreateReward) -> Outcome:
         created_at=state.now,
         supply=command.stock,
         claimed=0,
+        given=0,
         terms=command.terms,
     )
     _keep(state, reward, command.actor)
@@ -78,6 +79,9 @@ def change(state: State, command: ChangeReward) -> Outcome:
     if refused is not None:
         return refused
     reward = state.rewards[id]
+    if (command.terms.kind, command.terms.codes) != (reward.terms.kind, reward.terms.codes):
+        field = "code_batch" if command.terms.kind == reward.terms.kind else "kind"
+        return Rejected(Rejection.INVALID_VALUE, field, {"reason": "a reward keeps it; make another one"})
     supply = reward.supply
     if command.restock:
         supply = None if command.stock is None else reward.claimed + command.stock
@@ -126,6 +130,8 @@ def _refusal(state: State, terms: RewardTerms, stock: int | None) -> Rejected | 
         return refused
     if stock is not None and not 0 <= stock <= PIECES_MAX:
         return Rejected(Rejection.INVALID_VALUE, "stock", {"minimum": 0, "maximum": PIECES_MAX})
+    if terms.low_stock is not None and not 0 <= terms.low_stock <= PIECES_MAX:
+        return Rejected(Rejection.INVALID_VALUE, "low_stock", {"minimum": 0, "maximum": PIECES_MAX})
     if terms.kind == "wallet_credit":
         if terms.asset not in state.config.assets:
             return Rejected(Rejection.ASSET_NOT_FOUND, "asset", {"asset": terms.asset})
@@ -136,6 +142,11 @@ def _refusal(state: State, terms: RewardTerms, stock: int | None) -> Rejected | 
     elif terms.asset or terms.amount:
         field = "asset" if terms.asset else "amount_minor"
         return Rejected(Rejection.INVALID_VALUE, field, {"reason": "only a wallet credit has one"})
+    if terms.kind == "discount_code":
+        if state.find(("code_batch", terms.codes)) is None:
+            return Rejected(Rejection.CODE_BATCH_NOT_FOUND, "code_batch", {"batch": terms.codes})
+    elif terms.codes:
+        return Rejected(Rejection.INVALID_VALUE, "code_batch", {"reason": "only a discount code has one"})
     return None
 
 

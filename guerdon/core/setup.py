@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 DAYS_MAX = 36_500
 MONTHS_MAX = 1_200
 YEARS_MAX = 100
+NOTICES_MAX = 5
+NOTICE_DAYS_MAX = 366
 LEAP_YEAR = 2028
 RULES_MAX = 200
 WINDOWS_MAX = 20
@@ -198,6 +200,10 @@ def _policies_refusal(state: State, policies: Policies) -> Rejected | None:
     refused = _expiry_refusal(policies.expiry)
     if refused is not None:
         return refused
+    days = policies.notice_days
+    if len(days) > NOTICES_MAX or len(set(days)) < len(days) or not all(1 <= each <= NOTICE_DAYS_MAX for each in days):
+        detail = {"minimum": 1, "maximum": NOTICE_DAYS_MAX, "at_most": NOTICES_MAX, "reason": "different numbers"}
+        return Rejected(Rejection.INVALID_VALUE, "policies.notice_days", detail)
     if policies.follow is not None and not 0 <= policies.follow.grace_days <= DAYS_MAX:
         return Rejected(Rejection.INVALID_VALUE, "policies.follow.grace_days", {"minimum": 0, "maximum": DAYS_MAX})
     rate = policies.redemption_rate

@@ -10,9 +10,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 PREFIX = "whsec_"
+SIGNATURES_MAX = 20
+TOLERANCE_S = 300
+"""So far a signed text's time may be from ours (Standard Webhooks)."""
 _PURPOSE = b"guerdon webhook secrets, 1"
 
 
@@ -30,10 +33,27 @@ def shown(secret: bytes) -> str:
 def headers(secrets: Sequence[bytes], message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
     """The three headers of a message, with one signature for each secret, the newest first. `timestamp` is in seconds
     since 1970, of this attempt."""
+    made = [_signature(each, message_id, str(timestamp), body) for each in secrets]
+    return {"webhook-id": message_id, "webhook-timestamp": str(timestamp), "webhook-signature": " ".join(made)}
+
+
+def fault(secrets: Sequence[bytes], given: Mapping[str, str], body: bytes, message_id: str, now: int) -> str:
+    """Why a text that claims to be signed like our messages is not to be believed, "" where it is. It has to be about
+    the message that is asked for, signed with one of the secrets, and not older or younger than `TOLERANCE_S`."""
+    if given.get("webhook-id", "") != message_id:
+        return "it is signed for another message"
+    timestamp = given.get("webhook-timestamp", "")
+    if not (timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= 12):
+        return "its timestamp is missing"
+    said = given.get("webhook-signature", "").split()[:SIGNATURES_MAX]
+    right = [_signature(each, message_id, timestamp, body).encode() for each in secrets]
+    if not any(hmac.compare_digest(one.encode(), each) for one in said for each in right):
+        return "its signature is wrong"
+    if abs(int(timestamp) - now) > TOLERANCE_S:
+        return "its timestamp is too old" if int(timestamp) < now else "its timestamp lies ahead"
+    return ""
+
+
+def _signature(secret: bytes, message_id: str, timestamp: str, body: bytes) -> str:
     signed = f"{message_id}.{timestamp}.".encode() + body
-    made = [base64.b64encode(hmac.digest(each, signed, hashlib.sha256)).decode() for each in secrets]
-    return {
-        "webhook-id": message_id,
-        "webhook-timestamp": str(timestamp),
-        "webhook-signature": " ".join(f"v1,{one}" for one in made),
-    }
+    return "v1," + base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode()

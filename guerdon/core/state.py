@@ -17,7 +17,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from guerdon.core.accounts import NO_FIGURES
-from guerdon.core.ids import sub_id
+from guerdon.core.ids import id_prefix
 
 if TYPE_CHECKING:
     from guerdon.core.access import ApiKey
@@ -55,6 +55,8 @@ _MISSING: Any = object()
 
 FIRST_LOTS = 64
 """So many lots are loaded of an account that is to be spent from: those that are spent first."""
+DUE_LOTS = 400
+"""So many lots that have ended are loaded with their account, those that ended first."""
 MORE_LOTS, MOST_LOTS = 4, 64
 """So many times as many are loaded when they were not enough: by what they were worth, within these bounds."""
 
@@ -62,7 +64,7 @@ MORE_LOTS, MOST_LOTS = 4, 64
 class Reach(NamedTuple):
     """How far the lots of an account are loaded, in the order in which they are spent: all up to the sort key `last`
     (`lots.by_expiry`), that of the last of the `asked` that were asked for. Lots beyond that may be known too, but not
-    all that come before them.
+    all that come before them. Of lots that have ended the same is told apart (`State.due`).
     """
 
     last: tuple[bool, datetime, int]
@@ -72,6 +74,10 @@ class Reach(NamedTuple):
         """The key of more lots of the account, where so many points were there and so many are wanted."""
         times = min(MOST_LOTS, max(MORE_LOTS, 2 * wanted // max(1, there)))
         return ("lots", account_no, self.asked * times)
+
+    def more_due(self, account_no: int) -> Key:
+        """The key of more of its lots that have ended."""
+        return ("due", account_no, self.asked * MORE_LOTS)
 
 
 class NotLoaded(Exception):
@@ -99,8 +105,9 @@ class State:
     """Tables of rows by their number, what keys were found to mean, and the journal of changes.
 
     `counters` hold the organisation's last numbers (`seq`, `account`, `lot`, `member`, `purchase`, `config`, `ledger`);
-    `account_lots` says where lots lie, `reach` how far an account's are known where that is not all of them, and `ends`
-    is a moment before which nothing that is known of an account ends.
+    `account_lots` says where lots lie, `reach` how far an account's are known where that is not all of them, and `due`
+    how far those that have ended; `ends` is a moment before which nothing that is known of an account ends, `releases`
+    one before which nothing is released.
 
     `last_recorded_at` and `last_hash` come from the head row; `transaction` is the database's own name for the batch,
     and `head` what the head row says: as it was read, and as it was written once the batch is saved.
@@ -120,7 +127,9 @@ class State:
         self.lots: Table[int, Lot] = Table("lots")
         self.account_lots: dict[int, Table[int, bool]] = {}
         self.reach: dict[int, Reach] = {}
+        self.due: dict[int, Reach] = {}
         self.ends: dict[int, datetime] = {}
+        self.releases: dict[int, datetime] = {}
         self.transfers: Table[int, Transfer] = Table("transfers", kept=False)
         self.events: Table[int, Event] = Table("events", kept=False)
         self.holds: Table[int, Hold] = Table("holds")
@@ -172,7 +181,7 @@ class State:
         self.links = False
         self._journal: list[tuple[Table[Any, Any], Any, Any]] = []
         self.now = last_recorded_at
-        self._command_id = ""
+        self._id_prefix = ""
         self._ordinal = 0
         self._actor = ""
         self._accepted: list[tuple[int, datetime, str]] = []
@@ -194,13 +203,14 @@ class State:
         return self.figures.get(account_no, NO_FIGURES)
 
     def lots_of(self, account_no: int) -> list[Lot]:
-        """The lots of an account that are known here, in no order. Overdue ones are always among them."""
+        """The lots of an account that are known here, in no order. Those that ended first are always among them."""
         lots = self.lots
         return [lots[no] for no, here in self.account_lots.get(account_no, _NO_LOTS).items() if here]
 
     def open_lots(self, *account_nos: int) -> list[Lot]:
         """Every lot of these accounts with something left. Raises `NotLoaded` unless all were loaded or made here."""
-        missing = [("lots", no) for no in account_nos if ("lots", no) not in self.found]
+        missing: list[Key] = [("lots", no) for no in account_nos if ("lots", no) not in self.found]
+        missing += [("due", no) for no in account_nos if self.ended(no) is not None]
         if missing:
             raise NotLoaded(*missing)
         return [lot for no in account_nos for lot in self.lots_of(no) if lot.remaining]
@@ -217,7 +227,12 @@ class State:
     def lots_to_spend(self, account_no: int) -> list[Key]:
         """What is missing before an account can be spent from."""
         known = ("lots", account_no) in self.found or account_no in self.reach
-        return [] if known else [("lots", account_no, FIRST_LOTS)]
+        missing: list[Key] = [] if known else [("lots", account_no, FIRST_LOTS)]
+        return missing if self.ended(account_no) is None else [*missing, ("due", account_no)]
+
+    def ended(self, account_no: int) -> Reach | None:
+        """How far the account's lots are known that have ended and may not be posted; None when all are."""
+        return None if ("due", account_no) in self.found else self.due.get(account_no)
 
     # -- changing
 
@@ -247,8 +262,8 @@ class State:
 
     def new_id(self) -> str:
         """The next id of what the current command makes."""
-        self._ordinal += 1
-        return sub_id(self._command_id, self._ordinal)
+        ordinal = self._ordinal = self._ordinal + 1
+        return f"{self._id_prefix}{ordinal:06x}"
 
     def link(self, id: str, seq: int) -> None:
         """Let a transfer be found under an id (its own, its request's, its parent's) where this batch asks for that
@@ -287,7 +302,7 @@ class State:
     def begin(self, command_id: str, at: datetime, actor: str = "") -> int:
         """Start a command: its time is when it was received, never before what is already recorded. Returns a mark."""
         self.now = max(self.last_recorded_at, at)
-        self._command_id = command_id
+        self._id_prefix = id_prefix(command_id)
         self._ordinal = 0
         self._actor = actor
         return len(self._journal)
@@ -300,6 +315,7 @@ class State:
         journal = self._journal
         if len(journal) > mark:
             self.ends.clear()  # lots that were spent are there again
+            self.releases.clear()
         while len(journal) > mark:
             table, key, old = journal.pop()
             if table is _CONFIG:

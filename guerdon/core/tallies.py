@@ -87,10 +87,15 @@ def usage(
 ) -> Mapping[CounterKey, Counter]:
     """The counters' values. All that are not loaded are asked for at once."""
     wanted = list(keys)
-    missing = [key for key in wanted if key not in state.promotion_counters and key not in state.asked]
+    missing = lacking(state, wanted)
     if missing:
         raise NotLoaded(*missing)
     return {key: tally(state, key).at(now, reservation) for key in wanted}
+
+
+def lacking(state: State, keys: Iterable[CounterKey]) -> list[CounterKey]:
+    """The counters that nobody has looked up."""
+    return [key for key in keys if key not in state.promotion_counters and key not in state.asked]
 
 
 def use(state: State, raises: Iterable[Raise], at: datetime, seq: int) -> tuple[Raised, ...]:

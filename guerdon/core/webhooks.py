@@ -17,6 +17,7 @@ from guerdon.core.booking import Booking
 from guerdon.core.commands import (
     AddWebhook,
     ChangeWebhook,
+    NoteFailingWebhook,
     PauseWebhook,
     RemoveWebhook,
     ReplayWebhook,
@@ -142,6 +143,23 @@ def pause(state: State, command: PauseWebhook) -> Outcome:
     return Accepted(Changed(id=webhook.id))
 
 
+def note_failing(state: State, command: NoteFailingWebhook) -> Outcome:
+    """What the relay asks for when nothing has got through to an endpoint for a while: an event that says so. Once for
+    each time that it fails, by the command's key."""
+    webhook = _find(state, command.target)
+    if webhook is None:
+        return _not_found(command.target)
+    if webhook.status == "active" and webhook.active_since <= command.since:
+        here = Place(event_at=state.now, judged_at=state.now)
+        Booking(state, Name.WEBHOOK_FAILING, NO_MEMBER, here).close(
+            actor=command.actor,
+            reason=command.reason,
+            reference=f"whk_{webhook.id}",
+            body={"since": command.since},
+        )
+    return Accepted(Changed(id=webhook.id))
+
+
 def remove(state: State, command: RemoveWebhook) -> Outcome:
     """Send nothing there any more, for good."""
     webhook = _find(state, command.target)
@@ -168,6 +186,8 @@ def _not_found(target: str) -> Rejected:
 
 def _refusal(url: str, filters: tuple[str, ...], *, private: bool, check_url: bool = True) -> Rejected | None:
     reason = addresses.refusal(url, private=private) if check_url else ""
+    if reason in (addresses.NOT_PUBLIC, addresses.NO_PUBLIC_NAME):
+        return Rejected(Rejection.ADDRESS_NOT_PUBLIC, "url", {"reason": reason})
     if reason:
         return Rejected(Rejection.INVALID_VALUE, "url", {"reason": reason})
     for position, one in enumerate(filters):

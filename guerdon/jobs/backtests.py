@@ -11,7 +11,6 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic
@@ -21,6 +20,7 @@ import msgspec
 from psycopg import AsyncConnection
 
 from guerdon.core.backtests import Backtest, Past, Report, Told, Trial
+from guerdon.core.places import EARLIEST
 from guerdon.core.programs import Config
 from guerdon.store import backtests
 from guerdon.store.load import configuration
@@ -29,10 +29,15 @@ from guerdon.store.pool import make_pool
 log = logging.getLogger(__name__)
 
 TELL_EVERY_S = 1.0
+TERMINATED_WITHIN_S = 5.0
 NICE = 10
 
 Tell = Callable[[int, int], Awaitable[bool]]
 """Is told how many of how many purchases are done; False stops it."""
+
+
+class Died(RuntimeError):
+    """The process that did it is gone; it is to be begun again."""
 
 
 class Stopped(Exception):
@@ -40,10 +45,23 @@ class Stopped(Exception):
 
 
 async def run(dsn: str, org_id: int, backtest_id: str) -> None:
-    """Do a backtest in a process of its own; one that is over, or not there, is left alone."""
+    """Do a backtest in a process of its own, which ends when this one is stopped; one that is over, or not there, is
+    left alone. Raises `Died` when the process did.
+    """
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=work, args=(dsn, org_id, backtest_id), name="guerdon-backtest", daemon=True)
+    process.start()
+    ended = asyncio.Event()
     loop = asyncio.get_running_loop()
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-        await loop.run_in_executor(process, work, dsn, org_id, backtest_id)
+    loop.add_reader(process.sentinel, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(process.sentinel)
+        process.terminate()
+        process.join(TERMINATED_WITHIN_S)
+    if process.exitcode:
+        raise Died(f"the process of backtest {backtest_id} ended with {process.exitcode}")
 
 
 def work(dsn: str, org_id: int, backtest_id: str) -> None:
@@ -94,12 +112,16 @@ async def go(
     now = datetime.now(UTC)
     config = config or await configuration(connection, org_id, now)
     backtest = Backtest(trial, config, now)
-    nos = await backtests.numbers(connection, org_id, trial.since, trial.until, trial.currency)
+    since = EARLIEST if backtest.asks else trial.since
+    nos = await backtests.numbers(connection, org_id, since, trial.until, trial.currency)
     done = 0
     async for some in backtests.purchases(connection, org_id, config, trial.program_no, nos):
         if not await tell(done, len(nos)):
             raise Stopped
         for past in some:
+            if past.at < trial.since:
+                backtest.remember(past)
+                continue
             told = backtest.take(past)
             if each is not None:
                 each(past, told)

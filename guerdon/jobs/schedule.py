@@ -1,6 +1,6 @@
 """What comes due by itself: lots that end, promises that are released, holds that are to be settled or let go,
 postings that wait for their time, codes that were asked for and are not made yet; and points that are to follow another
-version of their program's policies.
+version of their program's policies, or are about to end.
 
 Promises: nothing is done twice, however often or in however many processes this runs, since the core looks again under
 the lock; and nothing that anybody may spend depends on when it runs, since the core reckons with what has ended whether
@@ -17,9 +17,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+import msgspec
 import psycopg
 import uuid_utils
 from psycopg_pool import PoolTimeout
@@ -28,7 +29,7 @@ from guerdon.core import commands as c
 from guerdon.core.codes import CodeBatch, next_codes
 from guerdon.core.outcomes import Outcome, Rejected, Rejection
 from guerdon.core.places import LATE_MAX
-from guerdon.store.due import Due, behind, due, followed, organisations
+from guerdon.store.due import Due, behind, due, followed, notices, organisations
 from guerdon.store.pool import Pool
 from guerdon.writer import QueueFull, Unavailable, Writer, WriterFault
 
@@ -39,8 +40,10 @@ LOOK_EVERY_S = 1.0
 """After commits an organisation is looked at no more often than this."""
 DUE_MAX = 2_000
 """So much is taken of each kind at a time; what is left is taken at once after it."""
-LOTS_MAX = 200
-"""So many lots one command posts, unless one account has more."""
+LOTS_MAX = 400
+"""So many lots that have ended one command posts; where an account has more, another one follows."""
+NOTICES_EVERY = timedelta(minutes=10)
+"""How often it is looked for points that are about to end."""
 READERS = 2
 """So many organisations are looked at at the same time; the pool is for others too."""
 AT_ONCE = 16
@@ -75,6 +78,7 @@ class Jobs:
         self._touched: set[int] = set()
         self._wake = asyncio.Event()
         self._reading = asyncio.Semaphore(READERS)
+        self._notices_at: dict[int, datetime] = {}
         self._looking: dict[int, asyncio.Task[int]] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -154,7 +158,7 @@ class Jobs:
 
     async def _look(self, org_id: int) -> int:
         """Do all that is due in one organisation, and remember when more will be."""
-        done = await self._follow(org_id)
+        done = await self._follow(org_id) + await self._notify(org_id)
         tried: set[str] = set()
         while True:
             now = self._now()
@@ -199,6 +203,35 @@ class Jobs:
             await self._ask(org_id, c.FinishFollowing(**_envelope(now), program_no=program_no, version=version))
         return done + len(programs)
 
+    async def _notify(self, org_id: int) -> int:
+        """Tell of points that are about to end. Looked for at the first look and then once in a while: it goes by days,
+        and the look is at all that ends within the longest of them.
+        """
+        now = self._now()
+        if now < self._notices_at.get(org_id, now):
+            return 0
+        self._notices_at[org_id] = now + NOTICES_EVERY
+        done = 0
+        tried: set[tuple[int, datetime]] = set()
+        while True:
+            async with self._reading, self._pool.connection() as connection:
+                found = await notices(connection, org_id, now, DUE_MAX)
+            ends = [(account, ends_at) for account, ends_at, _ in found]
+            if not ends or tried.issuperset(ends):
+                return done
+            tried.update(ends)
+            size = self._settings.job_accounts_max
+            commands = [
+                c.GiveNotice(
+                    **_envelope(now),
+                    ends=tuple(ends[i : i + size]),
+                    members=tuple(dict.fromkeys(member for _, _, member in found[i : i + size])),
+                )
+                for i in range(0, len(ends), size)
+            ]
+            await self._ask_all(org_id, commands)
+            done += len(commands)
+
     def _followers(self, accounts: dict[int, tuple[int, int]]) -> Iterator[c.Command]:
         for some, lots in _parcels(accounts, self._settings.job_accounts_max):
             members = tuple(dict.fromkeys(accounts[no][0] for no in some))
@@ -217,7 +250,14 @@ class Jobs:
         for accounts, lots in _parcels(found.accounts, self._settings.job_accounts_max):
             members = tuple(dict.fromkeys(found.accounts[no][0] for no in accounts))
             ended_by = now - LATE_MAX
-            command = c.ExpireLots(**_envelope(now), accounts=accounts, members=members, lots=lots, ended_by=ended_by)
+            command = c.ExpireLots(
+                **_envelope(now),
+                accounts=accounts,
+                members=members,
+                lots=min(lots, LOTS_MAX),
+                ended_by=ended_by,
+                at_most=LOTS_MAX,
+            )
             yield f"expire {accounts}", command
 
     async def _codes(self, batches: Sequence[CodeBatch], now: datetime) -> dict[str, c.Command]:
@@ -244,8 +284,12 @@ class Jobs:
             except WriterFault:
                 log.error("a job of organisation %s failed: %s", org_id, type(command).__name__)  # noqa: TRY400
                 return
-            if isinstance(outcome, Rejected) and outcome.code != Rejection.CODE_BATCH_MOVED_ON:
-                log.warning("a job of organisation %s was refused: %s %s", org_id, outcome.code, outcome.detail)
+            if isinstance(outcome, Rejected):
+                if outcome.code != Rejection.CODE_BATCH_MOVED_ON:
+                    log.warning("a job of organisation %s was refused: %s %s", org_id, outcome.code, outcome.detail)
+            elif isinstance(command, c.ExpireLots) and outcome.result.lots == command.at_most:
+                command = msgspec.structs.replace(command, id=_envelope(command.at)["id"])  # there may be more
+                continue
             return
 
 

@@ -122,20 +122,24 @@ async def purchases(
         chosen = nos[start : start + AT_ONCE]
         rows = {row[0]: row for row in await run(connection, org_id, "purchases_by_no", nos=chosen)}
         owners = {row[3]: _survivor(merged, row[3]) for row in rows.values() if row[3]}
-        ids = dict(await run(connection, org_id, "member_ids", nos=list(set(owners.values()))))
+        found = await run(connection, org_id, "member_ids", nos=list(set(owners.values())))
+        people = {no: (id, joined_at) for no, id, joined_at in found}
         some: list[Past] = []
         for no in chosen:
-            _, number, at, member_no, lines, store_no, till_no, source, tenders = rows[no]
+            _, number, at, member_no, lines, store_no, till_no, source, tenders, paid = rows[no]
             till = config.tills.get(till_no)
             if member_no and (till.program_no if till is not None else first) != program_no:
                 continue
             store = config.stores.get(store_no)
+            member, joined_at = people[owners[member_no]] if member_no else ("", None)
             some.append(
                 Past(
                     no=no,
                     number=number,
                     at=at,
-                    member=ids[owners[member_no]] if member_no else "",
+                    member=member,
+                    joined_at=joined_at,
+                    paid=int(paid),
                     lines=_lines(lines),
                     store=store.code if store is not None else "",
                     channel=source,

@@ -55,6 +55,16 @@ async def behind(connection: AsyncConnection[Any], org_id: int, after: int, limi
         return {account: (member, lots) for account, member, lots in await cursor.fetchall()}
 
 
+async def notices(
+    connection: AsyncConnection[Any], org_id: int, now: datetime, limit: int
+) -> list[tuple[int, datetime, int]]:
+    """(account, when points of it end, whose it is) of points that are about to end and nobody was told."""
+    async with connection.transaction():
+        await connection.execute(_SQL["enter"], {"org": org_id})
+        cursor = await connection.execute(_SQL["notices_due"], {"org": org_id, "now": now, "limit": limit})
+        return [(account, ends_at, member) for account, ends_at, member in await cursor.fetchall()]
+
+
 async def due(connection: AsyncConnection[Any], org_id: int, now: datetime, grace: timedelta, limit: int) -> Due:
     """What is due by now, and of lots what ended or was released `grace` ago. One round trip."""
     asked = {"org": org_id, "now": now, "ended_by": now - grace, "grace": grace, "limit": limit}

@@ -13,8 +13,13 @@ from collections.abc import Callable
 from datetime import datetime
 
 from guerdon.core import state as core_state
-from guerdon.core.codes import LINKED_MAX
+from guerdon.core.catalogue import Reward
+from guerdon.core.codes import LINKED_MAX, Code
+from guerdon.core.handouts import RUN as CODE_RUN
+from guerdon.core.handouts import CodeRun
 from guerdon.core.imports import ImportedRow
+from guerdon.core.pasts import cart_lines
+from guerdon.core.promotions.past import Bought, Fact
 from guerdon.core.purchases import Purchase
 from guerdon.core.redemptions import Redemption
 from guerdon.core.state import Key, State
@@ -30,6 +35,7 @@ Take = Callable[[State], None]
 _SQL = {name: Prepared(text) for name, text in statements("load").items()}
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
 _NO = re.compile(r"[1-9][0-9]{0,17}").fullmatch
+_REWARD = len(Reward.__struct_fields__)
 _MEMBER_BY = frozenset({"id", "number"})
 
 _Keys = list[Key]
@@ -50,11 +56,18 @@ class Lookup:
         self.returning: set[int] = set()
         self.purchases: set[int] = set()
         self.codes: set[str] = set()
+        self.code_runs: set[tuple[str, int]] = set()
 
     def follows(self) -> bool:
         """Whether anything must be read next."""
         return bool(
-            self.transfers or self.whole_events or self.members or self.returning or self.purchases or self.codes
+            self.transfers
+            or self.whole_events
+            or self.members
+            or self.returning
+            or self.purchases
+            or self.codes
+            or self.code_runs
         )
 
     def run(self, statement: str, /, **arrays: str) -> Answer:
@@ -138,7 +151,20 @@ def _lots(lookup: Lookup, keys: _Keys) -> Take:
         if cursor is not None:
             rows.take_lots(state, cursor.rows)
         for key in every:
-            state.found[key] = True
+            state.found[key] = state.found[("due", key[1])] = True
+
+    return take
+
+
+def _ended_lots(lookup: Lookup, keys: _Keys) -> Take:
+    asked: dict[int, int | None] = {}
+    for _, no, *size in keys:
+        known = asked.get(no, 0)
+        asked[no] = max(size[0], known) if size and known is not None else None
+    cursor = lookup.run("lots_ended", nos=array(list(asked)), sizes=array(list(asked.values())))
+
+    def take(state: State) -> None:
+        rows.take_ended_lots(state, cursor.rows, asked)
 
     return take
 
@@ -181,7 +207,7 @@ def _spenders(lookup: Lookup, keys: _Keys) -> Take:
 
 def _asking(lots: int | None) -> dict[str, str]:
     """How many are asked for of an account's lots that are spent first; None for all lots."""
-    return {"all_lots": "t" if lots is None else "f", "first": str(lots or 0)}
+    return {"all_lots": "t" if lots is None else "f", "first": str(lots or 0), "ended": str(core_state.DUE_LOTS)}
 
 
 def _ask_members(lookup: Lookup, keys: _Keys, lots_asked: int | None) -> Take:
@@ -272,8 +298,11 @@ def _rewards(lookup: Lookup, keys: _Keys) -> Take:
 
     def take(state: State) -> None:
         for row in cursor.rows:
-            state.found[("reward", row[0])] = rows.take_reward(state, row[:7]).id
-            rows.take_reward_list(state, row[7:])
+            reward = rows.take_reward(state, row[:_REWARD])
+            state.found[("reward", reward.id)] = reward.id
+            rows.take_reward_list(state, row[_REWARD:])
+            if reward.terms.codes:
+                lookup.code_runs.add((reward.terms.codes, reward.given))
 
     return take
 
@@ -283,8 +312,8 @@ def _claims(lookup: Lookup, keys: _Keys) -> Take:
 
     def take(state: State) -> None:
         for row in cursor.rows:
-            claim = rows.take_claim(state, row[:13])
-            rows.take_reward(state, row[13:])
+            claim = rows.take_claim(state, row[:-_REWARD])
+            rows.take_reward(state, row[-_REWARD:])
             lookup.members.add(claim.member_no)
             lookup.whole_events.add(claim.event_seq)
             state.found[("claim", claim.id)] = claim.id
@@ -472,6 +501,39 @@ def _codes(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
+def _code_runs(lookup: Lookup, keys: _Keys) -> Take:
+    after: dict[str, int] = {}
+    for _, batch, given in keys:
+        after[batch] = min(given, after.get(batch, given))
+    cursor = lookup.run("code_runs", batches=array(list(after)), after=array(list(after.values())), limit=str(CODE_RUN))
+
+    def take(state: State) -> None:
+        found: dict[str, list[Code]] = defaultdict(list)
+        for row in cursor.rows:
+            *batch, code, no = row
+            id = rows.take_code_batch(state, tuple(batch)).id
+            found[id] += [] if code is None else [Code(code, id, no)]
+        for id, codes in found.items():
+            whole = len(codes) < CODE_RUN
+            upto = state.code_batches[id].made if whole else codes[-1].no
+            state.codes.update((code.code, code) for code in codes)
+            state.found[("code_run", id)] = CodeRun(tuple(code.code for code in codes), upto, whole)
+
+    return take
+
+
+def _uses_of_codes(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("uses_of_codes", texts=array([key[1] for key in keys]))
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            rows.take_use(state, row)
+        for key in keys:
+            state.found[key] = True
+
+    return take
+
+
 def _codes_of(lookup: Lookup, keys: _Keys) -> Take:
     cursor = lookup.run("codes_of", **_selectors(keys), linked=str(LINKED_MAX))
 
@@ -505,6 +567,32 @@ def _issues_of(lookup: Lookup, keys: _Keys) -> Take:
             given[member_no] += [] if row[0] is None else [rows.take_issue(state, tuple(row)).id]
         for member_no, issues in given.items():
             state.found[("issues_of", member_no)] = tuple(issues)
+
+    return take
+
+
+def _past(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("past", **_selectors(keys))
+
+    def take(state: State) -> None:
+        facts: dict[int, list[Fact]] = defaultdict(list)
+        for member_no, at, paid, currency, purchase in cursor.rows:
+            facts[member_no] += [] if at is None else [Fact(at, int(paid), currency, purchase)]
+        for member_no, found in facts.items():
+            state.found[("past", member_no)] = tuple(found)
+
+    return take
+
+
+def _past_lines(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("past_lines", **_selectors(keys))
+
+    def take(state: State) -> None:
+        bought: dict[int, list[Bought]] = defaultdict(list)
+        for member_no, at, lines in cursor.rows:
+            bought[member_no] += [] if at is None else [Bought(at, cart_lines(rows.lines_of(lines)))]
+        for member_no, found in bought.items():
+            state.found[("past_lines", member_no)] = tuple(found)
 
     return take
 
@@ -664,6 +752,16 @@ def _webhooks(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
+def _event_ids(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("event_ids", ids=_uuids(keys))
+
+    def take(state: State) -> None:
+        for id_, seq in cursor.rows:
+            state.found[("event_id", id_)] = seq
+
+    return take
+
+
 KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "account": _accounts,
     "internal": _internal,
@@ -671,6 +769,7 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "programs": _programs,
     "policies": _policies,
     "lots": _lots,
+    "due": _ended_lots,
     "lot": _lots_by_no,
     "ledger": _ledgers,
     "member": _members,
@@ -697,9 +796,13 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "redemption_reference": _redemption_references,
     "code": _codes,
     "code_batch": _code_batches,
+    "code_run": _code_runs,
+    "code_uses": _uses_of_codes,
     "codes_of": _codes_of,
     "issue": _issues,
     "issues_of": _issues_of,
+    "past": _past,
+    "past_lines": _past_lines,
     "counter": _counters,
     "reservation": _reservations,
     "reservation_cart": _reservations_of_carts,
@@ -709,6 +812,7 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "uses_of": _uses_of,
     "promotion_version": _promotion_versions,
     "imported": _imported,
+    "event_id": _event_ids,
     "metadata": _metadata,
     "key": _api_keys,
     "webhook": _webhooks,
@@ -747,6 +851,8 @@ def ask_more(lookup: Lookup) -> list[Take]:
         takers.append(_ask_returns(lookup))
     if lookup.codes:
         takers.append(_codes(lookup, [("code", code) for code in lookup.codes]))
+    if lookup.code_runs:
+        takers.append(_code_runs(lookup, [("code_run", batch, given) for batch, given in lookup.code_runs]))
     return takers
 
 

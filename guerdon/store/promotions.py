@@ -42,6 +42,7 @@ class UseRow(Struct, frozen=True, kw_only=True):
     points: int
     currency: str
     of_seq: int
+    issue: str
 
 
 class Totals(Struct, frozen=True, kw_only=True):

@@ -16,8 +16,9 @@ from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from guerdon.core.catalogue import Reward, RewardList, Status
+from guerdon.core.catalogue import RewardList, Shelved, Status
 from guerdon.core.programs import Policies
+from guerdon.core.promotions.codes import Form
 from guerdon.store import history, reports
 from guerdon.store.statements import statements
 from guerdon.store.webhook_rows import DeliveryRow, WebhookRow
@@ -253,7 +254,8 @@ class ReferralRow(Struct, frozen=True, kw_only=True):
 
 
 class ClaimRow(Struct, frozen=True, kw_only=True):
-    """A claim; `member` and `wallet` are ids, `reward_name` that of the version that was claimed."""
+    """A claim; `member` and `wallet` are ids, `reward_name` that of the version that was claimed, `code` "" for other
+    kinds; `form` says how it is printed where it was generated."""
 
     id: str
     member: str
@@ -265,6 +267,8 @@ class ClaimRow(Struct, frozen=True, kw_only=True):
     event_seq: int
     points: int
     wallet: str | None
+    code: str
+    form: Form | None
     claimed_at: datetime
     status: Status
     moved_at: datetime
@@ -530,23 +534,23 @@ class Reader:
     async def reward_lists(self, org_id: int) -> list[RewardList]:
         return await self._rows(org_id, "rewards", "every_list", {}, RewardList)
 
-    async def reward(self, org_id: int, reward_id: str) -> Reward | None:
-        return await self._one(org_id, "rewards", "find_reward", {"id": reward_id}, Reward)
+    async def reward(self, org_id: int, reward_id: str) -> Shelved | None:
+        return await self._one(org_id, "rewards", "find_reward", {"id": reward_id}, Shelved)
 
     async def program_of_reward(self, org_id: int, reward_id: str) -> int | None:
         """The number of the program whose points a reward costs, which never changes."""
         found = await self._one(org_id, "rewards", "program_of_reward", {"id": reward_id}, _Number)
         return None if found is None else found.no
 
-    async def rewards(self, org_id: int, list_id: str | None, before: str | None, limit: int) -> list[Reward]:
+    async def rewards(self, org_id: int, list_id: str | None, before: str | None, limit: int) -> list[Shelved]:
         """Newest first, of one list or all."""
         values = {"list": list_id, "before": before, "limit": limit}
-        return await self._rows(org_id, "rewards", "list_rewards", values, Reward)
+        return await self._rows(org_id, "rewards", "list_rewards", values, Shelved)
 
-    async def rewards_of_lists(self, org_id: int, lists: list[str], after: str | None, limit: int) -> list[Reward]:
+    async def rewards_of_lists(self, org_id: int, lists: list[str], after: str | None, limit: int) -> list[Shelved]:
         """List by list, from after a reward in the first of them."""
         values = {"lists": lists, "after": after, "limit": limit}
-        return await self._rows(org_id, "rewards", "rewards_of_lists", values, Reward)
+        return await self._rows(org_id, "rewards", "rewards_of_lists", values, Shelved)
 
     async def claimed(self, org_id: int, member: int) -> dict[str, int]:
         """How often a member claimed of each reward and from each list, by their ids."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from guerdon.core import state as core_state
 from guerdon.core.access import ApiKey
 from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Transfer
 from guerdon.core.adjustments import Adjustment, Decision
@@ -39,7 +40,7 @@ LotInAccount = tuple[
 
 _lots_in_account = msgspec.json.Decoder(list[LotInAccount]).decode
 _pins = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
-_lines = msgspec.json.Decoder(tuple[Line, ...]).decode
+lines_of = msgspec.json.Decoder(tuple[Line, ...]).decode
 _shares = msgspec.json.Decoder(tuple[int, ...]).decode
 _division = msgspec.json.Decoder(Division).decode
 _returned_lines = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
@@ -59,23 +60,25 @@ def take_accounts(state: State, rows: Iterable[Row], lots_asked: int | None = 0)
     accounts, figures, lots = state.accounts, state.figures, state.lots
     for (
         no, id_, ledger_no, asset, indicator, member_no, program_no, category, role, tracks_lots, opened_at, options,
-        credit, debit, inflight_credit, inflight_debit, version, floor, in_account, first,
+        credit, debit, inflight_credit, inflight_debit, version, floor, in_account, released, first,
     ) in rows:  # fmt: skip
         accounts[no] = Account(
-            no=no, id=id_, ledger_no=ledger_no, asset=asset, indicator=indicator, member_no=member_no,
-            program_no=program_no, category=category, role=role, tracks_lots=tracks_lots, opened_at=opened_at,
-            options=options,
-        )  # fmt: skip
+            no, id_, ledger_no, asset, opened_at, indicator, member_no, program_no, category, role, tracks_lots, options
+        )
         if version is not None:
             figures[no] = Figures(
                 int(credit), int(debit), int(inflight_credit), int(inflight_debit), version,
                 None if floor is None else int(floor),
             )  # fmt: skip
         if in_account:
-            for lot in _lots_in_account(in_account):
-                lots[lot[0]] = _lot(lot[0], no, *lot[1:])
+            known = [_lot(lot[0], no, *lot[1:]) for lot in _lots_in_account(in_account)]
+            lots.update([(lot.no, lot) for lot in known])
+            if lots_asked is not None:
+                take_ended(state, no, known, core_state.DUE_LOTS)
+        if released:
+            lots.update([(lot[0], _lot(lot[0], no, *lot[1:])) for lot in _lots_in_account(released)])
         if tracks_lots and lots_asked is None:
-            state.found[("lots", no)] = True
+            state.found[("lots", no)] = state.found[("due", no)] = True
         elif tracks_lots and lots_asked:
             known = [_lot(lot[0], no, *lot[1:]) for lot in _lots_in_account(first)] if first else []
             lots.update([(lot.no, lot) for lot in known])
@@ -89,13 +92,22 @@ def take_lots(state: State, rows: Iterable[Row]) -> None:
 
 def take_first_lots(state: State, rows: Iterable[Row], asked: dict[int, int]) -> None:
     """Lots of accounts of which so many were asked for."""
-    first: dict[int, list[Lot]] = {no: [] for no in asked}
-    for *row, is_first in rows:
-        lot = state.lots[row[0]] = _lot(*row)
-        if is_first:
-            first[lot.account].append(lot)
-    for no, lots in first.items():
+    for no, lots in _by_account(state, rows, asked).items():
         take_reach(state, no, lots, asked[no])
+
+
+def take_ended_lots(state: State, rows: Iterable[Row], asked: dict[int, int | None]) -> None:
+    """Lots that have ended, of accounts of which so many were asked for, None for all."""
+    for no, lots in _by_account(state, rows, asked).items():
+        take_ended(state, no, lots, asked[no])
+
+
+def _by_account(state: State, rows: Iterable[Row], asked: Iterable[int]) -> dict[int, list[Lot]]:
+    found: dict[int, list[Lot]] = {no: [] for no in asked}
+    for row in rows:
+        lot = state.lots[row[0]] = _lot(*row)
+        found[lot.account].append(lot)
+    return found
 
 
 def take_reach(state: State, account_no: int, first: list[Lot], asked: int) -> None:
@@ -104,6 +116,14 @@ def take_reach(state: State, account_no: int, first: list[Lot], asked: int) -> N
         state.found[("lots", account_no)] = True
     elif account_no not in state.reach or state.reach[account_no].asked < asked:
         state.reach[account_no] = Reach(max([by_expiry(lot) for lot in first]), asked)
+
+
+def take_ended(state: State, account_no: int, ended: list[Lot], asked: int | None) -> None:
+    """Remember how far the lots of an account are known that have ended, by the first ones of them."""
+    if asked is None or len(ended) < asked:
+        state.found[("due", account_no)] = True
+    elif account_no not in state.due or state.due[account_no].asked < asked:
+        state.due[account_no] = Reach(max([by_expiry(lot) for lot in ended]), asked)
 
 
 def take_members(state: State, rows: Iterable[Row]) -> None:
@@ -173,7 +193,7 @@ def take_purchase(state: State, row: Row) -> Purchase:
     state.purchases[no] = purchase = Purchase(
         no=no, id=id_, number=number, member_no=member_no, event_seq=event_seq, event_at=event_at,
         recorded_at=recorded_at, currency=currency, amount=amount, paid=paid, spent_points=spent_points,
-        redemption_id=redemption_id, source=source, store_no=store_no, till_no=till_no, lines=_lines(lines),
+        redemption_id=redemption_id, source=source, store_no=store_no, till_no=till_no, lines=lines_of(lines),
         shares=_shares(shares), division=_division(division), tenders=_tenders(tenders), fingerprint=fingerprint,
         result=result, meta=meta,
     )  # fmt: skip
@@ -210,7 +230,7 @@ def take_use(state: State, row: Row) -> Use:
 
 def take_commit(state: State, row: Row) -> CartCommit:
     fields = dict(zip(CartCommit.__struct_fields__, row, strict=True))
-    commit = CartCommit(**{**fields, "lines": _lines(fields["lines"]), "division": _division(fields["division"])})
+    commit = CartCommit(**{**fields, "lines": lines_of(fields["lines"]), "division": _division(fields["division"])})
     state.promotion_commits[commit.id] = commit
     return commit
 
@@ -346,8 +366,6 @@ def _lot(
     line: int | None, purchase_no: int, releases_at: datetime | None, promise: str,
 ) -> Lot:  # fmt: skip
     return Lot(
-        no=no, account=account, event_seq=event_seq, amount=amount, remaining=remaining, redeemed=redeemed,
-        returned=returned, expired=expired, held=held, written_off=written_off, earned_at=earned_at,
-        expires_at=expires_at, rule=rule, version=version, line=line, purchase_no=purchase_no,
-        releases_at=releases_at, promise=promise,
+        no, account, event_seq, amount, remaining, earned_at, expires_at, redeemed, returned, expired, held,
+        written_off, rule, version, line, purchase_no, releases_at, promise,
     )  # fmt: skip

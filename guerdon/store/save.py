@@ -205,7 +205,7 @@ def _save_facts(writing: _Writing, state: State, changes: dict[str, Changed]) ->
     writing.update("update_reward_lists", old, "id", "version", "terms")
     new, old = _split(changes, "rewards")
     writing.insert("insert_rewards", Reward, new)
-    writing.update("update_rewards", old, "id", "version", "supply", "claimed", "terms")
+    writing.update("update_rewards", old, "id", "version", "supply", "claimed", "given", "terms")
     new, _ = _split(changes, "catalogue")
     writing.insert("insert_catalogue_versions", CatalogueVersion, new)
     new, old = _split(changes, "claims")

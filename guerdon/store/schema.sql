@@ -761,6 +761,7 @@ create table rewards (
     created_at timestamptz not null,
     supply bigint,
     claimed bigint not null check (claimed >= 0),
+    given bigint not null check (given >= 0),
     terms text not null,
     primary key (org_id, id),
     constraint rewards_in_stock check (claimed <= supply)

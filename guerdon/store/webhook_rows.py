@@ -26,7 +26,9 @@ class Behind(Struct, frozen=True, kw_only=True):
 
 
 class Message(Struct, frozen=True, kw_only=True):
-    """An event with what its message tells. `asset` is that of its points, None where none moved."""
+    """An event with what its message tells. `asset` is that of its points, None where none moved; `notice` the body of
+    an event that tells of points about to end.
+    """
 
     seq: int
     id: str
@@ -43,8 +45,11 @@ class Message(Struct, frozen=True, kw_only=True):
     program_no: int
     reference: str
     reason: str
+    notice: str
     purchase: str | None
     purchase_number: str | None
+    claimed: str = ""
+    """The body of an event about a claim, as JSON."""
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 import httpx2
+import msgspec
 import psycopg
 import uuid_utils
 from psycopg_pool import PoolTimeout
@@ -32,13 +33,14 @@ from psycopg_pool import PoolTimeout
 from guerdon.core import commands as c
 from guerdon.core import signatures
 from guerdon.core.messages import TYPES
+from guerdon.core.outcomes import Rejected
 from guerdon.store.due import organisations
 from guerdon.store.pool import Pool
 from guerdon.store.read import Directory, Reader
 from guerdon.store.webhook_rows import Attempt, Behind, Message, Standing, Turn
 from guerdon.store.webhooks import Desk
-from guerdon.webhooks import rendering
-from guerdon.webhooks.sending import Answer, Line
+from guerdon.webhooks import answers, rendering
+from guerdon.webhooks.sending import ANSWER_SHOWN_MAX, Answer, Line
 from guerdon.writer import QueueFull, Unavailable, Writer, WriterFault
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,8 @@ JITTER = 0.2
 RETRY_AFTER_MAX_S = 86_400
 PROBING_FROM = 8
 """When so many members failed and nothing got through since, an endpoint is only probed."""
+FAILING_AFTER = timedelta(minutes=15)
+"""When nothing has got through for so long, an event says so."""
 PROBE_MIN_S, PROBE_MAX_S = 5.0, 600.0
 MESSAGES_MAX = 512
 """So many messages are taken at a time, and as many members who are behind."""
@@ -111,6 +115,8 @@ class Relay:
         self.attempts = asyncio.Semaphore(ATTEMPTS_AT_ONCE)
         """What is under way at all endpoints together."""
         self._busy: dict[str, asyncio.Task[None]] = {}
+        self._told_failing: dict[str, datetime] = {}
+        """Endpoints of which an event says already that nothing gets through since then."""
         self._next: dict[int, datetime] = {}
         """When an organisation with endpoints is looked at next, unless something wakes us before."""
         self._bare: dict[int, datetime] = {}
@@ -245,7 +251,7 @@ class Relay:
         if turn is None:
             return ours, False
         directory = await self._reader.directory(org_id)
-        sending = Sending(self, webhook, turn, directory, ends)
+        sending = Sending(self, org_id, webhook, turn, directory, ends)
         if turn.messages:
             await sending.run()
         standing, behind, caught_up, hurry = sending.outcome()
@@ -260,14 +266,34 @@ class Relay:
         if reason:
             await self._pause(org_id, webhook, reason)
             return True, False
+        await self._tell_failing(org_id, webhook, standing, sending.failed)
         return True, standing.next_at is None
 
     async def _pause(self, org_id: int, webhook: str, reason: str) -> None:
         log.warning("webhook %s of organisation %s is paused: %s", webhook, org_id, reason)
-        id = f"{str(uuid_utils.uuid7())[:30]}000000"
-        command = c.PauseWebhook(id=id, at=self._now(), actor=ACTOR, target=webhook, reason=reason)
+        command = c.PauseWebhook(id=_command_id(), at=self._now(), actor=ACTOR, target=webhook, reason=reason)
         with suppress(QueueFull, Unavailable, WriterFault):  # it fails again, and is paused then
             await self._writer.submit(org_id, command, "bulk")
+
+    async def _tell_failing(self, org_id: int, webhook: str, standing: Standing, why: str) -> None:
+        """Let an event say that an endpoint fails, once for each time: the command's key is the time it began."""
+        since = standing.failing_since
+        if since is None or not why or self._now() - since < FAILING_AFTER or self._told_failing.get(webhook) == since:
+            return
+        log.warning("webhook %s of organisation %s fails: %s", webhook, org_id, why)
+        command = c.NoteFailingWebhook(
+            id=_command_id(),
+            at=self._now(),
+            actor=ACTOR,
+            key=f"whk_{webhook} fails since {since.astimezone(UTC).isoformat()}",
+            fingerprint=b"failing",
+            target=webhook,
+            since=since,
+            reason=why,
+        )
+        with suppress(QueueFull, Unavailable, WriterFault):  # it is told after the next attempt
+            await self._writer.submit(org_id, command, "bulk")
+            self._told_failing[webhook] = since
 
     def line(self, webhook: str, url: str) -> Line:
         """The connections to an endpoint, new ones when its URL is another."""
@@ -290,6 +316,31 @@ class Relay:
             generations.append(endpoint.generation - 1)
         return [signatures.secret(self._pepper, webhook, generation) for generation in generations]
 
+    async def hear(self, org_id: int, webhook: str, message: Message, answer: Answer, secrets: list[bytes]) -> Answer:
+        """Move the fulfilment that a signed answer moves, and tell in the log what came of it. An answer that cannot be
+        taken now is none: the message is sent again."""
+        claim = answers.claim_of(message, answer)
+        if claim is None:
+            return answer
+        move = answers.read(message, answer, secrets, int(self._now().timestamp()))
+        if isinstance(move, str):
+            return _noted(answer, f"not heard: {move}")
+        command = c.MoveClaim(
+            id=_command_id(),
+            at=self._now(),
+            actor=f"whk_{webhook}",
+            claim=claim,
+            status=move.status,
+            reason=move.reason,
+        )
+        try:
+            outcome = await self._writer.submit(org_id, command)
+        except (QueueFull, Unavailable, WriterFault):
+            return msgspec.structs.replace(answer, status=503, text="the answer could not be taken just now")
+        if isinstance(outcome, Rejected):
+            return _noted(answer, f"refused: {outcome.code} ({outcome.detail.get('status', '')})")
+        return _noted(answer, f"moved to {move.status}")
+
     async def post(self, line: Line, secrets: list[bytes], id: str, body: bytes) -> Answer:
         """One attempt, signed for now."""
         headers = signatures.headers(secrets, id, int(self._now().timestamp()), body)
@@ -310,8 +361,10 @@ class Relay:
 class Sending:
     """One turn's messages on their way: each member's in order, several members at a time."""
 
-    def __init__(self, relay: Relay, webhook: str, turn: Turn, directory: Directory, ends: float) -> None:
+    def __init__(self, relay: Relay, org_id: int, webhook: str, turn: Turn, directory: Directory, ends: float) -> None:
         self._relay = relay
+        self._org_id = org_id
+        self._webhook = webhook
         self._turn = turn
         self._directory = directory
         self._ends = ends
@@ -324,6 +377,8 @@ class Sending:
         self._failed_at: datetime | None = None
         self._gone = False
         self._success_at: datetime | None = None
+        self.failed = ""
+        """How the last attempt that failed did so."""
         self.log: list[Attempt] = []
 
     async def run(self) -> None:
@@ -356,6 +411,7 @@ class Sending:
         id = rendering.message_id(message)
         body = rendering.body(message, self._directory, self._turn.endpoint.organisation)
         answer = await self._relay.post(self._line, self._secrets, id, body)
+        answer = await self._relay.hear(self._org_id, self._webhook, message, answer, self._secrets)
         now = self._relay.now()
         done = Behind(member_no=here.member_no, seq=message.seq)
         if answer.accepted:
@@ -364,6 +420,7 @@ class Sending:
         else:
             self._failed_at = min(self._failed_at or now, now)
             self._gone = self._gone or answer.gone
+            self.failed = f"it answered {answer.status}" if answer.status else answer.text
             self._first_failures += here.attempts == 0
             outcome, after = self._failure(here, done, answer, now)
         self.log.append(
@@ -433,6 +490,14 @@ class Sending:
         if self._failed_at is not None and since is not None and self._relay.now() - since >= self._relay.pause_after:
             return "nothing got through for too long"
         return ""
+
+
+def _noted(answer: Answer, note: str) -> Answer:
+    return msgspec.structs.replace(answer, text=f"{note}; {answer.text}"[:ANSWER_SHOWN_MAX])
+
+
+def _command_id() -> str:
+    return f"{str(uuid_utils.uuid7())[:30]}000000"
 
 
 def _at(here: Behind, now: datetime) -> Behind:

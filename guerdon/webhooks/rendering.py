@@ -24,9 +24,19 @@ class Thing(Struct, frozen=True, kw_only=True):
     code: str
 
 
+class Expiring(Struct, frozen=True, kw_only=True):
+    """Points of a category that end at a moment, as they stood `days_before` the day on which they do, or later."""
+
+    points: str
+    asset: str
+    points_category: str
+    ends_at: datetime
+    days_before: int
+
+
 class Data(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What happened. `points` is credits less debits of the member's points, with the decimals of `asset`; what an
-    event does not have is left out."""
+    """What happened. `points` is credits less debits of the member's points, with the decimals of `asset`; `status` is
+    where the fulfilment of the `claim` stands after it; what an event does not have is left out."""
 
     event_log_id: int
     event: str
@@ -40,9 +50,13 @@ class Data(Struct, frozen=True, kw_only=True, omit_defaults=True):
     program: Thing | None = None
     store: Thing | None = None
     till: Thing | None = None
+    claim: str | None = None
+    reward: str | None = None
+    status: str = ""
     source: str = ""
     reference: str = ""
     reason: str = ""
+    expiring: Expiring | None = None
 
 
 class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -60,6 +74,21 @@ class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True):
     subject: str | None = None
 
 
+class AboutClaim(Struct, frozen=True, kw_only=True):
+    """What the body of an event says of a claim."""
+
+    claim_id: str
+    status: str
+    reward_id: str = ""
+
+
+_about_claim = msgspec.json.Decoder(AboutClaim)
+
+
+def about_claim(message: Message) -> AboutClaim | None:
+    return _about_claim.decode(message.claimed) if message.claimed else None
+
+
 def message_id(message: Message) -> str:
     return f"evt_{message.id}"
 
@@ -67,6 +96,7 @@ def message_id(message: Message) -> str:
 def body(message: Message, directory: Directory, organisation: str) -> bytes:
     """The bytes that are signed and sent."""
     member = None if message.member is None else f"mem_{message.member}"
+    claim = about_claim(message)
     scale = 0 if message.asset is None else directory.scale_or_zero(message.asset)
     program, store, till = [
         None if found is None else Thing(id=f"{prefix}_{found.id}", code=found.code)
@@ -89,9 +119,13 @@ def body(message: Message, directory: Directory, organisation: str) -> bytes:
         program=program,
         store=store,
         till=till,
+        claim=None if claim is None else f"clm_{claim.claim_id}",
+        reward=f"rwd_{claim.reward_id}" if claim is not None and claim.reward_id else None,
+        status="" if claim is None else claim.status,
         source=message.source,
         reference=message.reference,
         reason=message.reason,
+        expiring=_expiring(message, directory),
     )
     return msgspec.json.encode(
         Envelope(
@@ -105,4 +139,25 @@ def body(message: Message, directory: Directory, organisation: str) -> bytes:
             data=data,
             subject=member,
         )
+    )
+
+
+class _Notice(Struct, frozen=True):
+    asset: str
+    category: str
+    points: int
+    ends_at: datetime
+    days: int
+
+
+def _expiring(message: Message, directory: Directory) -> Expiring | None:
+    if not message.notice:
+        return None
+    notice = msgspec.json.decode(message.notice, type=_Notice)
+    return Expiring(
+        points=decimal_text(notice.points, directory.scale_or_zero(notice.asset)),
+        asset=notice.asset,
+        points_category=notice.category,
+        ends_at=notice.ends_at,
+        days_before=notice.days,
     )

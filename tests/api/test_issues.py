@@ -32,12 +32,19 @@ def test_what_was_given_applies_once_by_itself_to_that_member_only(shop: Shop) -
     assert api.post("/v1/purchases", bill("B-1", 1_000, member="external_id:C-2"))["discount_minor"] == 0
     bought = api.post("/v1/purchases", bill("B-2", 1_000, member="external_id:C-1"))
     assert (bought["discount_minor"], bought["promotions"][0]["issue"]) == (100, issue["id"])
+    (use,) = api.get(f"/v1/promotions/{promotion}/uses")["data"]
+    assert (use["issue"], use["reference"]) == (issue["id"], "B-2")
     again = api.post("/v1/purchases", bill("B-3", 1_000, member="external_id:C-1"))
     assert again["discount_minor"] == 0
     (now,) = listed(api)
     assert (now["state"], now["uses"], now["left"], now["reason"]) == ("used", 1, 0, "limit_reached")
     api.refused(
-        "POST", f"/v1/promotions/{promotion}/issues", {"member": "external_id:C-1"}, 409, "limit_reached", "member"
+        "POST",
+        f"/v1/promotions/{promotion}/issues",
+        {"member": "external_id:C-1"},
+        409,
+        "issue_limit_reached",
+        "member",
     )
 
 
@@ -75,7 +82,7 @@ def test_many_are_given_at_once_each_on_its_own_merits(shop: Shop) -> None:
     names = [f"external_id:C-{number}" for number in (1, 7, 1)]
     answer = shop.api.post(f"/v1/promotions/{promotion}/issues/bulk", {"members": names})
     assert (answer["issued"], answer["refused"]) == (1, 2)
-    assert [row.get("code", "") for row in answer["rows"]] == ["", "member_not_found", "limit_reached"]
+    assert [row.get("code", "") for row in answer["rows"]] == ["", "member_not_found", "issue_limit_reached"]
     (row,) = shop.api.get(f"/v1/promotions/{promotion}/issues")["data"]
     assert row["id"] == answer["rows"][0]["id"]
 

@@ -118,6 +118,10 @@ def test_a_promotion_in_its_life(shop: Shop) -> None:
     assert [each["version"] for each in versions["data"]] == [5, 4, 3]
     rest = api.get(f"{path}/versions", limit=3, cursor=versions["next_cursor"])
     assert [each["version"] for each in rest["data"]] == [2, 1]
+    changes = [sorted(each["changed"]) for each in (*versions["data"], *rest["data"])]
+    assert changes == [["status"], ["status"], ["effects"], ["status"], []]
+    assert versions["data"][1]["changed"]["status"] == {"before": "active", "after": "paused"}
+    assert versions["data"][2]["changed"]["effects"]["after"][0]["ppm"] == 200_000
     assert [each["id"] for each in api.get("/v1/promotions")["data"]] == [copy["id"], made["id"]]
     assert [each["id"] for each in api.get("/v1/promotions", status="ended")["data"]] == [made["id"]]
     soon = (datetime.now(UTC) + timedelta(days=1)).isoformat()

@@ -119,7 +119,7 @@ BODIES: dict[str, Any] = {
 """A body that is right in all but the id in the path, for every route that changes what a path names; None where the
 route takes none.
 """
-QUERIES = {"list_codes": "batch", "export_codes": "batch", "export_uses": "batch"}
+QUERIES = {"list_codes": "batch", "export_codes": "batch", "export_uses": "batch", "print_codes": "batch"}
 """Ids that go beside the path."""
 
 

@@ -18,6 +18,7 @@ from guerdon.core.messages import TYPES
 from tests.api.conftest import Api, served, set_up
 from tests.api.test_loyalty import bill
 from tests.conftest import Database
+from tests.core.test_addresses import PRIVATE
 from tests.webhooks.receiver import Got, Receiver
 
 URL = "https://example.com/hook"
@@ -147,10 +148,10 @@ def test_secrets_are_neither_stored_nor_logged_nor_shown_again(
         ({}, "missing_field", "url"),
         ({"url": URL, "secret": "whsec_x"}, "unknown_field", "secret"),
         ({"url": "http://example.com/"}, "invalid_value", "url"),
-        ({"url": "https://127.0.0.1/"}, "invalid_value", "url"),
-        ({"url": "https://2130706433/"}, "invalid_value", "url"),
-        ({"url": "https://[::ffff:10.0.0.1]/"}, "invalid_value", "url"),
-        ({"url": "https://localhost/"}, "invalid_value", "url"),
+        ({"url": "https://127.0.0.1/"}, "address_not_public", "url"),
+        ({"url": "https://2130706433/"}, "address_not_public", "url"),
+        ({"url": "https://[::ffff:10.0.0.1]/"}, "address_not_public", "url"),
+        ({"url": "https://localhost/"}, "address_not_public", "url"),
         ({"url": "https://user:pw@example.com/"}, "invalid_value", "url"),
         ({"url": ""}, "invalid_value", "url"),
         ({"url": URL, "events": ["points.*", "nonsense"]}, "invalid_value", "events[1]"),
@@ -163,11 +164,20 @@ def test_a_bad_endpoint_is_refused_and_the_field_is_named(api: Api, body: Any, c
     assert api.get("/v1/webhooks") == {"data": []}
 
 
+def test_private_places_are_refused_in_every_spelling(api: Api) -> None:
+    for host in PRIVATE:
+        for url in (f"https://{host}/", f"https://{host}:8443/x"):
+            answer = api.call("POST", "/v1/webhooks", {"url": url})
+            assert (answer.status_code, answer.json()["field"]) == (400, "url"), url
+            assert answer.json()["code"] in ("address_not_public", "invalid_value"), url
+    assert api.get("/v1/webhooks") == {"data": []}
+
+
 def test_bad_changes_are_refused_and_change_nothing(api: Api) -> None:
     hook = api.post("/v1/webhooks", {"url": URL})
     path = f"/v1/webhooks/{hook['id']}"
     before = api.get(path)
-    api.refused("PATCH", path, {"url": "https://10.0.0.1/"}, 400, "invalid_value", "url")
+    api.refused("PATCH", path, {"url": "https://10.0.0.1/"}, 400, "address_not_public", "url")
     api.refused("PATCH", path, {"status": "removed"}, 400, "invalid_value", "status")
     api.refused("POST", f"{path}/secret", {"overlap_hours": 169}, 400, "invalid_value", "overlap_hours")
     for body in ({}, {"after": 1, "since": "2020-01-01T00:00:00Z"}, {"after": 10**9}):

@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+import msgspec
 import psycopg
 import uuid_utils
 from psycopg.rows import tuple_row
 
 from guerdon.core import commands as c
 from guerdon.core.catalogue import ListTerms, RewardTerms
+from guerdon.core.messages import TYPES
 from guerdon.core.outcomes import Accepted, Outcome, Rejected
 from guerdon.core.programs import Cap, Expiry, Policies, RedemptionRate, ReferralPoints, Rule, TransferLimits
 from guerdon.core.promotions.codes import Form, generate
@@ -24,6 +26,8 @@ from guerdon.settings import Settings
 from guerdon.store import imports, organisations
 from guerdon.store.codes import Codes
 from guerdon.store.pool import Pool, make_pool
+from guerdon.store.webhook_rows import Attempt, Behind
+from guerdon.store.webhooks import Desk
 from guerdon.writer import Writer
 
 C = TypeVar("C", bound=c.Command)
@@ -162,6 +166,7 @@ async def everything(b: Books) -> None:
     await _import(b)
     await _rewards(b, await b.member("fay"))
     await _promotions(b, await b.member("gil"), await b.member("hal"))
+    await _webhooks(b)
 
 
 async def _bills(b: Books, ada: tuple[str, str], bea: tuple[str, str]) -> None:
@@ -349,6 +354,36 @@ async def _codes(b: Books, gil: tuple[str, str], hal: tuple[str, str]) -> None:
         await b.buy(number, member, 3_000, codes=(code,))
     await b.no(c.RecordPurchase, number="K-4", currency="USD", lines=(c.Line(sku="a", quantity=1000, amount=9),),
                codes=("ZN34D",))  # fmt: skip
+    await b.ok(c.Award, member=gil, points=50, reason="to claim with")
+    listed = await b.ok(c.CreateRewardList, terms=ListTerms(name="Codes", price=10))
+    with_code = RewardTerms(name="Five off", kind="discount_code", codes=made.id, low_stock=5)
+    reward = await b.ok(c.CreateReward, list=listed.id, terms=with_code, stock=7)
+    for _ in range(2):
+        claimed = await b.ok(c.ClaimReward, member=gil, reward=reward.id)
+    await b.ok(c.MoveClaim, claim=claimed.id, status="cancelled", reason="by mistake")
+
+
+async def _webhooks(b: Books) -> None:
+    """An endpoint that got one message, and a member whose next one failed; another that failed for good."""
+    hook = await b.ok(c.AddWebhook, url="https://example.com/hook", filters=("points.*", "reward.*"))
+    dead = await b.ok(c.AddWebhook, url="https://example.com/dead")
+    await b.ok(c.ReplayWebhook, target=hook.id, after=0)
+    await b.ok(c.RotateWebhookSecret, target=hook.id, overlap=timedelta(hours=1))
+    await b.ok(c.NoteFailingWebhook, target=dead.id, since=b.now, reason="it answered 500")
+    await b.ok(c.PauseWebhook, target=dead.id, reason="it answered 410 Gone")
+    async with b.pool.connection() as connection:
+        desk = Desk(connection, b.org_id, str(uuid_utils.uuid7()), timedelta(minutes=1))
+        turn, _ = await desk.take(hook.id, b.now, most=500, each=5, probing_from=8)
+        assert turn is not None
+        (member, messages), *_ = turn.messages.items()
+        done = [
+            Attempt(seq=one.seq, id=one.id, type=TYPES[one.name], attempt=1, outcome=outcome, status=status,
+                    sent_at=b.now, duration_ms=3, answer="ok")
+            for one, outcome, status in zip(messages, ("delivered", "failed"), (200, 500), strict=False)
+        ]  # fmt: skip
+        behind = Behind(member_no=member, seq=messages[0].seq, attempts=1, failed_since=b.now, next_at=b.now)
+        standing = msgspec.structs.replace(turn.standing, seq=turn.until, last_success_at=b.now)
+        assert await desk.advance(hook.id, standing, behind=[behind], caught_up=[], log=done, hurry=None)
 
 
 async def _promises(b: Books, bea: tuple[str, str]) -> None:

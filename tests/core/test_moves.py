@@ -169,6 +169,35 @@ def test_a_merge_takes_a_debt_over() -> None:
     holds(world)
 
 
+def test_what_the_victim_had_earned_counts_as_the_survivors_and_the_merge_itself_does_not() -> None:
+    world, amy, bob = club(minimum_lifetime=150)
+    give(world, amy, 100)
+    world.ok(c.AdjustPoints, member=amy, points=-90, reason="spent elsewhere", person="eve")
+    give(world, amy, 60)
+    give(world, bob, 70)
+    refusal = world.no(c.Redeem, member=bob, points=10)
+    assert refusal.detail == {"minimum": 150, "lifetime": 70}
+    world.ok(c.MergeMembers, victim=amy, survivor=bob)
+    refusal = world.no(c.Redeem, member=bob, points=10)
+    assert refusal.detail == {"minimum": 150, "lifetime": 140}
+    cat = world.member("cat")
+    give(world, cat, 10)
+    world.ok(c.MergeMembers, victim=bob, survivor=cat)
+    world.ok(c.Redeem, member=cat, points=10)
+    holds(world)
+
+
+def test_who_was_referred_stays_so_after_a_merge() -> None:
+    world, amy, bob = club(referral=ReferralPoints(100, 40))
+    cat, dan = world.member("cat"), world.member("dan")
+    referral = world.ok(c.Refer, referrer=amy, referred=bob)
+    world.ok(c.MergeMembers, victim=bob, survivor=cat)
+    world.ok(c.MergeMembers, victim=cat, survivor=dan)
+    again = world.no(c.Refer, referrer=amy, referred=dan)
+    assert (again.code, again.detail) == (Rejection.ALREADY_REFERRED, {"referral_id": referral.id})
+    holds(world)
+
+
 def test_returns_and_reversals_of_a_merged_members_facts_book_on_the_survivor() -> None:
     world, amy, bob = club(expiry=THIRTY_DAYS)
     cat = world.member("cat")
@@ -288,6 +317,16 @@ def test_an_adjustment_that_waits_too_long_or_is_rejected_is_never_booked() -> N
         Rejection.ADJUSTMENT_NOT_FOUND
     )
     assert world.balance(amy) == 0
+    holds(world)
+
+
+def test_what_an_adjustment_took_of_a_bills_points_is_returned_from_others() -> None:
+    world, amy, _ = club()
+    world.buy("B-1", 10_000, amy)
+    give(world, amy, 50)
+    world.ok(c.AdjustPoints, member=amy, points=-30, reason="count", person="eve")
+    returned = world.ok(c.ReturnPurchase, purchase=("number", "B-1"), number="R-1")
+    assert (returned.returned_points, world.balance(amy)) == (100, 20)
     holds(world)
 
 

@@ -54,6 +54,33 @@ def test_points_cannot_be_spent_after_their_last_day() -> None:
     assert world.internal("@PointsExpired").balance == 90
 
 
+def test_what_has_ended_is_booked_in_parts_those_that_ended_first_first() -> None:
+    world = World().with_program(expiry=THIRTY_DAYS)
+    amy = world.member("amy")
+    for number in range(5):  # two of a day, so that a part ends within what ended at one instant
+        world.buy(f"B-{number}", 1_000 * (number + 1), amy)
+        world.later(hours=13)
+    world.later(days=60)
+    accounts = (world.account(amy),)
+    done = [world.ok(c.ExpireLots, accounts=accounts, at_most=2) for _ in range(4)]
+    assert [(each.lots, each.points) for each in done] == [(2, 30), (2, 70), (1, 50), (0, 0)]
+    assert world.balance(amy) == 0
+
+
+def test_whoever_meets_much_that_has_ended_books_all_of_it() -> None:
+    world = World().with_program(expiry=THIRTY_DAYS)
+    amy = world.member("amy")
+    for number in range(5):
+        world.buy(f"B-{number}", 1_000, amy)
+        world.later(hours=13)
+    world.later(days=60)
+    world.ok(c.ExpireLots, accounts=(world.account(amy),), at_most=2)
+    assert world.no(c.Redeem, member=amy, points=1).code is Rejection.INSUFFICIENT_POINTS
+    world.buy("B-6", 700, amy)
+    assert world.balance(amy) == 7
+    assert world.internal("@PointsExpired").balance == 50
+
+
 def test_a_month_from_the_31st_of_january_ends_with_february() -> None:
     world = World().with_program(expiry=Expiry(kind="months", count=1))
     world.now = datetime(2027, 1, 31, 12, tzinfo=UTC)

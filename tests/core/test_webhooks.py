@@ -66,7 +66,7 @@ def test_filters_let_through_what_they_name() -> None:
 
 def test_an_endpoint_must_lead_to_a_public_place_and_ask_for_messages_there_are() -> None:
     endpoints = Endpoints()
-    assert endpoints.refused(c.AddWebhook, url="https://127.1/") == ("invalid_value", "url")
+    assert endpoints.refused(c.AddWebhook, url="https://127.1/") == ("address_not_public", "url")
     assert endpoints.refused(c.AddWebhook, url=URL, filters=("points.*", "x.y")) == ("invalid_value", "events[1]")
     added = endpoints.added()
     assert endpoints.refused(c.ChangeWebhook, target=added, url="http://example.com/") == ("invalid_value", "url")

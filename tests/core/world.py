@@ -33,11 +33,17 @@ class _Lifetimes(Table[int, int]):
 
     def __missing__(self, account_no: int) -> int:
         state = self._state
-        applied = [t for t in state.transfers.values() if t.action in ("apply", "settle")]
+        merges = {event.seq for event in state.events.values() if event.name == "CustomerMerge"}
+        applied = [t for t in state.transfers.values() if t.action in ("apply", "settle") and t.event_seq not in merges]
         credits = [t for t in applied if t.destination == account_no and state.accounts[t.source].role != "reversed"]
         takers = ("returned", "adjusted")
         debits = [t for t in applied if t.source == account_no and state.accounts[t.destination].role in takers]
-        return sum(t.amount for t in credits) - sum(t.amount for t in debits)
+        return sum(t.amount for t in credits) - sum(t.amount for t in debits) + self._of_merged(account_no)
+
+    def _of_merged(self, account_no: int) -> int:
+        state, account = self._state, self._state.accounts[account_no]
+        merged = [no for no, member in state.members.items() if account.member_no == member.survivor_no > 0]
+        return sum(self[state.member_accounts[no][account.program_no, account.category]] for no in merged)
 
 
 def empty_state() -> State:

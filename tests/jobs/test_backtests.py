@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -19,6 +20,7 @@ from guerdon.core.promotions.products import Criterion
 from guerdon.core.promotions.terms import Promotion
 from guerdon.jobs import backtests
 from guerdon.jobs.backtests import Stopped
+from guerdon.store import backtests as stored
 from tests.audit.books import START, Books, books
 from tests.conftest import Database
 
@@ -161,6 +163,34 @@ async def test_it_stops_when_it_is_told_to(database: Database) -> None:
         async with b.pool.connection() as connection:
             with pytest.raises(Stopped):
                 await backtests.go(connection, b.org_id, trial(b, promotion=DRAFTS[0]), no)
+
+
+async def test_one_that_is_stopped_with_its_server_is_done_by_the_next(database: Database) -> None:
+    async with books(database.app_dsn) as b:
+        await b.set_up()
+        await b.buy("1", None, 6_000)
+        asked = msgspec.json.encode(trial(b, promotion=LIVE)).decode()
+        id = "01900000-0000-7000-9000-00000000000f"
+        async with b.pool.connection() as connection:
+            await stored.ask(
+                connection, b.org_id, id=id, name="x", actor="tester", key=None, fingerprint=b"", asked=asked, now=b.now
+            )
+        reader = stored.Backtests(b.pool)
+        first = asyncio.create_task(backtests.run(database.app_dsn, b.org_id, id))
+        await asyncio.sleep(0.2)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        found = await reader.find(b.org_id, id)
+        assert found is not None
+        assert found.status in ("waiting", "running")
+        await backtests.run(database.app_dsn, b.org_id, id)
+        found = await reader.find(b.org_id, id)
+        assert found is not None
+        assert found.status == "finished"
+        assert msgspec.json.decode(found.report, type=Report).gives.discount == 900
+        await backtests.run(database.app_dsn, b.org_id, id)
+        assert await reader.find(b.org_id, id) == found, "what is over is left alone"
 
 
 async def test_only_the_period_and_the_currency_count(database: Database) -> None:

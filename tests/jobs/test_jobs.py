@@ -10,6 +10,7 @@ import pytest
 
 from guerdon.audit.verify import audit
 from guerdon.core import commands as c
+from guerdon.core import state
 from guerdon.core.places import LATE_MAX
 from guerdon.jobs import Jobs, schedule
 from guerdon.settings import Settings
@@ -50,6 +51,41 @@ async def test_lots_are_posted_as_expired_when_no_late_fact_may_spend_them_any_m
     assert await shop.rows("select distinct event_at, recorded_at from events where name = 'PointsExpiry'") == [
         (ends, shop.now)
     ]
+
+
+async def test_what_one_account_has_too_much_of_is_posted_by_several_commands(
+    shop: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "LOTS_MAX", 2)
+    monkeypatch.setattr(state, "DUE_LOTS", 2)
+    ada = await shop.member("ada")
+    for number in range(5):
+        await shop.buy(f"B-{number}", ada, 1_000)
+        shop.later(hours=13)
+    shop.later(days=60)
+    before = await shop.value("select seq from heads")
+    await jobs(shop).run_once()
+    assert await shop.value("select count(*) from lots where remaining > 0") == 0
+    commands = "select count(distinct left(id::text, 30)) from events where name = 'PointsExpiry' and seq > %s"
+    assert await shop.value(commands, before) > 2
+    posted = await shop.rows(
+        "select event_at from events where name = 'PointsExpiry' and lot_moves <> '' order by member_no, seq"
+    )
+    assert len(posted) > 2
+    assert await jobs(shop).run_once() == 0
+
+
+async def test_a_bill_posts_all_that_has_ended_though_not_all_was_loaded(
+    shop: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "DUE_LOTS", 2)
+    ada = await shop.member("ada")
+    for number in range(5):
+        await shop.buy(f"B-{number}", ada, 1_000)
+        shop.later(hours=13)
+    shop.later(days=60)
+    await shop.buy("B-6", ada, 700)
+    assert await shop.value("select count(*) from lots where remaining > 0 and expires_at <= %s", shop.now) == 0
 
 
 async def test_a_second_run_and_a_second_process_find_nothing_to_do(shop: Books, database: Database) -> None:

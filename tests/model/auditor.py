@@ -35,7 +35,7 @@ def audit(rows: Rows) -> None:
     _merges(rows)
     _adjustments(rows)
     _referrals(rows)
-    _claims(rows)
+    claims(rows)
     _caps(rows)
     promotion_auditor.audit(rows)
 
@@ -368,20 +368,21 @@ def _referrals(rows: Rows) -> None:
     assert not awards, awards
 
 
-def _claims(rows: Rows) -> None:
+def claims(rows: Rows) -> None:
     """A claim took what its event says, went where its later events say and only forward; the pieces that are out are
     the claims that were not given back, never more than there are; and a version of everything is kept.
     """
-    claims, rewards, catalogue = rows("claims"), rows("rewards"), rows("catalogue")
+    made_claims, rewards, catalogue = rows("claims"), rows("rewards"), rows("catalogue")
     made = {body["claim_id"]: (event, body) for event, body in _bodies(rows, "RewardClaim")}
-    assert made.keys() == claims.keys()
+    assert made.keys() == made_claims.keys()
     moves: dict[str, list[tuple[Any, str]]] = defaultdict(list)
     for name in ("RewardFulfilment", "RewardClaimReversal"):
         for event, body in _bodies(rows, name):
             moves[body["claim_id"]].append((event, body["status"]))
             assert (body["status"] in ("denied", "cancelled")) is (name == "RewardClaimReversal"), event
     out: dict[str, int] = defaultdict(int)
-    for id, claim in claims.items():
+    given: dict[str, int] = defaultdict(int)
+    for id, claim in made_claims.items():
         event, body = made[id]
         assert (claim.event_seq, claim.member_no, claim.points) == (event.seq, event.member_no, -event.points), claim
         assert (claim.reward_id, claim.version) == (body["reward_id"], body["version"]), claim
@@ -390,20 +391,34 @@ def _claims(rows: Rows) -> None:
         assert claim.points == body["price"], claim
         assert claim.points == terms.price if terms.price is not None else claim.points in own, claim
         path = [status for _, status in sorted(moves.pop(id, []), key=lambda move: move[0].seq)]
-        first = "completed" if terms.kind == "wallet_credit" else "pending"
+        first = "completed" if terms.kind in ("wallet_credit", "discount_code") else "pending"
         assert claim.status == ([body["status"], *path])[-1], claim
         assert body["status"] == first, claim
-        assert len(path) <= (0 if first == "completed" else 1 + (path[0] == "processing") if path else 0), path
+        longest = {"wallet_credit": 0, "discount_code": 1}.get(terms.kind, 1 + (path[:1] == ["processing"]))
+        assert len(path) <= longest, path
+        if terms.kind == "discount_code":
+            _code_of_claim(rows, claim, body, terms.codes)
+            given[claim.reward_id] = max(given[claim.reward_id], body["code_no"])
         out[claim.reward_id] += claim.status not in ("denied", "cancelled")
     assert not moves
     for id, reward in rewards.items():
-        assert reward.claimed == out[id], reward
+        assert (reward.claimed, reward.given) == (out[id], given[id]), reward
         assert reward.supply is None or 0 <= reward.claimed <= reward.supply, reward
         assert catalogue[id, reward.version].terms == reward.terms, reward
         assert catalogue[id, reward.version].supply == reward.supply, reward
     for id, row in (*rewards.items(), *rows("reward_lists").items()):
         versions = sorted(version for of, version in catalogue if of == id)
         assert versions == list(range(1, row.version + 1)), row
+
+
+def _code_of_claim(rows: Rows, claim: Any, body: dict[str, Any], batch: str) -> None:
+    """The code of its reward's batch, the member's own by this very claim, and switched off if that was taken back."""
+    code, link = rows("codes")[body["code"]], rows("code_links")[body["code"]]
+    assert (code.batch, code.no) == (batch, body["code_no"]), claim
+    assert (link.id, link.member_no) == (claim.id, claim.member_no), claim
+    if claim.status in ("denied", "cancelled"):
+        switch = rows("code_switches").get((batch, code.code))
+        assert switch is not None, claim
 
 
 def _caps(rows: Rows) -> None:

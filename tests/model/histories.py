@@ -363,7 +363,8 @@ class History:
 
     def _expire(self) -> None:
         ended_by = self.now - timedelta(days=3) if self.random.random() < 0.5 else None
-        self._add(c.ExpireLots, accounts=tuple(self.random.sample(range(13, 29), 3)), ended_by=ended_by)
+        accounts = tuple(self.random.sample(range(13, 29), 3))
+        self._add(c.ExpireLots, accounts=accounts, ended_by=ended_by, at_most=self.random.choice((None, None, 1, 2)))
 
     def _unlock(self) -> None:
         purchase = ("number", self._one_of("bill")) if self.random.random() < 0.6 else None

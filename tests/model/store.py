@@ -21,13 +21,17 @@ from guerdon.core import state as core_state
 from guerdon.core.accounts import GENERAL_LEDGER, Account, Ledger, Transfer
 from guerdon.core.chain import START, link
 from guerdon.core.decide import decide
+from guerdon.core.handouts import RUN as CODE_RUN
+from guerdon.core.handouts import CodeRun
 from guerdon.core.keys import keys, weight
 from guerdon.core.lots import by_expiry, decode_moves
 from guerdon.core.outcomes import Accepted, Outcome
+from guerdon.core.pasts import cart_lines
 from guerdon.core.programs import Config, Policies
+from guerdon.core.promotions.past import Bought, Fact
 from guerdon.core.promotions.shelf import Shelf
 from guerdon.core.state import Key, State
-from guerdon.store.rows import take_reach
+from guerdon.store.rows import take_ended, take_reach
 from guerdon.writer.batch import Batches, Steps
 from guerdon.writer.queue import Waiting
 from guerdon.writer.stats import Stats
@@ -57,7 +61,7 @@ CHANGEABLE: dict[str, tuple[str, ...]] = {
     "redemptions": ("reversed",),
     "referrals": ("taken_back",),
     "reward_lists": ("version", "terms"),
-    "rewards": ("version", "supply", "claimed", "terms"),
+    "rewards": ("version", "supply", "claimed", "given", "terms"),
     "claims": ("status", "moved_at", "reason"),
     "api_keys": ("expires_at", "revoked_at"),
     "webhooks": (
@@ -299,9 +303,11 @@ class _Slice:
         first = sorted([lot for lot in lots if lot not in ended], key=by_expiry)
         if lots_asked is not None:
             first = first[:lots_asked]
+            ended = sorted(ended, key=by_expiry)[: core_state.DUE_LOTS]
+            take_ended(state, account_no, ended, core_state.DUE_LOTS)
         state.lots.update({lot.no: lot for lot in (*ended, *released, *first)})
         if lots_asked is None:
-            state.found["lots", account_no] = True
+            state.found["lots", account_no] = state.found["due", account_no] = True
         elif lots_asked:
             take_reach(state, account_no, first, lots_asked)
 
@@ -366,6 +372,14 @@ class _Slice:
 
     def _lots(self, key: Key) -> None:
         self._take_lots(key[1], key[2] if len(key) == 3 else None)
+
+    def _due(self, key: Key) -> None:
+        lots = [lot for lot in self.store.rows("lots").values() if lot.account == key[1] and lot.remaining]
+        ended = [lot for lot in lots if lot.expires_at is not None and lot.expires_at <= self.now]
+        size = key[2] if len(key) == 3 else None
+        ended = sorted(ended, key=by_expiry)[:size]
+        self.state.lots.update({lot.no: lot for lot in ended})
+        take_ended(self.state, key[1], ended, size)
 
     def _counter(self, key: Key) -> None:
         counter = self.store.rows("promotion_counters").get(key)
@@ -443,6 +457,31 @@ class _Slice:
         if switch is not None:
             self.state.code_switches[batch, code] = switch
 
+    def _code_run(self, key: Key) -> None:
+        _, batch, after = key
+        self._code_batch(("code_batch", batch))
+        taken = {use.code for use in self.store.rows("promotion_uses").values()} | {*self.store.rows("code_links")}
+        switches = self.store.rows("code_switches")
+        free = [
+            code
+            for code in self.store.rows("codes").values()
+            if code.batch == batch and code.no > after and code.code not in taken
+            and ((batch, code.code) not in switches or switches[batch, code.code].active)
+        ]  # fmt: skip
+        free = sorted(free, key=lambda code: code.no)[:CODE_RUN]
+        whole = len(free) < CODE_RUN
+        self.state.codes.update((code.code, code) for code in free)
+        run = CodeRun(
+            tuple(code.code for code in free), self.state.code_batches[batch].made if whole else free[-1].no, whole
+        )
+        self.state.found["code_run", batch] = run
+
+    def _code_uses(self, key: Key) -> None:
+        for place, use in self.store.rows("promotion_uses").items():
+            if use.code == key[1]:
+                self.state.promotion_uses[place] = use
+        self.state.found[key] = True
+
     def _codes_of(self, key: Key) -> None:
         member = self._named(key)
         if member is None:
@@ -454,6 +493,19 @@ class _Slice:
         for tied in links:
             self._code(("code", tied.code))
         self.state.found["codes_of", member.no] = tuple(tied.code for tied in links)
+
+    def _past(self, key: Key) -> None:
+        bought = [p for p in self.store.rows("purchases").values() if p.member_no in self._family(key[1])]
+        nos = {p.no: p.currency for p in bought}
+        back = [r for r in self.store.rows("returns").values() if r.purchase_no in nos]
+        self.state.found[key] = (
+            *(Fact(p.event_at, p.paid, p.currency) for p in bought),
+            *(Fact(r.event_at, -r.paid, nos[r.purchase_no], purchase=False) for r in back),
+        )
+
+    def _past_lines(self, key: Key) -> None:
+        bought = [p for p in self.store.rows("purchases").values() if p.member_no in self._family(key[1])]
+        self.state.found[key] = tuple(Bought(p.event_at, cart_lines(p.lines)) for p in bought)
 
     def _issue(self, key: Key) -> None:
         issue = self.store.rows("issues").get(key[1])
@@ -528,11 +580,10 @@ class _Slice:
     def _referral_of(self, key: Key) -> None:
         member = self._named(key)
         if member is not None:
-            self.state.found["referral_of", member.no] = None
-            for referral in self.store.rows("referrals").values():
-                if referral.referred_no == member.no:
-                    self.state.referrals[referral.id] = referral
-                    self.state.found["referral_of", member.no] = referral.id
+            family = self._merged_into(member.no)
+            known = [each for each in self.store.rows("referrals").values() if each.referred_no in family]
+            self.state.referrals.update({each.id: each for each in known})
+            self.state.found["referral_of", member.no] = min([each.id for each in known], default=None)
 
     def _referral(self, key: Key) -> None:
         referral = self.store.rows("referrals").get(key[1])
@@ -563,6 +614,8 @@ class _Slice:
             self.state.rewards[reward.id] = reward
             self.state.reward_lists[reward.list_id] = self.store.rows("reward_lists")[reward.list_id]
             self.state.found["reward", reward.id] = reward.id
+            if reward.terms.codes:
+                self._code_run(("code_run", reward.terms.codes, reward.given))
 
     def _claim(self, key: Key) -> None:
         claim = self.store.rows("claims").get(key[1])
@@ -593,15 +646,29 @@ class _Slice:
             member = self.store.rows("members")[member.survivor_no]
 
     def _lifetime(self, key: Key) -> None:
+        accounts, events = self.store.rows("accounts"), self.store.rows("events")
+        holder = accounts[key[1]]
+        family = {
+            account.no
+            for account in accounts.values()
+            if (account.program_no, account.category) == (holder.program_no, holder.category)
+            and account.tracks_lots
+            and account.member_no in self._merged_into(holder.member_no)
+        }
         earned = 0
-        accounts = self.store.rows("accounts")
         for transfer in self.store.rows("transfers").values():
-            if transfer.action in ("apply", "settle"):
-                if transfer.destination == key[1] and accounts[transfer.source].role != "reversed":
+            merged = transfer.event_seq and events[transfer.event_seq].name == "CustomerMerge"
+            if transfer.action in ("apply", "settle") and not merged:
+                if transfer.destination in family and accounts[transfer.source].role != "reversed":
                     earned += transfer.amount
-                if transfer.source == key[1] and accounts[transfer.destination].role in ("returned", "adjusted"):
+                if transfer.source in family and accounts[transfer.destination].role in ("returned", "adjusted"):
                     earned -= transfer.amount
         self.state.lifetimes[key[1]] = earned
+
+    def _merged_into(self, member_no: int) -> set[int]:
+        """A member, and who was merged into it, and into those."""
+        members = self.store.rows("members")
+        return {member_no}.union(*[self._merged_into(no) for no in members if members[no].survivor_no == member_no])
 
     def _transfer(self, key: Key) -> None:
         state = self.state
@@ -682,6 +749,11 @@ class _Slice:
         row = self.store.rows("imported").get(key[1:])
         if row is not None:
             self.state.found[key] = row
+
+    def _event_id(self, key: Key) -> None:
+        for event in self.store.rows("events").values():
+            if event.id == key[1]:
+                self.state.found[key] = event.seq
 
     def _metadata(self, key: Key) -> None:
         versions = self.store.versions.get((key[1], key[2]))

@@ -145,8 +145,8 @@ def test_the_histories_have_all_of_it() -> None:
     assert used > 50
     assert accepted >= {c.IssuePromotion, c.IssuePromotions, c.ActivateIssue, c.RevokeIssue, c.MergeMembers}
     assert refusals >= {
-        Rejection.LIMIT_REACHED, Rejection.ISSUE_NOT_FOUND, Rejection.ISSUE_REVOKED, Rejection.ISSUE_EXPIRED,
-        Rejection.PROMOTION_ENDED, Rejection.MEMBER_MERGED,
+        Rejection.ISSUE_LIMIT_REACHED, Rejection.ISSUE_NOT_FOUND, Rejection.ISSUE_REVOKED, Rejection.ISSUE_EXPIRED,
+        Rejection.PROMOTION_ENDED,
     }  # fmt: skip
 
 

@@ -27,12 +27,15 @@ from tests.model.test_grouping import everything, sizes
 
 SEED = int(os.environ.get("GUERDON_SEED") or 1)
 ANNA, BERT = ("external_id", "anna"), ("external_id", "bert")
+ACCOUNTS = (13, 16, 19, 22)
+"""Their regular accounts, in both programs."""
 
 
 @pytest.fixture(params=[1, 2, 3])
 def first_lots(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many lots are loaded to begin with: so few that nearly every command asks for more."""
     monkeypatch.setattr(core_state, "FIRST_LOTS", request.param)
+    monkeypatch.setattr(core_state, "DUE_LOTS", request.param)
     monkeypatch.setattr(core_state, "MORE_LOTS", 2)
     monkeypatch.setattr(core_state, "MOST_LOTS", 2)
     return int(request.param)
@@ -62,6 +65,7 @@ def lives(draw: st.DrawFn) -> list[tuple[str, Any]]:
         st.tuples(st.just("send"), st.tuples(member, points)),
         st.tuples(st.just("take"), st.tuples(member, points, program)),
         st.tuples(st.just("redate"), st.tuples(member, st.integers(1, 30))),
+        st.tuples(st.just("expire"), st.tuples(st.integers(0, 3), st.sampled_from([None, 1, 2, 5]))),
         st.tuples(st.just("give back"), st.integers(0, 5)),
         st.tuples(st.just("days pass"), st.integers(1, 9)),
     )
@@ -102,6 +106,8 @@ def _command(world: World, what: str, how: Any, redeemed: list[str]) -> Iterator
         yield world.make(c.AdjustPoints, member=how[0], points=-how[1], program=how[2], reason="test", person="p")
     elif what == "redate":
         yield world.make(c.ChangeExpiry, member=how[0], days=how[1])
+    elif what == "expire":
+        yield world.make(c.ExpireLots, accounts=ACCOUNTS[how[0] :], at_most=how[1])
     elif redeemed:
         yield world.make(c.ReverseRedemption, redemption=redeemed[how % len(redeemed)])
 

@@ -10,6 +10,9 @@ import pytest
 
 from guerdon.audit.verify import audit
 from guerdon.core import commands as c
+from guerdon.core.programs import Expiry, Policies
+from guerdon.jobs import Jobs
+from guerdon.settings import Settings
 from guerdon.webhooks import Relay, relay
 from tests.audit.books import books
 from tests.conftest import Database
@@ -70,6 +73,24 @@ async def test_a_message_is_a_cloud_event(site: Site) -> None:
         assert (data["event"], data["points"], data["asset"]) == ("TransactionAdd", "126", "POINTS")
         assert (data["purchase_number"], data["till"]["code"], data["program"]["code"]) == ("B-1", "T1", "club")
         assert b"Ada" not in got.body, "no personal data"
+
+
+async def test_a_notice_tells_whose_points_end_when(site: Site) -> None:
+    ada = (await site.members("ada"))["ada"]
+    await site.books.buy("B-1", ("external_id", "ada"), 10_000)
+    policies = Policies(currency="USD", notice_days=(30,), expiry=Expiry(kind="days", count=30))
+    await site.books.ok(c.ChangeProgram, program=("code", "club"), policies=policies)
+    async with receiving() as receiver:
+        await site.endpoint(receiver.url, "points.expiring")
+        site.books.later(days=2)
+        await Jobs(site.books.pool, site.books.writer, Settings(), now=lambda: site.books.now).run_once()
+        await site.relay().run_once()
+        told = {one.event["data"]["expiring"]["points_category"]: one.event for one in receiver.taken}
+    assert told.keys() == {"regular", "promised"}
+    assert {one["subject"] for one in told.values()} == {ada}
+    expiring = told["regular"]["data"]["expiring"]
+    assert (expiring["points"], expiring["asset"], expiring["days_before"]) == ("100", "POINTS", 30)
+    assert "points" not in told["regular"]["data"]
 
 
 async def test_a_failing_message_holds_back_that_members_later_ones_and_nobody_elses(site: Site) -> None:
@@ -215,7 +236,7 @@ async def test_an_endpoint_at_which_nothing_gets_through_for_days_is_paused_and_
         return 200 if up else 503
 
     async with receiving(down) as receiver:
-        webhook = await site.endpoint(receiver.url)
+        webhook = await site.endpoint(receiver.url, "points.*")
         await site.award("ada", "ada")
         for _ in range(100):
             await site.relay().run_once()
@@ -229,6 +250,36 @@ async def test_an_endpoint_at_which_nothing_gets_through_for_days_is_paused_and_
         await site.books.ok(c.ChangeWebhook, target=webhook, status="active")
         await site.relay().run_once()
         assert receiver.of(ids["ada"]) == (await site.events(ids["ada"]))[1:]
+
+
+async def test_a_failing_endpoint_is_said_once_for_each_time_that_it_fails(site: Site) -> None:
+    await site.members("ada")
+    answers = iter((500, 500, 500, 500, 200, 200, 500, 500, 500))
+
+    async def behave(_: Got) -> int:
+        return next(answers)
+
+    async def turns(count: int) -> None:
+        for _ in range(count):
+            await site.relay().run_once()  # each time another process's
+            site.later(minutes=20)
+
+    async def said() -> list[tuple[str, str]]:
+        return await site.books.rows("select reference, reason from events where name = 'WebhookFailing'")
+
+    async with receiving() as watcher, receiving(behave) as receiver:
+        failing = await site.endpoint(receiver.url, "points.*")
+        await site.endpoint(watcher.url, "webhook.failing")
+        await site.award("ada")
+        await turns(1)
+        assert await said() == [], "a single failure is none of anybody's business"
+        await turns(4)
+        told = (f"whk_{failing}", "it answered 500")
+        assert await said() == [told]
+        await site.award("ada", "ada")
+        await turns(4)
+        assert await said() == [told, told], "it worked meanwhile"
+        assert [one.event["data"]["reference"] for one in watcher.taken] == [told[0]] * 2
 
 
 async def test_an_endpoint_that_was_activated_again_has_all_its_days_anew(site: Site) -> None:

@@ -16,6 +16,7 @@ import httpx2
 import pytest
 
 from guerdon.webhooks import sending
+from guerdon.webhooks.connection import Connection, connect
 from guerdon.webhooks.sending import Answer, Line
 from tests.webhooks.receiver import Got, Receiver, receiving
 
@@ -70,18 +71,18 @@ async def test_a_name_that_changes_its_mind_is_refused_when_it_does(monkeypatch:
         leads_to(monkeypatch, ["93.184.216.34"], ["127.0.0.1"], ["93.184.216.34", "127.0.0.1"])
         monkeypatch.setattr(sending, "ADDRESSES_KEPT_S", 0.0)
         connected: list[str] = []
-        real = httpx2.AsyncHTTPTransport.handle_async_request
+        real = connect
 
-        async def noted(self: Any, request: httpx2.Request) -> httpx2.Response:
-            connected.append(request.url.host)
-            if request.url.host != "127.0.0.1":
-                raise httpx2.ConnectError("nobody there")
-            return await real(self, request)
+        async def noted(address: str, port: int, **given: Any) -> Connection:
+            connected.append(address)
+            if address != "127.0.0.1":
+                raise ConnectionRefusedError("nobody there")
+            return await real(address, port, **given)
 
-        monkeypatch.setattr(httpx2.AsyncHTTPTransport, "handle_async_request", noted)
+        monkeypatch.setattr(sending, "connect", noted)
         async with line(f"http://rebinding.example.com:{receiver.port}/") as to:
             texts = [(await to.post({}, BODY)).text for _ in range(3)]
-        assert texts == ["ConnectError: nobody there", REFUSED, REFUSED]
+        assert texts == ["ConnectionRefusedError: nobody there", REFUSED, REFUSED]
         assert connected == ["93.184.216.34"]
         assert receiver.connections == 0
 

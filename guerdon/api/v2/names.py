@@ -29,7 +29,12 @@ EVENTS = {
     "RewardClaimReversal": "PointsRedemptionReversal",
     "RewardFulfilment": "RewardFulfilment",
     "LedgerTransaction": "LedgerTransaction",
+    "WebhookFailing": "WebhookFailing",
+    "PointsExpiring": "PointsExpiring",
     "WebhookPaused": "WebhookPaused",
+    "RewardStockLow": "RewardStockLow",
+    "RewardCodesLow": "RewardCodesLow",
+    "PromotionBudgetLow": "PromotionBudgetLow",
 }
 """Our event names to theirs. Where theirs has no documented name, ours stands."""
 

@@ -52,7 +52,7 @@ VALUES_MAX = 1_000
 EFFECTS_MAX = 10
 LIMITS_MAX = 20
 UNITS_MAX = 1_000_000
-DAYS_MAX = 366
+DAYS_MAX, HISTORY_DAYS_MAX = 366, 36_600
 ISSUES_MAX, ISSUE_DAYS_MAX = 50, 3_660
 MULTIPLIER_MAX = 100 * WHOLE
 SECONDS_MAX = 366 * 86_400
@@ -197,7 +197,15 @@ def _condition(path: str, condition: Condition, depth: int) -> Iterator[Fault]:
             yield from _condition(f"{path}.of[{i}]", each, depth + 1)
     elif isinstance(condition, Not):
         yield from _condition(f"{path}.of", condition.of, depth + 1)
-    elif isinstance(condition, CartIs | HistoryIs):
+    elif isinstance(condition, HistoryIs):
+        yield from _between(f"{path}.value", condition.value, 0, AMOUNT_MAX)
+        yield from _between(f"{path}.days", condition.days, 1, HISTORY_DAYS_MAX)
+        if condition.days is not None and condition.kpi.startswith("days_since"):
+            yield Fault(f"{path}.days", "has_no_window")
+        if condition.products and condition.kpi != "bought":
+            yield Fault(f"{path}.products", "only_bought")
+        yield from _products(f"{path}.products", condition.products, empty=condition.kpi != "bought")
+    elif isinstance(condition, CartIs):
         yield from _between(f"{path}.value", condition.value, 0, AMOUNT_MAX)
     elif isinstance(condition, ProductsAre):
         yield from _between(f"{path}.value", condition.value, 0, AMOUNT_MAX)
@@ -258,7 +266,13 @@ def _contradictions(path: str, condition: Condition) -> Iterator[Fault]:
         yield from _contradictions(f"{path}.of[{i}]", each)
         if not isinstance(each, CartIs | ProductsAre | HistoryIs):
             continue
-        about = (type(each), each.kpi, getattr(each, "base", ""), getattr(each, "products", ()))
+        about = (
+            type(each),
+            each.kpi,
+            getattr(each, "base", ""),
+            getattr(each, "products", ()),
+            getattr(each, "days", None),
+        )
         low, high = ranges.get(about, (0, AMOUNT_MAX))
         least, most = {
             "at_least": (each.value, AMOUNT_MAX),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -64,13 +64,15 @@ class Issue(Struct, frozen=True, kw_only=True):
 
 
 class Shopper(Struct, frozen=True, kw_only=True):
-    """The member whose cart it is; a guest is None. `history` has the figures that conditions ask for, by kpi."""
+    """The member whose cart it is; a guest is None. `past` (a `promotions.past.Past`) answers what conditions ask about
+    what the member did before; None where none of them asks.
+    """
 
     id: str
     tier: str = ""
     segments: frozenset[str] = frozenset()
     attributes: dict[str, str] = {}
-    history: dict[str, int] = {}
+    past: Any = None
     issues: tuple[Issue, ...] = ()
 
 

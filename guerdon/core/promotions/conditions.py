@@ -13,14 +13,15 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from guerdon.core.promotions.carts import Shopper
+from guerdon.core.promotions.past import Past
 from guerdon.core.promotions.products import Basket, Products, positions, words
 from guerdon.core.promotions.windows import Window, open_at
 from guerdon.core.state import NotLoaded
 
 Operator = Literal["equals", "more_than", "at_least", "less_than", "at_most"]
 Base = Literal["original", "running"]
-Measure = Literal["", "money", "quantity", "items", "count", "days", "points"]
-HistoryKpi = Literal["purchases", "spent", "points", "days_since_purchase", "days_since_joined"]
+Measure = Literal["", "money", "quantity", "items", "count", "days"]
+HistoryKpi = Literal["purchases", "spent", "bought", "days_since_purchase", "days_since_joined"]
 
 
 class _Node(Struct, frozen=True, kw_only=True, tag_field="type", forbid_unknown_fields=True):
@@ -92,11 +93,17 @@ class SegmentIs(_Node, frozen=True, kw_only=True, tag="segment"):
 
 
 class HistoryIs(_Node, frozen=True, kw_only=True, tag="history"):
-    """A figure of what the member did before this cart: purchases, money spent, points held, days gone by."""
+    """A figure of what the member did before this cart: how many purchases, what was paid in the cart's currency (less
+    what was given back), in how many purchases there was one of certain `products`, whole days of 24 hours since the
+    last purchase or since the member joined. The first three may be of the last `days` only. A first purchase is
+    `purchases` equals 0.
+    """
 
     kpi: HistoryKpi
     operator: Operator = "at_least"
     value: int
+    days: int | None = None
+    products: Products = ()
 
 
 class TimeIs(_Node, frozen=True, kw_only=True, tag="time"):
@@ -264,7 +271,7 @@ def _segment(condition: SegmentIs, facts: Facts, path: str) -> Check:
 _MEASURES: dict[str, Measure] = {
     "purchases": "count",
     "spent": "money",
-    "points": "points",
+    "bought": "count",
     "days_since_purchase": "days",
     "days_since_joined": "days",
 }
@@ -272,12 +279,45 @@ _MEASURES: dict[str, Measure] = {
 
 def _history(condition: HistoryIs, facts: Facts, path: str) -> Check:
     measure = _MEASURES[condition.kpi]
+    about = f"bought {words(condition.products)}" if condition.products else condition.kpi
+    if condition.days is not None:
+        about += f" in {condition.days} days"
     if facts.shopper is None:
-        return Check(path, "history", False, condition.kpi, measure, condition.operator, condition.value)
-    if condition.kpi not in facts.shopper.history:
-        raise NotLoaded(("history", facts.shopper.id, condition.kpi))
-    actual = facts.shopper.history[condition.kpi]
-    return _compared(path, "history", condition.kpi, measure, condition.operator, condition.value, actual)
+        return Check(path, "history", False, about, measure, condition.operator, condition.value)
+    actual = _past_figure(condition, facts, facts.shopper)
+    if actual is None:
+        return Check(path, "history", False, about, measure, condition.operator, condition.value)
+    return _compared(path, "history", about, measure, condition.operator, condition.value, actual)
+
+
+def _past_figure(condition: HistoryIs, facts: Facts, shopper: Shopper) -> int | None:
+    """None where there is no such figure: days since the last purchase of somebody who never bought."""
+    past: Past | None = shopper.past
+    if past is None:
+        raise NotLoaded(("past", shopper.id))
+    now = facts.local
+    if condition.kpi == "purchases":
+        return past.purchases(now, condition.days)
+    if condition.kpi == "spent":
+        return past.spent(now, condition.days, facts.basket.cart.currency)
+    if condition.kpi == "bought":
+        found = past.bought(condition.products, now, condition.days)
+        if found is None:
+            raise NotLoaded(("past_lines", shopper.id))
+        return found
+    since = past.last(now) if condition.kpi == "days_since_purchase" else past.joined_at
+    return None if since is None else max(0, (now - since).days)
+
+
+def asks(condition: Condition | None) -> frozenset[str]:
+    """What a condition needs to know of the past: "past", and "past_lines" where it asks about products."""
+    if isinstance(condition, All | Any_):
+        return frozenset().union(*map(asks, condition.of))
+    if isinstance(condition, Not):
+        return asks(condition.of)
+    if not isinstance(condition, HistoryIs):
+        return frozenset()
+    return frozenset({"past", "past_lines"} if condition.kpi == "bought" else {"past"})
 
 
 def _time(condition: TimeIs, facts: Facts, path: str) -> Check:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 
 from guerdon.core.promotions.carts import Issue, Presented, Shopper
-from guerdon.core.promotions.conditions import All, Any_, CartIs, Condition, ProductsAre, SegmentIs, TierIs
+from guerdon.core.promotions.conditions import All, Any_, CartIs, Condition, ProductsAre, SegmentIs, TierIs, asks
 from guerdon.core.promotions.effects import Amount, FixedPrice, Free, Multiplier, Percent
 from guerdon.core.promotions.products import Basket, Products
 from guerdon.core.promotions.terms import Lane, Promotion
@@ -54,10 +54,10 @@ _NO_ISSUE: list[Issue | None] = [None]
 
 class Catalogue:
     """An organisation's promotions, made ready once per configuration. Only the active ones are indexed; the others are
-    known so that their codes get the right answer.
+    known so that their codes get the right answer. `asks` is what the active ones need to know of a member's past.
     """
 
-    __slots__ = ("_anchored", "_everywhere", "_subtotals", "_values", "exclusive", "lanes", "promotions")
+    __slots__ = ("_anchored", "_everywhere", "_subtotals", "_values", "asks", "exclusive", "lanes", "promotions")
 
     def __init__(self, promotions: Iterable[Promotion], lanes: Iterable[Lane] = ()) -> None:
         self.promotions = {promotion.id: promotion for promotion in promotions}
@@ -82,6 +82,8 @@ class Catalogue:
         subtotals.sort(key=lambda each: each[:2])
         self._values = [value for value, _, _ in subtotals]
         self._subtotals = [made for _, _, made in subtotals]
+        running = [each.condition for each in self.promotions.values() if each.status == "active"]
+        self.asks = frozenset[str]().union(*map(asks, running))
         self.exclusive = frozenset(lane.number for lane in self.lanes.values() if lane.mode == "exclusive")
 
     def lane(self, number: int) -> Lane:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from guerdon.core.promotions.limits import Budget
 from guerdon.core.promotions.offers import Catalogue
 from guerdon.core.promotions.terms import Lane, Promotion
 
@@ -13,12 +14,13 @@ class Shelf:
     changes in a row cost one.
     """
 
-    __slots__ = ("_catalogue", "by_id", "lanes")
+    __slots__ = ("_budgets", "_catalogue", "by_id", "lanes")
 
     def __init__(self, by_id: Mapping[str, Promotion] | None = None, lanes: Mapping[int, Lane] | None = None) -> None:
         self.by_id: Mapping[str, Promotion] = {} if by_id is None else by_id
         self.lanes: Mapping[int, Lane] = {} if lanes is None else lanes
         self._catalogue: Catalogue | None = None
+        self._budgets: Mapping[str, Budget] | None = None
 
     def put(self, promotion: Promotion) -> Shelf:
         """A shelf with one more, or with the next version of one."""
@@ -26,6 +28,13 @@ class Shelf:
 
     def put_lane(self, lane: Lane) -> Shelf:
         return Shelf(self.by_id, {**self.lanes, lane.number: lane})
+
+    @property
+    def budgets(self) -> Mapping[str, Budget]:
+        """By their code."""
+        if self._budgets is None:
+            self._budgets = {each.budget.code: each.budget for each in self.by_id.values() if each.budget is not None}
+        return self._budgets
 
     @property
     def catalogue(self) -> Catalogue:

@@ -689,7 +689,7 @@ with said as (
     cross join lateral jsonb_array_elements(u.raises::jsonb) as r
     where u.org_id = %(org)s
     union all  -- caps on earning count by what purchases and returns say
-    select r ->> 0, (r ->> 1)::numeric, (r ->> 2)::timestamptz, null
+    select r ->> 0, (r ->> 1)::numeric, (r ->> 2)::timestamptz, null::timestamptz
     from events e cross join lateral jsonb_array_elements(nullif(e.body, '')::jsonb -> 'caps') as r
     where e.org_id = %(org)s and e.name in ('TransactionAdd', 'TransactionReturn') and e.body like '%%"caps"%%'
 ), summed as (
@@ -1041,11 +1041,23 @@ with said as (
            case when (m.name = 'RewardClaimReversal') <> (m.status in ('denied', 'cancelled'))
                 then 'event ' || m.seq || ' is not what a move to ' || m.status || ' books' end,
            case when m.name = 'RewardClaimReversal' and m.back <> c.points
-                then 'event ' || m.seq || ' gave ' || m.back || ' back, of ' || c.points end) as problem
+                then 'event ' || m.seq || ' gave ' || m.back || ' back, of ' || c.points end,
+           case when (nullif(v.terms, '')::jsonb ->> 'kind') is not distinct from 'discount_code'
+                     and (k.batch::text is distinct from v.terms::jsonb ->> 'codes'
+                          or k.no <> (s.body ->> 'code_no')::bigint or l.id is distinct from c.id
+                          or l.member_no <> c.member_no)
+                then 'its code is not one of its batch, or not linked by it' end,
+           case when s.body ? 'code' and m.status in ('denied', 'cancelled') and coalesce(w.active, true)
+                then 'its code is in force, but the claim was taken back' end) as problem
     from (select * from claims where org_id = %(org)s) c
     full join said s on s.id = c.id
     full join moves m on m.id = coalesce(c.id, s.id)
     left join catalogue_versions v on v.org_id = %(org)s and v.id = c.reward_id and v.version = c.version
+    left join codes k on k.org_id = %(org)s and k.code = s.body ->> 'code'
+    left join code_links l on l.org_id = %(org)s and l.code = s.body ->> 'code'
+    left join lateral (
+        select x.active from code_switches x where x.org_id = %(org)s and x.batch = k.batch and x.code = k.code
+        order by x.version desc limit 1) w on true
 )
 select 'claim ' || id, problem from compared where problem <> '' order by id limit %(limit)s
 
@@ -1062,12 +1074,17 @@ with versions as (
         where x.org_id = %(org)s and x.name = 'RewardClaimReversal'
           and nullif(x.body, '')::jsonb ->> 'claim_id' = nullif(e.body, '')::jsonb ->> 'claim_id')
     group by 1
+), codes_out as (
+    select (b.body ->> 'reward_id')::uuid as id, max((b.body ->> 'code_no')::bigint) as last
+    from events e cross join lateral (select nullif(e.body, '')::jsonb as body) b
+    where e.org_id = %(org)s and e.name = 'RewardClaim'
+    group by 1
 ), things as (
     select 'list' as kind, id, program_no::text as belongs_to, version, created_at, null::bigint as supply, terms,
-           null::bigint as claimed
+           null::bigint as claimed, null::bigint as given
     from reward_lists where org_id = %(org)s
     union all
-    select 'reward', id, list_id::text, version, created_at, supply, terms, claimed
+    select 'reward', id, list_id::text, version, created_at, supply, terms, claimed, given
     from rewards where org_id = %(org)s
 ), compared as (
     select coalesce(t.kind, v.kind) as kind, coalesce(t.id, v.id) as id, concat_ws('; ',
@@ -1085,13 +1102,16 @@ with versions as (
            case when t.kind = 'list' and p.no is null then 'its program does not exist' end,
            case when t.kind = 'reward' and l.id is null then 'its list does not exist' end,
            case when t.claimed <> coalesce(o.pieces, 0)
-                then t.claimed || ' pieces are out, should be ' || coalesce(o.pieces, 0) end) as problem
+                then t.claimed || ' pieces are out, should be ' || coalesce(o.pieces, 0) end,
+           case when t.given <> coalesce(g.last, 0)
+                then 'codes were handed out up to ' || t.given || ', should be ' || coalesce(g.last, 0) end) as problem
     from things t
     full join versions v on v.id = t.id
     left join catalogue_versions c on c.org_id = %(org)s and c.id = v.id and c.version = v.last
     left join programs p on p.org_id = %(org)s and t.kind = 'list' and p.no::text = t.belongs_to
     left join reward_lists l on l.org_id = %(org)s and t.kind = 'reward' and l.id::text = t.belongs_to
     left join out o on o.id = t.id
+    left join codes_out g on g.id = t.id
 )
 select kind || ' ' || id, problem from compared where problem <> '' order by 1 limit %(limit)s
 
@@ -1255,6 +1275,19 @@ union all
  where p.org_id = %(org)s and (v.count is distinct from v.last or p.version is distinct from v.last
                                or p.policies is distinct from c.policies or r.roles is distinct from 6)
  order by p.no limit %(limit)s)
+union all
+(select 'program ' || p.no, 'all points are said to follow version ' || p.followed || ', and it is not one to be followed'
+ from programs p
+ left join program_versions v on v.org_id = %(org)s and v.program_no = p.no and v.version = p.followed
+ where p.org_id = %(org)s and p.followed > 0 and v.policies ->> 'follow' is null order by p.no limit %(limit)s)
+union all
+(select 'program ' || p.no, 'all points are said to follow version ' || p.followed || ', lot ' || min(l.no) || ' does not'
+ from programs p
+ join accounts a on a.org_id = %(org)s and a.program_no = p.no and a.tracks_lots
+ join lots l on l.org_id = %(org)s and l.account = a.no and l.remaining > 0
+ where p.org_id = %(org)s
+   and coalesce((nullif(l.promise, '')::jsonb ->> 4)::integer, l.version) between 1 and p.followed - 1
+ group by p.no, p.followed order by p.no limit %(limit)s)
 union all
 (select 'program ' || v.program_no, 'does not exist, but has versions'
  from program_versions v left join programs p on p.org_id = %(org)s and p.no = v.program_no

@@ -67,7 +67,7 @@ order by p.event_at, p.no
 
 -- purchases_by_no --
 -- purchases as they were booked
-select p.no, p.number, p.event_at, p.member_no, p.lines, p.store_no, p.till_no, p.source, p.tenders
+select p.no, p.number, p.event_at, p.member_no, p.lines, p.store_no, p.till_no, p.source, p.tenders, p.paid
 from purchases p where p.org_id = %(org)s and p.no = any(%(nos)s::bigint[])
 
 -- merged_members --
@@ -75,5 +75,5 @@ from purchases p where p.org_id = %(org)s and p.no = any(%(nos)s::bigint[])
 select m.no, m.survivor_no from members m where m.org_id = %(org)s and m.survivor_no > 0
 
 -- member_ids --
--- the ids of members
-select m.no, m.id from members m where m.org_id = %(org)s and m.no = any(%(nos)s::bigint[])
+-- members by number
+select m.no, m.id, m.registered_at from members m where m.org_id = %(org)s and m.no = any(%(nos)s::bigint[])

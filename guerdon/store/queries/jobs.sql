@@ -56,6 +56,28 @@ select p.no, max(v.version)
 from programs p join program_versions v on v.org_id = %(org)s and v.program_no = p.no and v.version > p.followed
 where p.org_id = %(org)s and v.policies ->> 'follow' is not null group by p.no order by p.no
 
+-- notices_due --
+-- accounts with points that are about to end, the days before it that the program names have come, and nobody was told;
+-- with when they end and whose they are (`core.notices`)
+select distinct l.account, l.expires_at, a.member_no
+from programs p
+cross join lateral (
+    select max(d.days::integer) as days from jsonb_array_elements_text(p.policies -> 'notice_days') as d (days)) longest
+join lots l on l.org_id = %(org)s and l.remaining > l.held and l.remaining > 0 and l.expires_at > %(now)s
+    and l.expires_at < %(now)s + make_interval(days => longest.days + 1)
+join accounts a on a.org_id = %(org)s and a.no = l.account and a.program_no = p.no and a.tracks_lots
+cross join lateral (
+    select min(d.days::integer) as days from jsonb_array_elements_text(p.policies -> 'notice_days') as d (days)
+    where (l.expires_at at time zone (p.policies ->> 'timezone') - make_interval(days => d.days::integer))
+          at time zone (p.policies ->> 'timezone') <= %(now)s) come
+where p.org_id = %(org)s and come.days is not null
+  and not exists (
+    select from events e
+    where e.org_id = %(org)s
+      and e.id = md5('expiring:' || p.id || ':' || l.account || ':' || extract(epoch from l.expires_at)::bigint || ':'
+                     || come.days)::uuid)
+order by l.expires_at, l.account limit %(limit)s
+
 -- holds_due --
 -- holds that ask to be settled or let go by now, and which of both comes first
 select transfer_id::text, commits_at is not null and commits_at <= coalesce(expires_at, commits_at) as settles from holds

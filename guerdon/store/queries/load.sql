@@ -28,7 +28,8 @@ select 1 / exists(
 
 -- account_columns --
 -- an account, its figures (as text, which int() reads faster than a loader can) and its lots, for those that include
--- this: all open ones, or those whose time has come and, of the others, so many that are spent first
+-- this: all open ones, or those that were released, the first of those that have ended and, of the others, so many that
+-- are spent first
 select a.no, a.id::text, a.ledger_no, a.asset, a.indicator, a.member_no, a.program_no, a.category, a.role,
        a.tracks_lots, a.opened_at, a.options,
        f.credit::text, f.debit::text, f.inflight_credit::text, f.inflight_debit::text, f.version, f.floor::text,
@@ -46,11 +47,16 @@ select a.no, a.id::text, a.ledger_no, a.asset, a.indicator, a.member_no, a.progr
                 from (
                     select * from lots x
                     where x.org_id = %(org)s::bigint and x.account = a.no and x.remaining > 0 and x.expires_at <= m.now
-                    union all
-                    select * from lots x
-                    where x.org_id = %(org)s::bigint and x.account = a.no and x.remaining > 0
-                          and x.releases_at is not null and x.releases_at <= m.now and a.category = 'promised') l)
+                    order by x.expires_at, x.no limit %(ended)s::bigint) l)
        end as lots,
+       case when a.category = 'promised' and not %(all_lots)s::boolean then (
+                select json_agg(json_build_array(
+                    l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
+                    l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise))::text
+                from lots l
+                where l.org_id = %(org)s::bigint and l.account = a.no and l.remaining > 0
+                      and l.releases_at is not null and l.releases_at <= m.now)
+       end as released_lots,
        case when a.tracks_lots and %(first)s::bigint > 0 then (
                 select json_agg(json_build_array(
                     l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
@@ -166,12 +172,23 @@ left join lateral (
            and x.period >= to_char(%(now)s::timestamptz - interval '35 days', 'YYYY-MM-DD') offset 0) s on true
 
 -- referrals_of --
--- the referral of each member who was referred
+-- the referral of each member who was referred, or of whom somebody was who was merged into them: the earliest
 -- include member_no_columns
 select a.no, r.id::text, r.referrer_no, r.referred_no, r.program_no, r.referrer_event, r.referred_event, r.taken_back
 from asked_for a
 left join lateral (
-    select * from referrals x where x.org_id = %(org)s::bigint and x.referred_no = a.no offset 0) r on true
+    with recursive family as (
+        select a.no as no
+        union
+        select m.no from family f
+        cross join lateral (
+            select x.no from members x where x.org_id = %(org)s::bigint and x.survivor_no = f.no and x.survivor_no > 0
+            offset 0) m
+    )
+    select x.* from family f
+    cross join lateral (
+        select * from referrals y where y.org_id = %(org)s::bigint and y.referred_no = f.no offset 0) x
+    order by x.id limit 1) r on true
 
 -- referrals --
 -- referrals by id
@@ -202,17 +219,37 @@ cross join lateral (
 where c.survivor_no > 0
 
 -- lifetimes --
--- all that accounts were credited with, but for what was given back after spending, less what was taken back
-select asked.no,
+-- all that accounts were credited with, but for what was given back after spending, less what was taken back; those of
+-- members merged into the holder count with it, and the merge itself does not
+select asked.no, family.earned
+from unnest(%(nos)s::bigint[]) as asked (no)
+cross join lateral (
+    with recursive family as (
+        select a.no, a.member_no, a.program_no, a.category
+        from accounts a where a.org_id = %(org)s::bigint and a.no = asked.no
+        union
+        select v.no, v.member_no, v.program_no, v.category from family f
+        cross join lateral (
+            select x.no from members x
+            where x.org_id = %(org)s::bigint and x.survivor_no = f.member_no and x.survivor_no > 0 offset 0) m
+        cross join lateral (
+            select * from accounts x
+            where x.org_id = %(org)s::bigint and x.member_no = m.no and x.member_no > 0
+                  and x.program_no = f.program_no and x.category = f.category offset 0) v
+    )
+    select coalesce(sum(
        (select coalesce(sum(t.amount), 0) from transfers t
         join accounts a on a.org_id = %(org)s::bigint and a.no = t.source
-        where t.org_id = %(org)s::bigint and t.destination = asked.no and t.action in ('apply', 'settle')
-              and a.role <> 'reversed')
+        where t.org_id = %(org)s::bigint and t.destination = f.no and t.action in ('apply', 'settle')
+              and a.role <> 'reversed'
+              and not (a.member_no > 0 and exists (
+                  select from events e
+                  where e.org_id = %(org)s::bigint and e.seq = t.event_seq and e.name = 'CustomerMerge')))
        - (select coalesce(sum(t.amount), 0) from transfers t
           join accounts a on a.org_id = %(org)s::bigint and a.no = t.destination
-          where t.org_id = %(org)s::bigint and t.source = asked.no and t.action in ('apply', 'settle')
-                and a.role in ('returned', 'adjusted'))
-from unnest(%(nos)s::bigint[]) as asked (no)
+          where t.org_id = %(org)s::bigint and t.source = f.no and t.action in ('apply', 'settle')
+                and a.role in ('returned', 'adjusted'))), 0) as earned
+    from family f) family
 
 -- lot_columns --
 -- a lot as it stands, for the statements that include this
@@ -234,21 +271,29 @@ cross join lateral (
 where l.org_id = %(org)s::bigint and l.account = any(%(nos)s::bigint[]) and l.remaining > 0
 
 -- lots_first --
--- what remains on some accounts whose time has come, and so many of the others (which is what the last column says) that
--- are spent first
+-- of what remains on some accounts and has not ended, so many lots that are spent first
 select l.no, l.account, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
-       l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise, l.first
+       l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise
 from heads h
 cross join lateral unnest(%(nos)s::bigint[], %(sizes)s::bigint[]) as asked (no, size)
 cross join lateral (
-    select x.*, false as first from lots x
-    where x.org_id = %(org)s::bigint and x.account = asked.no and x.remaining > 0
-          and x.expires_at <= greatest(%(now)s::timestamptz, h.last_recorded_at)
-    union all (
-    select x.*, true from lots x
+    select * from lots x
     where x.org_id = %(org)s::bigint and x.account = asked.no and x.remaining > 0
           and (x.expires_at > greatest(%(now)s::timestamptz, h.last_recorded_at) or x.expires_at is null)
-    order by x.expires_at, x.no limit asked.size)) l
+    order by x.expires_at, x.no limit asked.size) l
+where h.org_id = %(org)s::bigint
+
+-- lots_ended --
+-- of what remains on some accounts and has ended, so many lots (null: all) that ended first
+select l.no, l.account, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
+       l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise
+from heads h
+cross join lateral unnest(%(nos)s::bigint[], %(sizes)s::bigint[]) as asked (no, size)
+cross join lateral (
+    select * from lots x
+    where x.org_id = %(org)s::bigint and x.account = asked.no and x.remaining > 0
+          and x.expires_at <= greatest(%(now)s::timestamptz, h.last_recorded_at)
+    order by x.expires_at, x.no limit asked.size) l
 where h.org_id = %(org)s::bigint
 
 -- lots_by_no --
@@ -383,7 +428,7 @@ from reward_lists where org_id = %(org)s::bigint and id = any(%(ids)s::uuid[])
 
 -- rewards --
 -- rewards by id, each with its list
-select r.id::text, r.list_id::text, r.version, r.created_at, r.supply, r.claimed, r.terms,
+select r.id::text, r.list_id::text, r.version, r.created_at, r.supply, r.claimed, r.given, r.terms,
        l.id::text, l.program_no, l.version, l.created_at, l.terms
 from rewards r
 cross join lateral (select * from reward_lists x where x.org_id = %(org)s::bigint and x.id = r.list_id offset 0) l
@@ -393,7 +438,7 @@ where r.org_id = %(org)s::bigint and r.id = any(%(ids)s::uuid[])
 -- claims by id, each with its reward
 select c.id::text, c.member_no, c.program_no, c.list_id::text, c.reward_id::text, c.version, c.event_seq, c.points,
        c.wallet, c.claimed_at, c.status, c.moved_at, c.reason,
-       r.id::text, r.list_id::text, r.version, r.created_at, r.supply, r.claimed, r.terms
+       r.id::text, r.list_id::text, r.version, r.created_at, r.supply, r.claimed, r.given, r.terms
 from claims c
 cross join lateral (select * from rewards x where x.org_id = %(org)s::bigint and x.id = c.reward_id offset 0) r
 where c.org_id = %(org)s::bigint and c.id = any(%(ids)s::uuid[])
@@ -443,6 +488,32 @@ left join lateral (
 from codes k
 -- include code_side_columns
 where k.org_id = %(org)s::bigint and k.code = any(%(texts)s::text[])
+
+-- code_runs --
+-- the first codes of batches after a number that are neither linked, nor switched off, nor used
+-- include code_batch_columns
+       s.version, s.active, s.reason, k.code, k.no
+from unnest(%(batches)s::uuid[], %(after)s::bigint[]) as asked (batch, after)
+cross join lateral (select * from code_batches x where x.org_id = %(org)s::bigint and x.id = asked.batch offset 0) b
+left join lateral (
+    select * from code_switches x where x.org_id = %(org)s::bigint and x.batch = b.id and x.code = ''
+    order by x.version desc limit 1) s on true
+left join lateral (
+    select x.code, x.no from codes x
+    where x.org_id = %(org)s::bigint and x.batch = asked.batch and x.no > asked.after
+      and not exists (select from code_links l where l.org_id = %(org)s::bigint and l.code = x.code)
+      and not exists (select from promotion_uses u where u.org_id = %(org)s::bigint and u.code = x.code and u.code <> '')
+      and coalesce((select w.active from code_switches w
+                    where w.org_id = %(org)s::bigint and w.batch = x.batch and w.code = x.code
+                    order by w.version desc limit 1), true)
+    order by x.no limit %(limit)s::bigint) k on true
+order by b.id, k.no
+
+-- uses_of_codes --
+-- what codes were used for
+-- include use_columns
+where org_id = %(org)s::bigint and code <> '' and code = any(%(texts)s::text[])
+order by event_seq, position
 
 -- codes_of --
 -- the codes linked to members or to whom they took over, those linked last first; a row without a code where there is
@@ -509,6 +580,49 @@ left join lateral (
         where x.org_id = %(org)s::bigint and x.id = i.promotion and x.status <> 'ended' offset 0) p
     -- include issue_side_columns
     order by i.issued_at, i.id) k on true
+
+-- family_columns --
+-- a member and those merged into it, for those that include this
+    with recursive family as (
+        select a.no as no
+        union
+        select m.no from family f
+        cross join lateral (
+            select x.no from members x where x.org_id = %(org)s::bigint and x.survivor_no = f.no and x.survivor_no > 0
+            offset 0) m
+    )
+
+-- past --
+-- what members paid and were given back, with members merged into them; a row without a time where there is nothing
+-- include member_no_columns
+select a.no, k.*
+from asked_for a
+left join lateral (
+    -- include family_columns
+    , bought as (
+        select p.* from family f
+        cross join lateral (
+            select x.no, x.event_at, x.paid, x.currency from purchases x
+            where x.org_id = %(org)s::bigint and x.member_no = f.no offset 0) p
+    )
+    select p.event_at, p.paid::text, p.currency, true from bought p
+    union all
+    select r.event_at, (-r.paid)::text, p.currency, false from bought p
+    cross join lateral (
+        select x.event_at, x.paid from purchase_returns x
+        where x.org_id = %(org)s::bigint and x.purchase_no = p.no offset 0) r) k on true
+
+-- past_lines --
+-- the lines of members' purchases
+-- include member_no_columns
+select a.no, k.*
+from asked_for a
+left join lateral (
+    -- include family_columns
+    select p.event_at, p.lines from family f
+    cross join lateral (
+        select x.event_at, x.lines from purchases x
+        where x.org_id = %(org)s::bigint and x.member_no = f.no offset 0) p) k on true
 
 -- imported --
 -- rows of imports that were taken, by kind and reference
@@ -608,11 +722,15 @@ where r.org_id = %(org)s::bigint and r.commit_id = any(array(
     select id from promotion_commits where org_id = %(org)s::bigint and number = any(%(texts)s::text[])))
 order by r.event_seq
 
--- uses_of_purchases --
--- what promotions gave on bills
+-- use_columns --
 select event_seq, position, promotion::text, version, code, member_no, purchase_no, reference, used_at, times::text,
        discount::text, voucher::text, points::text, currency, raises, of_seq, issue
-from promotion_uses where org_id = %(org)s::bigint and purchase_no > 0 and purchase_no = any(%(nos)s::bigint[])
+from promotion_uses
+
+-- uses_of_purchases --
+-- what promotions gave on bills
+-- include use_columns
+where org_id = %(org)s::bigint and purchase_no > 0 and purchase_no = any(%(nos)s::bigint[])
 order by event_seq, position
 
 -- promotion_versions --
@@ -638,6 +756,10 @@ select number, mode, once from promotion_lanes where org_id = %(org)s::bigint or
 -- config_assets --
 -- every asset
 select code, scale from assets where org_id = %(org)s::bigint order by code
+
+-- event_ids --
+-- which of these ids are events
+select x.id::text, x.seq from events x where x.org_id = %(org)s::bigint and x.id = any(%(ids)s::uuid[])
 
 -- config_programs --
 -- every program with its policies of today

@@ -29,7 +29,7 @@ select number, mode, once from promotion_lanes where org_id = %(org)s order by n
 
 -- use_columns --
 select u.event_seq, u.position, u.promotion, u.version, u.code, m.id as member, q.id as purchase, u.reference,
-       u.used_at, u.times, u.discount, u.voucher, u.points, u.currency, u.of_seq
+       u.used_at, u.times, u.discount, u.voucher, u.points, u.currency, u.of_seq, u.issue
 from promotion_uses u
 left join members m on m.org_id = u.org_id and m.no = u.member_no and u.member_no > 0
 left join purchases q on q.org_id = u.org_id and q.no = u.purchase_no and u.purchase_no > 0

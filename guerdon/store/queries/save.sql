@@ -255,16 +255,17 @@ where reward_lists.org_id = %(org)s::bigint and reward_lists.id = new.id
 
 -- insert_rewards --
 -- new rewards
-insert into rewards (org_id, id, list_id, version, created_at, supply, claimed, terms)
+insert into rewards (org_id, id, list_id, version, created_at, supply, claimed, given, terms)
 select %(org)s::bigint, * from unnest(
     %(id)s::uuid[], %(list_id)s::uuid[], %(version)s::integer[], %(created_at)s::timestamptz[], %(supply)s::bigint[],
-    %(claimed)s::bigint[], %(terms)s::text[])
+    %(claimed)s::bigint[], %(given)s::bigint[], %(terms)s::text[])
 
 -- update_rewards --
 -- the terms, and how many pieces are out after the whole batch
-update rewards set version = new.version, supply = new.supply, claimed = new.claimed, terms = new.terms
-from unnest(%(id)s::uuid[], %(version)s::integer[], %(supply)s::bigint[], %(claimed)s::bigint[], %(terms)s::text[])
-    as new (id, version, supply, claimed, terms)
+update rewards set version = new.version, supply = new.supply, claimed = new.claimed, given = new.given, terms = new.terms
+from unnest(%(id)s::uuid[], %(version)s::integer[], %(supply)s::bigint[], %(claimed)s::bigint[], %(given)s::bigint[],
+            %(terms)s::text[])
+    as new (id, version, supply, claimed, given, terms)
 where rewards.org_id = %(org)s::bigint and rewards.id = new.id
 
 -- insert_catalogue_versions --

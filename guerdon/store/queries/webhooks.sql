@@ -72,6 +72,8 @@ select count(*) from (
 -- message --
 e.seq, e.id::text, e.name, e.member_no, m.id::text as member, e.event_at, e.recorded_at, e.points, e.source, e.store_no,
 e.till_no, e.program_no, e.reference, e.reason, p.id::text as purchase, p.number as purchase_number,
+case when e.name in ('RewardClaim', 'RewardClaimReversal', 'RewardFulfilment') then e.body else '' end as claimed,
+case when e.name = 'PointsExpiring' then e.body else '' end as notice,
 (select t.asset from (
      select t.asset, t.source, t.destination, t.seq from transfers t
      where t.org_id = e.org_id and t.seq > case when e.mirrors > 0 then e.mirrors else e.seq end
@@ -80,7 +82,9 @@ e.till_no, e.program_no, e.reference, e.reason, p.id::text as purchase, p.number
  where e.points <> 0 order by t.seq limit 1) as asset
 
 -- beside --
-left join members m on m.org_id = e.org_id and m.no = e.member_no
+left join members m on m.org_id = e.org_id
+    and m.no = case when e.name = 'PointsExpiring' then (nullif(e.body, '')::jsonb ->> 'member_no')::bigint
+                    else e.member_no end
 left join purchases p on p.org_id = e.org_id and p.no = e.purchase_no and e.purchase_no > 0
 
 -- new_messages --

@@ -16,6 +16,7 @@ from guerdon.core.promotions.evaluating import counters, evaluate
 from guerdon.core.promotions.explaining import sentence
 from guerdon.core.promotions.limits import Budget, Counter, Limit, Raise
 from guerdon.core.promotions.offers import Catalogue
+from guerdon.core.promotions.past import Fact, Past
 from guerdon.core.promotions.terms import Audience, Lane, Promotion
 from guerdon.core.promotions.verdicts import Reason
 from guerdon.core.promotions.windows import Window, open_at
@@ -226,10 +227,15 @@ def test_a_members_promotion_is_for_those_to_whom_it_was_issued(issue: Issue | N
     assert everything.others[0].reason is Reason.NOT_ISSUED
 
 
+def bought(times: int) -> Past:
+    """The past of somebody who bought so many times."""
+    return Past(NOW - timedelta(days=99), [Fact(NOW - timedelta(days=9), 100, "USD")] * times)
+
+
 def test_members_have_a_history() -> None:
     third = promotion("a", off(100), condition=HistoryIs(kpi="purchases", operator="equals", value=2))
-    assert evaluated(TEN, third, shopper=Shopper(id="anna", history={"purchases": 2})).discount == 100
-    found = evaluated(TEN, third, shopper=Shopper(id="anna", history={"purchases": 1}))
+    assert evaluated(TEN, third, shopper=Shopper(id="anna", past=bought(2))).discount == 100
+    found = evaluated(TEN, third, shopper=Shopper(id="anna", past=bought(1)))
     assert sentence(found.others[0], 2) == "purchases: 1 = 2 does not hold, 1 more"
     assert evaluated(TEN, third).others[0].misses[0].actual is None, "a guest has none"
     with pytest.raises(NotLoaded):
