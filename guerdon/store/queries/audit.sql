@@ -853,7 +853,7 @@ with lines as (
     cross join lateral (select case when l.bought > 0 then l.bought else 1000 end as of) whole
     group by r.id
 ), compared as (
-    select coalesce(r.number, e.reference) as number, concat_ws('; ',
+    select coalesce(e.reference, r.number) as number, concat_ws('; ',
            case when r.id is null then 'missing, and event ' || e.seq || ' made it' end,
            case when e.seq is null then 'its event ' || r.event_seq || ' is none of a return' end,
            case when c.id is null and r.id is not null then 'what it returns was never committed' end,
