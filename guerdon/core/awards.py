@@ -35,6 +35,9 @@ def award_many(state: State, command: AwardMany) -> Outcome:
     """Points from the pool to each row's member. Rows are decided in order, and a refused one changes nothing."""
     if len(command.rows) > ROWS_MAX:
         return Rejected(Rejection.INVALID_VALUE, "rows", {"maximum": ROWS_MAX})
+    named = [members.resolve(state, row.member) for row in command.rows]
+    theirs = [state.member_accounts.get(each.no, {}) for each in named if not isinstance(each, Rejected)]
+    endings.ready(state, [no for accounts in theirs for no in accounts.values()], renews=True)
     outcomes: list[RowOutcome] = []
     for row in command.rows:
         one = Award(

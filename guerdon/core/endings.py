@@ -12,7 +12,7 @@ and lots that are filled again as they are filled.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -34,7 +34,7 @@ from guerdon.core.state import NotLoaded
 from guerdon.core.terms import terms_of
 
 if TYPE_CHECKING:
-    from guerdon.core.state import State
+    from guerdon.core.state import Key, State
 
 ACTIVITIES: dict[Name, Activity] = {
     Name.TRANSACTION_ADD: "purchase",
@@ -212,8 +212,33 @@ def _promised_anew(
     return msgspec.structs.replace(promise, expiry=after.expiry, timezone=after.timezone, earliest=earliest)
 
 
+def ready(state: State, accounts: Iterable[int], *, renews: bool = False) -> None:
+    """Ask at once for all the lots that `catch_up` (and with `renews` also `renew`) will look at: a command about many
+    accounts would ask for them one after the other.
+    """
+    programs = state.config.renewing.union(state.config.following) if renews else state.config.following.keys()
+    if not programs:
+        return
+    wanted: set[int] = set()
+    missing: list[Key] = []
+    for no in accounts:
+        account = state.accounts[no]
+        if account.program_no not in programs or not account.tracks_lots:
+            continue
+        siblings = state.member_accounts.get(account.member_no)
+        if siblings is None:
+            missing.append(("member", "number", str(account.member_no)))
+        else:
+            wanted.update(each for (of, _), each in siblings.items() if of == account.program_no)
+    missing += [("lots", no) for no in sorted(wanted) if ("lots", no) not in state.found]
+    if missing:
+        raise NotLoaded(*missing)
+
+
 def catch_up(state: State, account_no: int) -> None:
-    """Let an account's points follow the version of their program that is still being followed, if there is one."""
+    """Let an account's points follow the version of their program that is still being followed, if there is one. As
+    with what is released (`promises.keep`), the regular account and the promised one of a member are one matter.
+    """
     following = state.config.following
     if not following:
         return
@@ -221,11 +246,17 @@ def catch_up(state: State, account_no: int) -> None:
     version = following.get(account.program_no, 0)
     if not version or not account.tracks_lots:
         return
-    if not _behind(state, account_no, version):
+    accounts = [account_no]
+    if account.category in ("regular", "promised"):
+        siblings = state.member_accounts.get(account.member_no)
+        if siblings is None:
+            raise NotLoaded(("member", "number", str(account.member_no)))
+        accounts = [siblings[account.program_no, category] for category in ("regular", "promised")]
+    if not _behind(state, accounts, version):
         return
     instant = state.config.since[account.program_no][version - 1]
     promises.keep(state, account_no, instant)  # what was released before is released under the terms of before
-    behind = _behind(state, account_no, version)
+    behind = _behind(state, accounts, version)
     if not behind:
         return
     place = Place(event_at=instant, judged_at=instant)
@@ -243,9 +274,9 @@ def catch_up(state: State, account_no: int) -> None:
     )
 
 
-def _behind(state: State, account_no: int, version: int) -> list[Lot]:
-    """The lots of an account that follow an older version, older lots first."""
-    behind = [lot for lot in state.open_lots(account_no) if 0 < version_of(lot) < version]
+def _behind(state: State, accounts: Sequence[int], version: int) -> list[Lot]:
+    """The lots of accounts that follow an older version, older lots first."""
+    behind = [lot for lot in state.open_lots(*accounts) if 0 < version_of(lot) < version]
     return sorted(behind, key=lots.by_number)
 
 
@@ -277,6 +308,8 @@ def follow_all(state: State, command: FollowPolicy) -> Outcome:
     for account_no in command.accounts:
         if account_no not in state.accounts and state.find(("account_no", account_no)) is None:
             return Rejected(Rejection.ACCOUNT_NOT_FOUND, "accounts", {"account_no": account_no})
+    ready(state, command.accounts)
+    for account_no in command.accounts:
         catch_up(state, account_no)
     return Accepted(Followed(events=state.counters.get("seq", 0) - before))
 

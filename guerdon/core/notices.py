@@ -45,9 +45,11 @@ def due(policies: Policies, ends_at: datetime, now: datetime) -> int | None:
 def give(state: State, command: GiveNotice) -> Outcome:
     """Tell of the points on these accounts that end at these times, as far as that is due and was not told yet."""
     told = 0
-    for account_no, ends_at in command.ends:
+    for account_no, _ in command.ends:
         if account_no not in state.accounts and state.find(("account_no", account_no)) is None:
             return Rejected(Rejection.ACCOUNT_NOT_FOUND, "ends", {"account_no": account_no})
+    endings.ready(state, [account_no for account_no, _ in command.ends])
+    for account_no, ends_at in command.ends:
         endings.catch_up(state, account_no)
         told += _tell(state, account_no, ends_at)
     return Accepted(Noticed(events=told))

@@ -515,6 +515,8 @@ def expire(state: State, command: ExpireLots) -> Outcome:
     for account_no in command.accounts:
         if account_no not in state.accounts and state.find(("account_no", account_no)) is None:
             return Rejected(Rejection.ACCOUNT_NOT_FOUND, "accounts", {"account_no": account_no})
+    endings.ready(state, command.accounts)
+    for account_no in command.accounts:
         left = None if command.at_most is None else command.at_most - count
         lots_expired, points_expired = expire_overdue(state, account_no, ended_by, left)
         count += lots_expired

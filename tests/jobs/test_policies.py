@@ -72,6 +72,25 @@ async def test_all_points_follow_and_then_another_version_may_be_followed(club: 
     assert {at for at, _ in told} == {club.now - timedelta(days=1), club.now}
 
 
+async def test_many_accounts_follow_in_one_command(club: Books) -> None:
+    """And are asked for at once, also by awards to many under a policy that awards renew."""
+    names = [f"m{i}" for i in range(40)]
+    for name in names:
+        await buy(club, f"B-{name}", await club.member(name))
+    later = Expiry(kind="rolling", count=90, unit="days", activities=("award",))
+    await change(club, expiry=later, follow=Follow())
+    everybody = Jobs(club.pool, club.writer, Settings(job_accounts_max=100), now=lambda: club.now)
+    assert await everybody.run_once() == 2
+    (end,) = await ends(club)
+    club.later(days=5)
+    rows = tuple(c.Allocation(member=("external_id", name), points=1, reason="thanks") for name in names)
+    await club.ok(c.AwardMany, rows=rows)
+    assert await ends(club) == [end + timedelta(days=5)]
+    await change(club, expiry=Expiry(kind="days", count=300), follow=Follow())
+    await club.ok(c.AwardMany, rows=rows)
+    assert len(await ends(club)) == 2
+
+
 async def test_what_is_said_to_follow_and_does_not_is_found(club: Books, database: Database) -> None:
     await buy(club, "B-1", await club.member("ada"))
     for statement, undone in (

@@ -136,7 +136,7 @@ def _counters(rows: Rows) -> None:
     counters = {
         key[1:]: tally
         for key, tally in rows("promotion_counters").items()
-        if key[4] != "last" and not key[1].startswith("program:")  # caps on earning are the auditor's of purchases
+        if key[4] != "last" and not key[1].startswith("program:")  # caps on earning: `auditor`
     }
     for key in {*used, *rolling, *held, *counters}:
         tally = counters.get(key)

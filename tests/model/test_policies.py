@@ -7,11 +7,13 @@ from __future__ import annotations
 import random
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 
 from guerdon.core import commands as c
+from guerdon.core.dates import local_midnight
 from guerdon.core.decide import decide
 from guerdon.core.endings import version_of
 from guerdon.core.lots import decode_moves
@@ -32,6 +34,9 @@ RULES = (
     Rule(code="soon", kind="fixed", points=5, category="promised", release_days=3, expires_from="release"),
     Rule(code="later", kind="fixed", points=2, category="promised", release_days=9),
 )
+TOKYO = ZoneInfo("Asia/Tokyo")
+MEMBER_ACCOUNTS = range(7, 13)
+"""After the program's six of its own."""
 EXPIRIES = (
     Expiry(),
     Expiry(kind="days", count=20),
@@ -46,7 +51,7 @@ EXPIRIES = (
 class Living:
     """A random history of a program whose policies change every now and then."""
 
-    def __init__(self, seed: int, length: int = 70) -> None:
+    def __init__(self, seed: int, length: int = 70, *, jobs: bool = True) -> None:
         self.chance = random.Random(seed)
         self.now = START
         self.commands: list[c.Command] = []
@@ -55,17 +60,21 @@ class Living:
         self.add(c.CreateAsset, code="POINTS", scale=0)
         self.policies = Policies(
             rules=RULES, expiry=self.chance.choice(EXPIRIES), timezone="Asia/Tokyo",
-            caps=(Cap(code="week", points=90, per="rolling", days=7),),
+            caps=(Cap(code="week", points=90, per="rolling", days=7),), notice_days=(5, 2),
         )  # fmt: skip
         self.add(c.CreateProgram, code="club", name="Club", asset="POINTS", policies=self.policies)
         promotion = self.add(c.CreatePromotion, terms=Promotion(id="", name="Three", effects=(Points(points=3),)))
         self.add(c.RunPromotion, promotion=promotion, status="active")
         for name in MEMBERS:
             self.add(c.RegisterMember, identifiers=(("external_id", name),))
-        doings = (self.buy, self.buy, self.buy, self.redeem, self.reverse, self.give, self.send, self.back, self.redate)
+        doings = (
+            self.buy, self.buy, self.buy, self.redeem, self.reverse, self.give, self.send, self.back, self.redate,
+        )  # fmt: skip
         for _ in range(length):
             self.now += timedelta(hours=self.chance.choice((0, 0, 1, 30, 150)))
             self.change() if self.chance.random() < 0.1 else self.chance.choice(doings)()
+            if jobs and self.chance.random() < 0.3:
+                self.job()
 
     def add(self, kind: type[c.Command], **fields: Any) -> str:
         id = f"01900000-0000-7000-8000-{len(self.commands) + 1:06x}000000"
@@ -110,6 +119,14 @@ class Living:
     def redate(self) -> None:
         if self.chance.random() < 0.3:
             self.add(c.ChangeExpiry, member=self.who(), days=self.chance.choice((3, 40)))
+
+    def job(self) -> None:
+        """What jobs may ask for at any time, of any accounts of members (numbers)."""
+        chosen = tuple(self.chance.sample(MEMBER_ACCOUNTS, 2))
+        midnight = local_midnight((self.now + timedelta(days=self.chance.randint(0, 6))).date(), TOKYO)
+        kind = self.chance.choice((c.FollowPolicy, c.ExpireLots, c.GiveNotice))
+        more = {"ends": tuple((no, midnight) for no in chosen)} if kind is c.GiveNotice else {"accounts": chosen}
+        self.add(kind, **more)
 
     def change(self) -> None:
         follow = Follow(grace_days=self.chance.choice((0, 4))) if self.chance.random() < 0.6 else None
@@ -187,7 +204,7 @@ def told(commands: list[c.Command], jobs: random.Random | None) -> tuple[list[An
 @pytest.mark.parametrize("seed", SEEDS)
 def test_whenever_jobs_ran_the_same_points_ended_at_the_same_instants(seed: int) -> None:
     """But for changes that are refused while the one before is under way, which is what jobs are for."""
-    living = Living(seed)
+    living = Living(seed, jobs=False)
     follows = [i for i, each in enumerate(living.commands) if getattr(getattr(each, "policies", None), "follow", None)]
     commands = [each for i, each in enumerate(living.commands) if i not in follows[1:]]
     assert told(commands, random.Random(seed)) == told(commands, None)
@@ -203,4 +220,11 @@ def test_the_histories_renew_follow_and_end_something() -> None:
             kinds = {move.kind for move in decode_moves(event.lot_moves)}
             seen |= {f"{event.name} {kind}" for kind in kinds & {"redate", "expire"}}
             seen |= {event.reason} if event.reason == "policy" else set()
-    assert {"policy", "TransactionAdd redate", "PointsRedemption redate", "PointsExpiry expire"} <= seen
+        seen |= {event.name for event in store.rows("events").values()}
+    assert {
+        "policy",
+        "PointsExpiring",
+        "TransactionAdd redate",
+        "PointsRedemption redate",
+        "PointsExpiry expire",
+    } <= seen
