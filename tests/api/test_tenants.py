@@ -42,6 +42,7 @@ def things(shop: Shop) -> dict[str, str]:
     given = api.post("/v1/promotions", {"name": "For you", "kind": "member", **off})["id"]
     bought = {"number": "W-1", "currency": "USD", "lines": [{"sku": "A", "amount_minor": 1000}]}
     return {
+        "segment": api.post("/v1/segments", {"code": "regulars", "name": "Regulars"})["code"],
         "commit": api.post("/v1/promotions/commits", bought)["id"],
         "promotion": promotion,
         "issue": api.post(f"/v1/promotions/{given}/issues", {"member": shop.member})["id"],
@@ -70,7 +71,17 @@ def things(shop: Shop) -> dict[str, str]:
     }
 
 
+TIERS = {
+    "figure": "spend",
+    "window": {"kind": "calendar", "months": 12},
+    "levels": [{"code": "a", "name": "A", "at_least": "0"}],
+}
 BODIES: dict[str, Any] = {
+    "add_segment_members": {"members": ["external_id:C-1"]},
+    "change_segment": {"name": "Stolen"},
+    "change_tiers": TIERS,
+    "preview_tiers": TIERS,
+    "remove_segment_members": {"members": ["external_id:C-1"]},
     "activate_batch": {},
     "activate_code": {},
     "activate_issue": None,

@@ -628,7 +628,7 @@ left join lateral (
     -- include issue_side_columns
     order by i.issued_at, i.id) k on true
 
--- family_columns --
+-- merged_columns --
 -- a member and those merged into it, for those that include this
     with recursive family as (
         select a.no as no
@@ -645,7 +645,7 @@ left join lateral (
 select a.no, k.*
 from asked_for a
 left join lateral (
-    -- include family_columns
+    -- include merged_columns
     , bought as (
         select p.* from family f
         cross join lateral (
@@ -665,7 +665,7 @@ left join lateral (
 select a.no, k.*
 from asked_for a
 left join lateral (
-    -- include family_columns
+    -- include merged_columns
     select p.event_at, p.lines from family f
     cross join lateral (
         select x.event_at, x.lines from purchases x
