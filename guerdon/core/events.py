@@ -32,6 +32,8 @@ class Name(StrEnum):
     GOODWILL_AWARD = "GoodwillAward"
     BULK_ALLOCATE_POINTS = "BulkAllocatePoints"
     MANUAL_ADJUSTMENT = "ManualAdjustment"
+    ADJUSTMENT_REQUEST = "AdjustmentRequest"
+    ADJUSTMENT_REJECTION = "AdjustmentRejection"
     REWARD_CLAIM = "RewardClaim"
     REWARD_CLAIM_REVERSAL = "RewardClaimReversal"
     REWARD_FULFILMENT = "RewardFulfilment"

@@ -1,10 +1,10 @@
 """Merges: two members who turn out to be one person.
 
 All points of the victim go to the survivor, per program and category, with their times; where the victim owes, the
-survivor takes the debt over. The two ledgers stay apart, and the merge is the last event of the victim's. What
-the victim had earned counts as the survivor's (`points.lifetime`), and who was referred stays so. From then on the
-victim's identifiers name the survivor, its other accounts (a wallet) are the survivor's, and what becomes of its
-purchases and redemptions is booked on the survivor (`members.family`).
+survivor takes the debt over. The two ledgers stay apart, and the merge is the last event of the victim's. What the
+victim had earned counts as the survivor's (`points.lifetime`), and who was referred stays so. From then on the victim's
+identifiers name the survivor, its other accounts (a wallet) are the survivor's, and what becomes of its purchases and
+redemptions is booked on the survivor (`members.family`).
 """
 
 from __future__ import annotations

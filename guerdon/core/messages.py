@@ -26,6 +26,8 @@ TYPES: dict[str, str] = {
     Name.GOODWILL_AWARD: "points.awarded",
     Name.BULK_ALLOCATE_POINTS: "points.allocated",
     Name.MANUAL_ADJUSTMENT: "points.adjusted",
+    Name.ADJUSTMENT_REQUEST: "adjustment.requested",
+    Name.ADJUSTMENT_REJECTION: "adjustment.rejected",
     Name.POINTS_LEDGER_BULK_JOB: "points.ledger_opened",
     Name.LEDGER_TRANSACTION: "points.posted",
     Name.REFERRAL_AWARD: "referral.awarded",

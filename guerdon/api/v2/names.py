@@ -24,6 +24,8 @@ EVENTS = {
     "PointsExpiryChange": "PointsExpiryChange",
     "PointsImport": "CustomerPromotionImport",
     "ManualAdjustment": "ManualPointsAdjustment",
+    "AdjustmentRequest": "AdjustmentRequest",
+    "AdjustmentRejection": "AdjustmentRejection",
     "RewardClaim": "ConvertPointsToReward",
     "RewardClaimReversal": "PointsRedemptionReversal",
     "RewardFulfilment": "RewardFulfilment",

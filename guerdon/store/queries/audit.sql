@@ -920,6 +920,29 @@ union all
 (select 'adjustment ' || d.adjustment_id, 'decided, but nobody asked for it'
  from adjustment_decisions d left join adjustments a on a.org_id = %(org)s and a.id = d.adjustment_id
  where d.org_id = %(org)s and a.id is null order by d.adjustment_id limit %(limit)s)
+union all
+(select 'adjustment ' || coalesce(a.id, (q.body ->> 'adjustment_id')::uuid),
+        coalesce('what was asked is not what event ' || q.seq || ' says', 'it waited, and no event says so')
+ from (select * from adjustments where org_id = %(org)s and expires_at is not null) a
+ full join (
+    select seq, reason, actor, recorded_at, body::jsonb as body
+    from events where org_id = %(org)s and name = 'AdjustmentRequest') q on (q.body ->> 'adjustment_id')::uuid = a.id
+ where (a.member_no, a.program_no, a.points, a.person, a.reason, a.actor, a.recorded_at, a.expires_at)
+       is distinct from ((q.body ->> 'member_no')::bigint, (q.body ->> 'program_no')::bigint,
+                         (q.body ->> 'points')::numeric, q.body ->> 'person', q.reason, q.actor, q.recorded_at,
+                         (q.body ->> 'expires_at')::timestamptz)
+ order by 1 limit %(limit)s)
+union all
+(select 'adjustment ' || coalesce(d.adjustment_id, (q.body ->> 'adjustment_id')::uuid),
+        coalesce('what was decided is not what event ' || q.seq || ' says', 'it was rejected, and no event says so')
+ from (select * from adjustment_decisions where org_id = %(org)s and not approved) d
+ full join (
+    select seq, reason, actor, recorded_at, body::jsonb as body
+    from events where org_id = %(org)s and name = 'AdjustmentRejection') q
+      on (q.body ->> 'adjustment_id')::uuid = d.adjustment_id
+ where (d.person, d.reason, d.actor, d.recorded_at)
+       is distinct from (q.body ->> 'person', q.reason, q.actor, q.recorded_at)
+ order by 1 limit %(limit)s)
 
 -- referrals --
 -- each referral is its awards, and taken back where events say so
@@ -998,20 +1021,23 @@ with said as (
                      and (k.batch::text is distinct from v.terms::jsonb ->> 'codes'
                           or k.no <> (s.body ->> 'code_no')::bigint or l.id is distinct from c.id
                           or l.member_no <> c.member_no)
-                then 'its code is not one of its batch, or not linked by it' end,
-           case when s.body ? 'code' and m.status in ('denied', 'cancelled') and coalesce(w.active, true)
-                then 'its code is in force, but the claim was taken back' end) as problem
+                then 'its code is not one of its batch, or not linked by it' end) as problem
     from (select * from claims where org_id = %(org)s) c
     full join said s on s.id = c.id
     full join moves m on m.id = coalesce(c.id, s.id)
     left join catalogue_versions v on v.org_id = %(org)s and v.id = c.reward_id and v.version = c.version
     left join codes k on k.org_id = %(org)s and k.code = s.body ->> 'code'
     left join code_links l on l.org_id = %(org)s and l.code = s.body ->> 'code'
-    left join lateral (
-        select x.active from code_switches x where x.org_id = %(org)s and x.batch = k.batch and x.code = k.code
-        order by x.version desc limit 1) w on true
 )
-select 'claim ' || id, problem from compared where problem <> '' order by id limit %(limit)s
+(select 'claim ' || id, problem from compared where problem <> '' order by id limit %(limit)s)
+union all
+(select 'code ' || k.code, 'in force, but it was taken back with claim ' || s.id
+ from said s
+ join moves m on m.id = s.id and m.status in ('denied', 'cancelled')
+ join codes k on k.org_id = %(org)s and k.code = s.body ->> 'code'
+ where not exists (
+     select from code_switches x where x.org_id = %(org)s and x.batch = k.batch and x.code = k.code and not x.active)
+ order by 1 limit %(limit)s)
 
 -- catalogue --
 -- each list and each reward is its last version, and as many pieces are out as were claimed and not given back
