@@ -26,6 +26,7 @@ from benchmarks import (
     rewarding,
     sharing,
     starting,
+    tiers,
 )
 from benchmarks.harness import Clock, Figure
 
@@ -38,6 +39,7 @@ FIGURES = (
     Figure("flooding", "100 organisations, one of them flooding", sharing.flooding),
     Figure("ledger-page", "points ledger and closing balance at 10 million entries", points_page.page),
     Figure("expiring", "1,000,000 lots that end while posting goes on", expiring.expiring),
+    Figure("tiers", "the tiers of 1,000,000 members reviewed", tiers.tiers),
     Figure("partial-return", "returns of a hundred-line purchase, line by line", returning.parts),
     Figure("claims", "claims of one hot reward, through the writer", rewarding.claims),
     Figure("claims-http", "claims of one hot reward and a page of 500 rewards, over HTTP", rewarding.over_http),

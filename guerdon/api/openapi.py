@@ -35,6 +35,7 @@ _PATH_PARAMETERS = {
     ),
     "program": ("Our id (`prg_…`), `number:…`, or the code", "classic"),
     "store": ("Our id (`sto_…`), `number:…`, or the code", "berlin-1"),
+    "segment": ("Its code", "vip"),
     "till": ("Our id (`til_…`), `number:…`, or the code", "berlin-1-2"),
     "purchase": ("Our id (`pur_…`) or `number:…`", "number:B-1001"),
     "redemption": ("Our id (`rdm_…`)", "rdm_0199b1f0-2c3e-7c11-9a52-5b7d3c000001"),

@@ -90,6 +90,18 @@ KINDS: dict[str, Kind] = {
         400, "A return of lines has lines", "Send at least one line, or leave `lines` out to return what is left."
     ),
     _R.AMOUNT_MISMATCH: Kind(400, "The parts do not add up", "Make `amount` the sum of the lines, or leave it out."),
+    _R.WINDOW_OF_ZERO: Kind(400, "The window is empty", "Give it days or months."),
+    _R.THRESHOLDS_OVERLAP: Kind(400, "Two tiers overlap", "Let each tier begin above the one before."),
+    _R.THRESHOLDS_LEAVE_A_GAP: Kind(
+        400, "There is a gap between two tiers", "Let `below` be where the next tier begins, or leave it out."
+    ),
+    _R.STARTS_IN_THE_PAST: Kind(400, "It would start in the past", "Send a later `starts_at`, or none for now."),
+    _R.UNKNOWN_ATTRIBUTE: Kind(400, "There is no such attribute or tier", "Use one of those in `known`."),
+    _R.SEGMENTS_IN_A_CIRCLE: Kind(400, "The segment leads back to itself", "Leave out the segment that names it."),
+    _R.SEGMENT_NOT_FOUND: Kind(404, "No such segment", "See /v1/segments."),
+    _R.SEGMENT_IS_NO_LIST: Kind(409, "The segment is a condition", "Put members on a list instead."),
+    _R.NOT_IN_AUDIENCE: Kind(409, "This is not for the member", "See `tiers` and `segments` of the list."),
+    _R.TIERS_NOT_FOUND: Kind(404, "The program has no tiers", "Make them at /v1/programs/{program}/tiers."),
     _R.LEDGER_NOT_FOUND: Kind(404, "No such ledger"),
     _R.ACCOUNT_NOT_FOUND: Kind(404, "No such account"),
     _R.TRANSFER_NOT_FOUND: Kind(404, "No such transfer"),

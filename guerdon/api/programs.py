@@ -128,6 +128,8 @@ class Holding(Body, frozen=True, kw_only=True):
     windows: Annotated[tuple[Window, ...], Meta(max_length=20)] = ()
     stores: Words = ()
     sources: Words = ()
+    tiers: Words = ()
+    segments: Words = ()
     group: Annotated[str, Meta(max_length=64)] = ""
     priority: Annotated[int, Meta(ge=-1_000_000, le=1_000_000)] = 0
     exclusive: bool = False
@@ -328,6 +330,8 @@ class RuleOut(Shown, frozen=True, kw_only=True, omit_defaults=True):
     windows: tuple[Window, ...] = ()
     stores: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    tiers: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
     group: str = ""
     priority: int = 0
     exclusive: bool = False
@@ -625,6 +629,8 @@ def _rule(given: RuleIn, scale: int, field: str) -> Rule:
         "windows": given.windows,
         "stores": given.stores,
         "sources": given.sources,
+        "tiers": given.tiers,
+        "segments": given.segments,
         "group": given.group,
         "priority": given.priority,
         "exclusive": given.exclusive,
@@ -722,6 +728,8 @@ def _rule_shown(rule: Rule, scale: int) -> RuleOut:
         windows=rule.windows,
         stores=rule.stores,
         sources=rule.sources,
+        tiers=rule.tiers,
+        segments=rule.segments,
         group=rule.group,
         priority=rule.priority,
         exclusive=rule.exclusive,

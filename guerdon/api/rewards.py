@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -56,6 +57,10 @@ Priority = Annotated[int, Meta(ge=-1_000_000, le=1_000_000, description="A lower
 Picture = Annotated[str, Meta(min_length=9, max_length=2000, pattern=r"^https?://[^\s]+$")]
 Pictures = Annotated[tuple[Picture, ...], Meta(max_length=20)]
 Description = Annotated[str, Meta(max_length=5000)]
+Codes = Annotated[
+    tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...],
+    Meta(max_length=50, description="Codes: only for members of one of these; empty is for everybody"),
+]
 Starts = Annotated[datetime | None, Meta(description="Claims are open from here on")]
 Ends = Annotated[datetime | None, Meta(description="Claims are open until before this")]
 _CHUNK = 500
@@ -78,6 +83,8 @@ class RewardListIn(Body, frozen=True, kw_only=True):
     ends_at: Ends = None
     limit_per_member: Count | None = None
     active: bool = True
+    tiers: Codes = ()
+    segments: Codes = ()
 
 
 class RewardListChange(Body, frozen=True, kw_only=True):
@@ -91,6 +98,8 @@ class RewardListChange(Body, frozen=True, kw_only=True):
     ends_at: datetime | UnsetType | None = UNSET
     limit_per_member: Count | UnsetType | None = UNSET
     active: bool | UnsetType = UNSET
+    tiers: Codes | UnsetType = UNSET
+    segments: Codes | UnsetType = UNSET
 
 
 class RewardListOut(Shown, frozen=True, kw_only=True):
@@ -105,6 +114,8 @@ class RewardListOut(Shown, frozen=True, kw_only=True):
     ends_at: datetime | None
     limit_per_member: int | None
     active: bool
+    tiers: tuple[str, ...]
+    segments: tuple[str, ...]
     created_at: datetime
 
 
@@ -188,7 +199,7 @@ _REWARD_ID = "rwd_0199b1f0-2c3e-7c11-9a52-5b7d3c000001"
 _PROGRAM = {"id": "prg_0199b1f0-2c3e-7c11-9a52-5b7d3c000000", "number": 1, "code": "classic", "name": "Classic"}
 _MADE = "2026-11-21T10:00:00Z"
 _LIST = {"name": "Small things", "price": "10", "visibility": "lock"}
-_LISTED = {
+_LISTED: dict[str, Any] = {
     **_LIST,
     "id": _LIST_ID,
     "version": 1,
@@ -198,6 +209,8 @@ _LISTED = {
     "ends_at": None,
     "limit_per_member": None,
     "active": True,
+    "tiers": [],
+    "segments": [],
     "created_at": _MADE,
 }
 _REWARD = {"list": _LIST_ID, "name": "Mug", "stock": 20, "pictures": ["https://cdn.example.com/mug.jpg"]}
@@ -246,6 +259,8 @@ async def create_reward_list(call: Call, body: RewardListIn) -> RewardListOut:
         ends_at=instant(body.ends_at, "ends_at"),
         limit=body.limit_per_member,
         active=body.active,
+        tiers=body.tiers,
+        segments=body.segments,
     )
     result = await call.submit(commands.CreateRewardList(terms=terms, program=program, **call.common()), scale)
     return _listed(await call.directory(), await _list(call, public("rwl", result.id)))
@@ -292,6 +307,8 @@ async def change_reward_list(call: Call, reward_list: str, body: RewardListChang
         ends_at=instant(_or(body.ends_at, row.terms.ends_at), "ends_at"),
         limit=_or(body.limit_per_member, row.terms.limit),
         active=_or(body.active, row.terms.active),
+        tiers=_or(body.tiers, row.terms.tiers),
+        segments=_or(body.segments, row.terms.segments),
     )
     await call.submit(commands.ChangeRewardList(list=row.id, terms=terms, **call.common()), scale)
     return _listed(directory, await _list(call, reward_list))
@@ -482,6 +499,7 @@ async def rewards_of(call: Call, row: MemberRow, limit: int, after: str | None =
     balances = await reader.balances(call.org_id, row.no, now, now)
     spendable = {each.program_no: each.spendable for each in balances if each.category == "regular"}
     claimed = await reader.claimed(call.org_id, row.no)
+    meant = await _meant(call, row, lists)
     directory = await call.directory()
     lists, last = _resume(lists, after, row.no)
     data: list[MemberReward] = []
@@ -492,7 +510,9 @@ async def rewards_of(call: Call, row: MemberRow, limit: int, after: str | None =
         for reward in rows:
             listed = by_id[reward.list_id]
             done = Claimed(claimed.get(listed.id, 0), claimed.get(reward.id, 0))
-            made = catalogue.offer(listed, reward, spendable.get(listed.program_no, 0), done, now)
+            made = catalogue.offer(
+                listed, reward, spendable.get(listed.program_no, 0), done, now, meant=listed.id in meant
+            )
             if not catalogue.is_shown(listed, made):
                 continue
             if shown is not None and len(data) == limit:
@@ -505,6 +525,19 @@ async def rewards_of(call: Call, row: MemberRow, limit: int, after: str | None =
         lists = lists[lists.index(by_id[rows[-1].list_id]) :]
         chunk = _CHUNK
     return MemberRewards(data=tuple(data), next_cursor=None)
+
+
+async def _meant(call: Call, row: MemberRow, lists: Iterable[RewardList]) -> set[str]:
+    """The lists that are for a member."""
+    named = [listed for listed in lists if listed.terms.tiers or listed.terms.segments]
+    everybody = {listed.id for listed in lists} - {listed.id for listed in named}
+    if not named:
+        return everybody
+    wanted = {code for listed in named for code in listed.terms.segments}
+    tiers, there = await call.services.reader.audience(call.org_id, row, wanted, call.services.now())
+    return everybody | {
+        listed.id for listed in named if catalogue.is_for(listed.terms, tiers.get(listed.program_no, ""), there)
+    }
 
 
 def _at(reward: Reward) -> str:
@@ -617,6 +650,8 @@ def _listed(directory: Directory, row: RewardList) -> RewardListOut:
         ends_at=terms.ends_at,
         limit_per_member=terms.limit,
         active=terms.active,
+        tiers=terms.tiers,
+        segments=terms.segments,
         created_at=row.created_at,
     )
 

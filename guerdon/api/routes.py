@@ -29,7 +29,9 @@ from guerdon.api import (
     referrals,
     reports,
     rewards,
+    segments,
     statements,
+    tiers,
     transfers,
     webhooks,
 )
@@ -52,6 +54,8 @@ ROUTES: list[Route] = [
         purchases.routes,
         redemptions.routes,
         rewards.routes,
+        tiers.routes,
+        segments.routes,
         claims.routes,
         member_tokens.routes,
         transfers.routes,

@@ -7,21 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 import msgspec
 from psycopg import Connection
 
 from guerdon.audit.report import SHOWN_MAX, Row
+from guerdon.core.activity import Activity
 from guerdon.core.commands import Posting
 from guerdon.core.decide import replayed
 from guerdon.core.lots import EFFECTS
 from guerdon.core.promotions.codes import Form, generate
+from guerdon.core.standings import Standing, next_untold
+from guerdon.core.tiers import Structure, reckon
+from guerdon.store import rows
 from guerdon.store.statements import statements
 
 _SQL = statements("audit")
+_TIERS, _LOAD = statements("tiers"), statements("load")
 _FETCH = 5_000
+_CHUNK = 1_000
 
 
 class Check(NamedTuple):
@@ -115,6 +121,65 @@ def _foreign(connection: Connection[Any], org_id: int, batch: str, after: int, b
             yield Row(f"code {code}", f"batch {batch} does not make it")
 
 
+def _standings(connection: Connection[Any], org_id: int) -> Iterator[Row]:
+    """Every standing is where the member's purchases and returns lead, and its tier the one that was told last."""
+    versions = rows.structures(connection.execute(_TIERS["structures"], {"org": org_id, "program": 0}).fetchall())
+    for program_no, structures in versions.items():
+        if [structure.version for structure in structures] != list(range(1, len(structures) + 1)):
+            yield Row(f"tiers of program {program_no}", "a version is missing")
+    for member_no, program_no in connection.execute(_SQL["standings_missing"], {"org": org_id}).fetchall():
+        yield Row(f"standing of member {member_no} in program {program_no}", "missing, and there are purchases")
+    with connection.cursor(name="standings") as cursor:
+        cursor.itersize = _CHUNK
+        cursor.execute(_SQL["standings"], {"org": org_id})
+        while found := cursor.fetchmany(_CHUNK):
+            some = [rows.standing_of(row) for row in found]
+            asked = {"org": org_id, "nos": list({standing.member_no for standing in some})}
+            families, bought, returned = [
+                connection.execute(_LOAD[name], asked).fetchall()
+                for name in ("families", "activity_purchases", "activity_returns")
+            ]
+            done = rows.activities(families, bought, returned)
+            told = _told(connection, asked)
+            for standing in some:
+                place = (standing.member_no, standing.program_no)
+                problem = _standing_problem(standing, versions, done[standing.member_no], told.get(place, []))
+                if problem:
+                    yield Row(f"standing of member {place[0]} in program {place[1]}", problem)
+
+
+def _told(connection: Connection[Any], asked: dict[str, Any]) -> dict[tuple[int, int], list[dict[str, Any]]]:
+    found: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    for member_no, body in connection.execute(_SQL["tiers_told"], asked).fetchall():
+        said = msgspec.json.decode(body)
+        found.setdefault((member_no, said["program_no"]), []).append(said)
+    return found
+
+
+def _standing_problem(
+    standing: Standing, versions: dict[int, tuple[Structure, ...]], done: Activity, told: list[dict[str, Any]]
+) -> str:
+    """What is wrong with a standing, "" where nothing is."""
+    structure = next((s for s in versions.get(standing.program_no, ()) if s.version == standing.version), None)
+    if structure is None:
+        return f"there is no version {standing.version} of the program's tiers"
+    done = done.within(standing.program_no)
+    until = max([standing.reckoned_at, *(deed.at for deed in done.deeds)])
+    expected = reckon(structure.terms, done, until)
+    if standing.joined_at != done.joined_at(until):
+        return f"joined at {standing.joined_at}, should be {done.joined_at(until)}"
+    if standing.reckoning != expected:
+        return f"it is at {standing.reckoning}, its purchases lead to {expected}"
+    due_at = next_untold(standing, structure.terms)
+    if due_at is not None and (standing.due_at is None or standing.due_at > due_at):
+        return f"it falls at {due_at}, and is not due until {standing.due_at}"
+    for before, after in pairwise(told):
+        if before["to"] != after["from"]:
+            return f"it was told {before['to']!r}, and then a change from {after['from']!r}"
+    last = told[-1]["to"] if told else structure.terms.code(structure.terms.level(0))
+    return "" if standing.tier == last else f"tier is {standing.tier!r}, {last!r} was told"
+
+
 def unreadable(connection: Connection[Any], org_id: int, problem: str) -> Iterator[Row]:
     """The rows whose texts are not JSON, after the database stumbled over one."""
     named = False
@@ -192,6 +257,7 @@ CHECKS = (
     Check("referrals", "each referral is what its events say"),
     Check("claims", "each claim is what its event says, and stands where its last move left it"),
     Check("catalogue", "each reward is its last version, with as many pieces out as were claimed"),
+    Check("standings", "each standing is where purchases and returns lead, and what was told", find=_standings),
     Check("codes", "each batch has its codes, and each code that was linked, switched or used is one"),
     Check("generated", "each generated code is one that its batch makes", find=_generated),
     Check("accounts", "each account that is named exists, opened as an event says"),

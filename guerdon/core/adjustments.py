@@ -2,7 +2,8 @@
 
 Above the program's limit two different persons must agree: the adjustment then waits, and is booked when another one
 approves it, on what the member has at that moment. What was asked and what was decided are rows of their own that never
-change; whether an adjustment still waits follows from them and from the time.
+change; whether an adjustment still waits follows from them and from the time. That it waits, and that it was rejected,
+are events that move nothing (`AdjustmentRequest`, `AdjustmentRejection`), so that these rows stand in the chain too.
 """
 
 from __future__ import annotations
@@ -91,9 +92,25 @@ def adjust(state: State, command: AdjustPoints) -> Outcome:
     adjustment = msgspec.structs.replace(
         _asked(state, command, member, program), expires_at=result.expires_at, event_seq=result.event_no
     )
+    if adjustment.expires_at is not None:
+        _note_request(state, adjustment)
     state.put(state.adjustments, adjustment.id, adjustment)
     state.put(state.found, ("adjustment", adjustment.id), adjustment.id)
     return Accepted(result)
+
+
+def _note_request(state: State, asked: Adjustment) -> None:
+    """Book that an adjustment waits, in its words."""
+    booking = Booking(state, Name.ADJUSTMENT_REQUEST, 0, Place(event_at=state.now, judged_at=state.now))
+    body = {
+        "adjustment_id": asked.id,
+        "member_no": asked.member_no,
+        "program_no": asked.program_no,
+        "points": asked.points,
+        "person": asked.person,
+        "expires_at": asked.expires_at,
+    }
+    booking.close(actor=asked.actor, reason=asked.reason, body=body)
 
 
 def _asked(state: State, command: AdjustPoints, member: Member, program: Program) -> Adjustment:
@@ -135,6 +152,9 @@ def decide(state: State, command: DecideAdjustment) -> Outcome:
         result = booked
     else:
         account_no = state.member_accounts[asked.member_no][program.no, "regular"]
+        rejection = Booking(state, Name.ADJUSTMENT_REJECTION, 0, place)
+        said = {"adjustment_id": id, "member_no": asked.member_no, "person": command.person}
+        rejection.close(actor=command.actor, reason=command.reason, body=said)
         result = Adjusted(
             id=id,
             status="rejected",

@@ -12,7 +12,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from guerdon.core import tallies
+import msgspec
+
+from guerdon.core import segments, standings, tallies
 from guerdon.core.earning import Earning, Occasion
 from guerdon.core.members import Member
 from guerdon.core.places import Place
@@ -31,7 +33,19 @@ def occasion(state: State, program: Program, member: Member | None, place: Place
     subject = str(member.no) if member is not None else ""
     keys = counters(program, subject, place.judged_at)
     left = still_left(program, keys, tallies.usage(state, keys, place.judged_at))
-    return Occasion(at=place.judged_at, store=store, source=place.source, left=left)
+    found = Occasion(at=place.judged_at, store=store, source=place.source, left=left)
+    return found if member is None else _about(state, found, program, member, place.judged_at)
+
+
+def _about(state: State, found: Occasion, program: Program, member: Member, at: datetime) -> Occasion:
+    """With what the rules ask of the buyer: the tier before this purchase, and segments."""
+    rules = program.policies.rules
+    wanted = {code for rule in rules for code in rule.segments}
+    if any(rule.tiers for rule in rules):
+        found = msgspec.structs.replace(found, tier=standings.tier_of(state, member.no, program.no, at))
+    if wanted:
+        found = msgspec.structs.replace(found, segments=tuple(sorted(segments.of(state, member, at, wanted))))
+    return found
 
 
 def counters(program: Program, subject: str, at: datetime) -> list[CounterKey]:

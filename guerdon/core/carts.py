@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from guerdon.core import caps, codes, issues, pasts, tallies, uses
+from guerdon.core import caps, codes, issues, pasts, segments, standings, tallies, uses
 from guerdon.core.assets import AMOUNT_MAX, allocate
 from guerdon.core.booking import Booking
 from guerdon.core.commands import CancelReservation, CommitCart, EvaluateCart, Line, RecordPurchase, Tender
@@ -245,7 +245,7 @@ def _evaluation(
 ) -> Evaluation:
     """Evaluate, with everything that is known of who asks, where and when."""
     lines, catalogue = command.lines, shelf(state).catalogue
-    shopper = Shopper(id=member.id, issues=issues.held(state, member)) if member is not None else None
+    shopper = None if member is None else _shopper(state, member, program, place)
     presented = codes.presented(state, command.codes, member)
     store = state.config.stores[place.store_no].code if place.store_no else ""
     everything = isinstance(command, EvaluateCart) and command.everything
@@ -281,6 +281,18 @@ def _evaluation(
         )
 
     return settled(answer, cart, program, lines, occasion)
+
+
+def _shopper(state: State, member: Member, program: Program | None, place: Place) -> Shopper:
+    """What promotions look at of a member: the tier in the cart's program before this cart, and those segments that
+    any of them names.
+    """
+    on = shelf(state)
+    tier = ""
+    if program is not None and on.about_tiers:
+        tier = standings.tier_of(state, member.no, program.no, place.judged_at)
+    there = segments.of(state, member, place.judged_at, on.segments) if on.segments else frozenset()
+    return Shopper(id=member.id, tier=tier, segments=there, issues=issues.held(state, member))
 
 
 def settled(

@@ -7,6 +7,7 @@ the catalogue, `claims.py` takes from it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Literal
 
@@ -29,6 +30,7 @@ class ListTerms(Struct, frozen=True, kw_only=True):
     `limit` is how many of its rewards, all taken together, one member may claim; None is no limit. Claims are open from
     `starts_at` until before `ends_at`. What a member cannot claim now is left out (`hide`), told with what is missing
     (`lock`), or told like everything else (`show`). A lower `priority` comes first.
+    With `tiers` of its program or `segments` (codes) it is for members of one of each that is said.
     """
 
     name: str
@@ -39,6 +41,8 @@ class ListTerms(Struct, frozen=True, kw_only=True):
     ends_at: datetime | None = None
     limit: int | None = None
     active: bool = True
+    tiers: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
 
 
 class RewardTerms(Struct, frozen=True, kw_only=True):
@@ -140,9 +144,14 @@ class Offer(Struct, frozen=True, kw_only=True):
 
 
 def is_open(terms: ListTerms | RewardTerms, now: datetime) -> bool:
-    """Whether claims are open. Whom a list is for (tiers, segments) will be asked beside this."""
+    """Whether claims are open. Whom a list is for is asked beside this (`is_for`)."""
     started = terms.starts_at is None or terms.starts_at <= now
     return terms.active and started and (terms.ends_at is None or now < terms.ends_at)
+
+
+def is_for(terms: ListTerms, tier: str, segments: Collection[str]) -> bool:
+    """Whether a list is for a member of a tier who is in these segments."""
+    return (not terms.tiers or tier in terms.tiers) and (not terms.segments or bool({*terms.segments} & {*segments}))
 
 
 def price_of(listed: RewardList, reward: Reward) -> int:
@@ -150,12 +159,20 @@ def price_of(listed: RewardList, reward: Reward) -> int:
 
 
 def offer(
-    listed: RewardList, reward: Reward, spendable: int, claimed: Claimed, now: datetime, *, sold_out: bool = False
+    listed: RewardList,
+    reward: Reward,
+    spendable: int,
+    claimed: Claimed,
+    now: datetime,
+    *,
+    sold_out: bool = False,
+    meant: bool = True,
 ) -> Offer:
     """What a member with so many spendable points, who has claimed so much, could claim of a reward. `sold_out` says
-    that there is no code left for it.
+    that there is no code left for it, and `meant` whether its list is for the member.
 
-    Refusals in their order: `list_not_active`, `reward_not_active`, `out_of_stock`, `limit_reached`,
+    Refusals in their order: `list_not_active`, `reward_not_active`, `not_in_audience` (it is not `meant` for the
+    member), `out_of_stock`, `limit_reached`,
     `insufficient_points`.
     """
     price = price_of(listed, reward)
@@ -163,6 +180,8 @@ def offer(
         return Offer(price=price, affordable=0, refusal=Rejection.LIST_NOT_ACTIVE)
     if not is_open(reward.terms, now):
         return Offer(price=price, affordable=0, refusal=Rejection.REWARD_NOT_ACTIVE)
+    if not meant:
+        return Offer(price=price, affordable=0, refusal=Rejection.NOT_IN_AUDIENCE)
     if sold_out or reward.stock == 0:
         return Offer(price=price, affordable=0, refusal=Rejection.OUT_OF_STOCK)
     left = limit_left(listed, reward, claimed)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from guerdon.core import endings, handouts, members
+from guerdon.core import endings, handouts, members, segments, standings
 from guerdon.core.booking import Booking
-from guerdon.core.catalogue import Claimed, Offer, Reward, RewardList, Status, offer
+from guerdon.core.catalogue import Claimed, Offer, Reward, RewardList, Status, is_for, offer
 from guerdon.core.commands import ClaimReward, MoveClaim
 from guerdon.core.events import Name
 from guerdon.core.ledger import internal_account
@@ -93,7 +93,9 @@ def claim(state: State, command: ClaimReward) -> Outcome:
     if is_code and handouts.is_over(state, reward):
         return Rejected(Rejection.REWARD_NOT_ACTIVE, "reward", {"reason": "the promotion of its codes has ended"})
     code = handouts.next_free(state, reward) if is_code else None
-    offered = offer(listed, reward, available, done, state.now, sold_out=is_code and code is None)
+    meant = _is_for(state, member, listed, place)
+    over = is_code and code is None
+    offered = offer(listed, reward, available, done, state.now, sold_out=over, meant=meant)
     if offered.refusal is not None:
         return _refused(listed, reward, offered, available)
     booking = Booking(state, Name.REWARD_CLAIM, member.no, place)
@@ -121,6 +123,13 @@ def claim(state: State, command: ClaimReward) -> Outcome:
             code="" if code is None else code.code,
         )
     )
+
+
+def _is_for(state: State, member: Member, listed: RewardList, place: Place) -> bool:
+    """Whether the list is for the member: the tier in its program, and segments."""
+    terms = listed.terms
+    tier = standings.tier_of(state, member.no, listed.program_no, place.judged_at) if terms.tiers else ""
+    return is_for(terms, tier, segments.of(state, member, place.judged_at, terms.segments))
 
 
 def _wallet(state: State, command: ClaimReward, member: Member, reward: Reward) -> int | Rejected:

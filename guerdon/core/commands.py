@@ -21,6 +21,8 @@ from guerdon.core.programs import Policies
 if TYPE_CHECKING:
     from guerdon.core.promotions.codes import Form
     from guerdon.core.promotions.terms import Mode, Promotion
+    from guerdon.core.segments import Condition as SegmentCondition
+    from guerdon.core.tiers import TierTerms
 
 Selector = tuple[str, str]
 Lane = Literal["interactive", "bulk"]
@@ -263,6 +265,56 @@ class ChangeProgram(Command, frozen=True, kw_only=True):
     program: Selector
     policies: Policies
     name: str = ""
+
+
+class ChangeTiers(Command, frozen=True, kw_only=True):
+    """Give a program tiers, or the next version of them, from a moment on (None: now)."""
+
+    program: Selector
+    terms: TierTerms
+    starts_at: datetime | None = None
+
+
+class PreviewTiers(Command, frozen=True, kw_only=True):
+    """Say whether a change of a program's tiers would be refused, and do nothing."""
+
+    of: ChangeTiers
+
+
+class CreateSegment(Command, frozen=True, kw_only=True):
+    """A list of members, or with a condition those of whom it holds."""
+
+    code: str
+    name: str
+    condition: SegmentCondition | None = None
+
+
+class ChangeSegment(Command, frozen=True, kw_only=True):
+    """Give a segment (by code) its next version; what is empty or None stays."""
+
+    segment: str
+    name: str = ""
+    condition: SegmentCondition | None = None
+
+
+class ListMembers(Command, frozen=True, kw_only=True):
+    """Put members on a list (`present`), or take them off."""
+
+    segment: str
+    members: tuple[Selector, ...]
+    present: bool = True
+
+
+class ReviewTiers(Command, frozen=True, kw_only=True):
+    """Write down which tiers of members (by number) are others than they were told, and give notice of those that are
+    about to fall. With `walked` all members up to that number have been looked at since the `version` of a program's
+    tiers began.
+    """
+
+    members: tuple[int, ...]
+    program_no: int = 0
+    version: int = 0
+    walked: int = 0
 
 
 class PreviewChange(Command, frozen=True, kw_only=True):

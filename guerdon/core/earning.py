@@ -20,13 +20,15 @@ PROMOTION_RULE = "promotion:"
 
 
 class Occasion(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What rules look at besides the lines: when and where (codes), and what is `left` of the caps that count over
-    more than a purchase, as (rule, "" for the program's own; cap; points).
+    """What rules look at besides the lines: when and where (codes), the tier and segments of who buys, and what is
+    `left` of the caps that count over more than a purchase, as (rule, "" for the program's own; cap; points).
     """
 
     at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     store: str = ""
     source: str = ""
+    tier: str = ""
+    segments: tuple[str, ...] = ()
     left: tuple[tuple[str, str, int], ...] = ()
 
 
@@ -98,6 +100,8 @@ def _holds(rule: Rule, program: Program, on: Occasion) -> bool:
     if (rule.starts_at is not None and on.at < rule.starts_at) or (rule.ends_at is not None and on.at >= rule.ends_at):
         return False
     if (rule.stores and on.store not in rule.stores) or (rule.sources and on.source not in rule.sources):
+        return False
+    if (rule.tiers and on.tier not in rule.tiers) or (rule.segments and not set(rule.segments) & set(on.segments)):
         return False
     return not rule.windows or open_at(rule.windows, on.at.astimezone(ZoneInfo(program.policies.timezone)))
 

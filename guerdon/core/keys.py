@@ -33,6 +33,9 @@ correctness. `store/load.py` knows what each kind of key brings along:
                                                                    spend
     ("claimed", by, value)  ("claimed", member number)             how often a member claimed from each list and of each
                                                                    reward
+    ("standing", by, value)  ("standing", member number)           how a member stands in the programs that have tiers
+    ("person", member number)                                      a member's profile, and the lists it is on
+    ("activity", member number)                                    all that a member bought, and those merged into it
     ("code", text)                                                 a code as it is compared, with its batch, switches,
                                                                    link, and the member it is linked to
     ("issue", id)                                                  an issue of a promotion, with what was done to it,
@@ -89,6 +92,10 @@ def weight(command: c.Command) -> int:
         return 4 * max(1, len(command.accounts), command.lots)
     if isinstance(command, c.AwardMany):
         return 3 * max(1, len(command.rows))
+    if isinstance(command, c.ListMembers):
+        return max(1, len(command.members))
+    if isinstance(command, c.ReviewTiers):
+        return 2 * max(1, len(command.members))
     if isinstance(command, c.IssuePromotions):
         return max(1, len(command.members))
     if isinstance(command, c.AddCodes):
@@ -135,7 +142,7 @@ def refund_reference(id: str) -> str:
 def _purchase(command: c.RecordPurchase) -> list[Key]:
     found: list[Key] = [("purchase_number", command.number), ("programs",)]
     if command.member:
-        found.append(("spend" if command.spend else "member", *command.member))
+        found += [("spend" if command.spend else "member", *command.member), ("standing", *command.member)]
     if command.promoted:
         found += _carts(command)
     if command.wallet:
@@ -147,7 +154,7 @@ def _carts(command: c.RecordPurchase | c.CommitCart | c.EvaluateCart) -> list[Ke
     """What promotions need to know of a cart. Which counters is known when its promotions are."""
     found: list[Key] = [("programs",), *presented_keys(command.codes, command.member)]
     if command.member:
-        found += [("member", *command.member), ("issues_of", *command.member)]
+        found += [("member", *command.member), ("standing", *command.member), ("issues_of", *command.member)]
     if isinstance(command, c.EvaluateCart):
         return [*found, ("reservation_cart", command.cart)] if command.cart else found
     if command.reservation:
@@ -241,6 +248,11 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
         ("programs",),
         ("imported", x.kind, x.reference),
     ],
+    c.ListMembers: lambda x: [("member", *selector) for selector in x.members],
+    c.ReviewTiers: lambda x: [
+        *(("member", "number", str(no)) for no in x.members),
+        *(("standing", "number", str(no)) for no in x.members),
+    ],
     c.AwardMany: lambda x: [("programs",), *(("member", *row.member) for row in x.rows)],
     c.AdjustPoints: lambda x: [("spend" if x.points < 0 else "member", *x.member), ("programs",)],
     c.DecideAdjustment: lambda x: [("adjustment", x.adjustment), ("programs",)],
@@ -253,6 +265,8 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
     c.MergeMembers: lambda x: [
         ("spend", *x.victim),
         ("spend", *x.survivor),
+        ("standing", *x.victim),
+        ("standing", *x.survivor),
         ("referral_of", *x.victim),
         ("referral_of", *x.survivor),
         ("programs",),
@@ -270,6 +284,7 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
     c.ClaimReward: lambda x: [
         ("spend", *x.member),
         ("claimed", *x.member),
+        ("standing", *x.member),
         ("reward", x.reward),
         ("programs",),
         *([("account", x.wallet)] if x.wallet else []),

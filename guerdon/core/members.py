@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from msgspec import Struct
 
+from guerdon.core import standings
 from guerdon.core.booking import Booking
 from guerdon.core.commands import ChangeMember, RegisterMember, RemoveMember, Where
 from guerdon.core.events import Name
 from guerdon.core.ledger import add_account
 from guerdon.core.metadata import write_first
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
+from guerdon.core.persons import Person, profile_of
 from guerdon.core.places import Place, locate
 from guerdon.core.programs import CATEGORIES, Program
 from guerdon.core.results import Changed, Registered
@@ -86,6 +88,7 @@ def register(state: State, command: RegisterMember) -> Outcome:
     member = add_member(state, command.id, command.identifiers, command.enrol, place.event_at)
     if command.profile:
         state.put(state.profiles, member.no, command.profile)
+        state.put(state.persons, member.no, Person(profile=profile_of(command.profile)))
     write_first(state, "idt", member.id, command.meta)
     event_no = enrol(state, member, place, command.actor) if command.enrol else 0
     return Accepted(Registered(id=member.id, number=member.no, event_no=event_no, registered_at=member.registered_at))
@@ -106,6 +109,8 @@ def add_member(
     state.put(state.member_accounts, member.no, {})
     for selector in (("id", id), ("number", str(member.no)), *identifiers):
         state.put(state.found, ("member", *selector), member.no)
+    standings.begin(state, member.no, registered_at)
+    state.put(state.persons, member.no, Person())
     return member
 
 
@@ -222,6 +227,10 @@ def change(state: State, command: ChangeMember) -> Outcome:
         state.put(state.members, member.no, changed)
     if command.profile is not None:
         state.put(state.profiles, member.no, command.profile)
+        known = state.persons.get(member.no)
+        if known is not None:
+            changed_profile = msgspec.structs.replace(known, profile=profile_of(command.profile))
+            state.put(state.persons, member.no, changed_profile)
     return Accepted(Changed(id=member.id))
 
 

@@ -1,10 +1,10 @@
 """Merges: two members who turn out to be one person.
 
 All points of the victim go to the survivor, per program and category, with their times; where the victim owes, the
-survivor takes the debt over. The two ledgers stay apart, and the merge is the last event of the victim's. What
-the victim had earned counts as the survivor's (`points.lifetime`), and who was referred stays so. From then on the
-victim's identifiers name the survivor, its other accounts (a wallet) are the survivor's, and what becomes of its
-purchases and redemptions is booked on the survivor (`members.family`).
+survivor takes the debt over. The two ledgers stay apart, and the merge is the last event of the victim's. What the
+victim had earned counts as the survivor's (`points.lifetime`), and who was referred stays so. From then on the victim's
+identifiers name the survivor, its other accounts (a wallet) are the survivor's, and what becomes of its purchases and
+redemptions is booked on the survivor (`members.family`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from guerdon.core import issues, lots, members, pasts
+from guerdon.core import issues, lots, members, pasts, standings
 from guerdon.core.booking import Booking
 from guerdon.core.codes import merge_links
 from guerdon.core.commands import MergeMembers
@@ -55,6 +55,7 @@ def merge(state: State, command: MergeMembers) -> Outcome:
     for pair in pairs.values():
         for no in pair:
             expire_overdue(state, no, state.now)
+    standings.settle_all(state, victim.no, survivor.no)
     place = Place(event_at=state.now, judged_at=state.now)
     booking = Booking(state, Name.CUSTOMER_MERGE, victim.no, place, id=command.id)
     moved = []
@@ -75,6 +76,7 @@ def merge(state: State, command: MergeMembers) -> Outcome:
     issues.join(state, victim, survivor)
     pasts.join(state, victim, survivor)
     _join(state, victim, survivor)
+    standings.merge(state, victim.no, survivor.no)
     write_first(state, "evt", event.id, command.meta)
     return Accepted(Merged(id=event.id, event_no=event.seq, survivor_id=survivor.id, moved=tuple(moved)))
 

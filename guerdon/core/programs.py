@@ -18,6 +18,8 @@ from guerdon.core.promotions.windows import Window
 
 if TYPE_CHECKING:
     from guerdon.core.promotions.shelf import Shelf
+    from guerdon.core.segments import Segment
+    from guerdon.core.tiers import Structure
 
 ROLES = ("pool", "returned", "reversed", "expired", "opening", "adjusted")
 """The internal accounts of a program, by what they stand for; see `internal_name`."""
@@ -127,7 +129,8 @@ class Rule(Struct, frozen=True, kw_only=True):
     their expiry counts from the day they were earned or from the day they were released.
 
     A rule holds from `starts_at` until just before `ends_at`, while one of its `windows` is open in the program's time
-    zone, at its `stores` and over its `sources` (codes); empty or None is no such condition. `group`, `priority` (the
+    zone, at its `stores` and over its `sources` (codes), for members of its `tiers` and `segments` (codes);
+    empty or None is no such condition. `group`, `priority` (the
     highest first, then the order of the rules) and `exclusive` say which rules give where several could: where an
     exclusive one gives, no other does.
     """
@@ -152,6 +155,8 @@ class Rule(Struct, frozen=True, kw_only=True):
     windows: tuple[Window, ...] = ()
     stores: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    tiers: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
     group: str = ""
     priority: int = 0
     exclusive: bool = False
@@ -262,7 +267,8 @@ class Config(Struct, frozen=True, kw_only=True):
     program when each of its versions began, the first one first; `timezone` is the organisation's, by whose calendar
     promotions count; `renewing` are programs with a version whose points activity renews; `follows` has of each program
     the last version that the points which were there follow too, and `following` those of them that not all points
-    follow yet (`endings`); `promotions` is None where there are none.
+    follow yet (`endings`); `promotions` is None where there are none; `tiers` are all versions of a program's,
+    first to last.
     """
 
     version: int = 0
@@ -277,6 +283,8 @@ class Config(Struct, frozen=True, kw_only=True):
     follows: dict[int, int] = {}
     following: dict[int, int] = {}
     promotions: Shelf | None = None
+    tiers: dict[int, tuple[Structure, ...]] = {}
+    segments: dict[str, Segment] = {}
 
     def program(self, selector: tuple[str, str]) -> Program | None:
         return _select(self.programs.values(), selector)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from guerdon.core import caps, carts, endings, pasts, promises, uses
+from guerdon.core import caps, carts, endings, pasts, promises, standings, uses
+from guerdon.core.activity import deeds
 from guerdon.core.assets import AMOUNT_MAX, allocate
 from guerdon.core.booking import Booking
 from guerdon.core.commands import Line, RecordPurchase, Tender
@@ -46,7 +47,7 @@ class Purchase(Struct, frozen=True, kw_only=True):
     """A bill as it was booked; immutable. `paid` is the amount less what promotions gave and the money that points
     bought; `shares` are that money's parts per line, in line order; `division` says the same of all else. `event_seq`
     is its `TransactionAdd`, which for a guest names no member. `fingerprint` tells whether another request of the same
-    number says the same.
+    number says the same. `program_no` is the program it counts in, 0 for a guest's.
     """
 
     no: int
@@ -71,6 +72,7 @@ class Purchase(Struct, frozen=True, kw_only=True):
     fingerprint: bytes
     result: str
     meta: str = ""
+    program_no: int = 0
 
     @property
     def promoted(self) -> bool:
@@ -220,7 +222,7 @@ def record(state: State, command: RecordPurchase) -> Outcome:
         caps=raised,
         occasion=occasion,
     )
-    return _keep(state, command, result, place, member.no, shares, divided, content)
+    return _keep(state, command, result, place, member.no, shares, divided, content, program.no)
 
 
 def _record_guest(state: State, command: RecordPurchase, place: Place, amount: int, content: bytes) -> Outcome:
@@ -453,8 +455,9 @@ def _keep(
     shares: list[int],
     divided: Division,
     content: bytes,
+    program_no: int = 0,
 ) -> Outcome:
-    """Write the purchase's row and answer."""
+    """Write the purchase's row, let it count, and answer."""
     purchase = Purchase(
         no=result.purchase_no,
         id=command.id,
@@ -478,10 +481,13 @@ def _keep(
         fingerprint=content,
         result=encode(result),
         meta=command.meta,
+        program_no=program_no,
     )
     state.put(state.purchases, purchase.no, purchase)
     pasts.bought(state, purchase)
     state.put(state.found, ("purchase_number", purchase.number), purchase.no)
     for selector in (("number", purchase.number), ("id", purchase.id), ("no", str(purchase.no))):
         state.put(state.found, ("purchase", *selector), purchase.no)
+    if member_no and standings.counts(state, member_no, program_no):
+        standings.count(state, member_no, program_no, deeds(purchase), "reached")
     return Accepted(result)

@@ -137,6 +137,36 @@ class Purchased(Result, frozen=True, kw_only=True):
     verdicts: tuple[Verdict, ...] = ()
 
 
+class TiersChanged(Result, frozen=True, kw_only=True):
+    """A version of a program's tiers, and when it begins."""
+
+    program_no: int
+    version: int
+    starts_at: datetime
+
+
+class SegmentMade(Result, frozen=True, kw_only=True):
+    """A version of a segment."""
+
+    code: str
+    version: int
+
+
+class MembersListed(Result, frozen=True, kw_only=True):
+    """How many members were named, and how many of them were put on the list or taken off."""
+
+    code: str
+    changed: int
+    members: int
+
+
+class TiersReviewed(Result, frozen=True, kw_only=True):
+    """How many members were looked at, and how much there was to tell."""
+
+    members: int
+    told: int
+
+
 class PromotionMade(Result, frozen=True, kw_only=True):
     """A promotion as it now is."""
 
@@ -465,6 +495,10 @@ AnyResult = (
     | Rotated
     | Replayed
     | Expired
+    | TiersChanged
+    | TiersReviewed
+    | SegmentMade
+    | MembersListed
     | PromotionMade
     | Evaluated
     | CartCommitted

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from guerdon.core import caps, lots, members, pasts, uses
+from guerdon.core import caps, lots, members, pasts, standings, uses
+from guerdon.core.activity import deeds
 from guerdon.core.assets import decimal_text
 from guerdon.core.booking import Booking
 from guerdon.core.commands import ReturnLine, ReturnPurchase
@@ -427,5 +428,8 @@ def _keep(
     state.put(state.found, ("return", command.number), no)
     earlier = state.find(("purchase_return_of", purchase.no)) or ()
     state.put(state.found, ("purchase_return_of", purchase.no), (*earlier, no))
+    if purchase.member_no and standings.counts(state, booking.member_no, purchase.program_no):
+        deed = deeds(purchase, [*(state.returns[each] for each in earlier), returned])[-1]
+        standings.count(state, booking.member_no, purchase.program_no, [deed], "returned")
     write_first(state, "ret", command.id, command.meta)
     return Accepted(result)

@@ -15,6 +15,9 @@ from guerdon.core.results import Changed, Opened
 if TYPE_CHECKING:
     from guerdon.core.state import State
 
+AUDIENCE_MAX = 100
+"""So many tiers and segments may a list be for."""
+
 
 def create_list(state: State, command: CreateRewardList) -> Outcome:
     """Make a list in a program, the first one where none is named."""
@@ -159,6 +162,8 @@ def _common_refusal(terms: ListTerms | RewardTerms) -> Rejected | None:
         return Rejected(Rejection.INVALID_VALUE, "ends_at", {"reason": "it ends before it starts"})
     if terms.limit is not None and not 1 <= terms.limit <= PIECES_MAX:
         return Rejected(Rejection.INVALID_VALUE, "limit_per_member", {"minimum": 1, "maximum": PIECES_MAX})
+    if isinstance(terms, ListTerms) and len(terms.tiers) + len(terms.segments) > AUDIENCE_MAX:
+        return Rejected(Rejection.INVALID_VALUE, "tiers", {"maximum": AUDIENCE_MAX})
     if isinstance(terms, ListTerms) and abs(terms.priority) > PIECES_MAX:
         return Rejected(Rejection.INVALID_VALUE, "priority", {"maximum": PIECES_MAX})
     return None

@@ -22,6 +22,7 @@ from guerdon.core.ids import id_prefix
 if TYPE_CHECKING:
     from guerdon.core.access import ApiKey
     from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Transfer
+    from guerdon.core.activity import Activity
     from guerdon.core.adjustments import Adjustment, Decision
     from guerdon.core.assets import Asset
     from guerdon.core.catalogue import CatalogueVersion, Reward, RewardList
@@ -32,12 +33,16 @@ if TYPE_CHECKING:
     from guerdon.core.issues import IssueMove, PromotionIssue
     from guerdon.core.lots import Lot
     from guerdon.core.members import Member
+    from guerdon.core.persons import Person
     from guerdon.core.programs import Config, Program, Store, Till
     from guerdon.core.promotions.terms import Lane, Promotion
     from guerdon.core.purchases import Purchase, PurchaseReturn
     from guerdon.core.redemptions import Redemption
     from guerdon.core.referrals import Referral
+    from guerdon.core.segments import Segment
+    from guerdon.core.standings import Standing
     from guerdon.core.tallies import Tally
+    from guerdon.core.tiers import Structure
     from guerdon.core.transfers import Sent
     from guerdon.core.uses import CartCommit, Reservation, Use
     from guerdon.core.webhooks import Webhook
@@ -163,6 +168,13 @@ class State:
         self.promotion_uses: Table[tuple[int, int], Use] = Table("promotion_uses")
         self.promotion_commits: Table[str, CartCommit] = Table("promotion_commits")
         self.reservations: Table[str, Reservation] = Table("reservations")
+        self.tiers: Table[tuple[int, int], Structure] = Table("tiers")
+        self.walks: Table[tuple[int, int], int] = Table("walks")
+        self.standings: Table[tuple[int, int], Standing] = Table("standings")
+        self.activity: Table[int, Activity | None] = Table("activity", kept=False)
+        self.segments: Table[str, Segment] = Table("segments")
+        self.segment_entries: Table[tuple[str, int], tuple[int, bool]] = Table("segment_entries")
+        self.persons: Table[int, Person] = Table("persons", kept=False)
         self.lifetimes: Table[int, int] = Table("lifetimes", kept=False)
         self.programs: Table[int, Program] = Table("programs")
         self.followed: Table[int, int] = Table("followed")

@@ -1,6 +1,6 @@
 """What comes due by itself: lots that end, promises that are released, holds that are to be settled or let go,
-postings that wait for their time, codes that were asked for and are not made yet; and points that are to follow another
-version of their program's policies, or are about to end.
+postings that wait for their time, codes that were asked for and are not made yet; points that are to follow another
+version of their program's policies, or are about to end; and tiers that lapse.
 
 Promises: nothing is done twice, however often or in however many processes this runs, since the core looks again under
 the lock; and nothing that anybody may spend depends on when it runs, since the core reckons with what has ended whether
@@ -29,6 +29,7 @@ from guerdon.core import commands as c
 from guerdon.core.codes import CodeBatch, next_codes
 from guerdon.core.outcomes import Outcome, Rejected, Rejection
 from guerdon.core.places import LATE_MAX
+from guerdon.core.standings import WALKED
 from guerdon.store.due import Due, behind, due, followed, notices, organisations
 from guerdon.store.pool import Pool
 from guerdon.writer import QueueFull, Unavailable, Writer, WriterFault
@@ -46,6 +47,8 @@ NOTICES_EVERY = timedelta(minutes=10)
 """How often it is looked for points that are about to end."""
 READERS = 2
 """So many organisations are looked at at the same time; the pool is for others too."""
+WALK_MAX = 500
+"""So many members are looked at by one command after a structure of tiers has begun."""
 AT_ONCE = 16
 """So many commands wait in the writer's queue for each organisation."""
 
@@ -250,7 +253,7 @@ class Jobs:
         for accounts, lots in _parcels(found.accounts, self._settings.job_accounts_max):
             members = tuple(dict.fromkeys(found.accounts[no][0] for no in accounts))
             ended_by = now - LATE_MAX
-            command = c.ExpireLots(
+            command: c.Command = c.ExpireLots(
                 **_envelope(now),
                 accounts=accounts,
                 members=members,
@@ -259,6 +262,16 @@ class Jobs:
                 at_most=LOTS_MAX,
             )
             yield f"expire {accounts}", command
+        for some in _some(found.tiers, self._settings.job_accounts_max):
+            yield f"review {some}", c.ReviewTiers(**_envelope(now), members=some)
+        for walk in found.walks:
+            # one step after the other, since each says how far the walk has come
+            some = tuple(walk.members[:WALK_MAX])
+            walked = some[-1] if some else WALKED
+            command = c.ReviewTiers(
+                **_envelope(now), members=some, program_no=walk.program_no, version=walk.version, walked=walked
+            )
+            yield f"walk {walk.program_no} {walk.version} {some}", command
 
     async def _codes(self, batches: Sequence[CodeBatch], now: datetime) -> dict[str, c.Command]:
         """The next codes of batches that are not all made; they are reckoned beside the event loop."""
@@ -295,6 +308,11 @@ class Jobs:
 
 def _envelope(now: datetime) -> dict[str, Any]:
     return {"id": f"{str(uuid_utils.uuid7())[:30]}000000", "at": now, "actor": ACTOR}
+
+
+def _some(numbers: Sequence[int], most: int) -> Iterator[tuple[int, ...]]:
+    for i in range(0, len(numbers), most):
+        yield tuple(numbers[i : i + most])
 
 
 def _parcels(accounts: dict[int, tuple[int, int]], accounts_max: int) -> Iterator[tuple[tuple[int, ...], int]]:

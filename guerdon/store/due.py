@@ -8,15 +8,25 @@ from typing import Any, NamedTuple
 from psycopg import AsyncConnection
 
 from guerdon.core.codes import CodeBatch
+from guerdon.core.standings import WALKED
 from guerdon.store.statements import statements
 
 _SQL = statements("jobs")
 
 
+class Walk(NamedTuple):
+    """The members, by number, who are to be looked at next since a version of a program's tiers began."""
+
+    program_no: int
+    version: int
+    members: list[int]
+
+
 class Due(NamedTuple):
     """Accounts with lots that ended or were released, whose they are and how many lots that is; ids of holds to settle,
-    of holds to let go, of postings to decide; batches of codes that are not all made; and when something will be due
-    next, None if nothing is known of.
+    of holds to let go, of postings to decide; batches of codes that are not all made; members with something to tell
+    about their tier, and structures of which not all members were looked at; and when something will be due next, None
+    if nothing is known of.
 
     A list as long as the limit may not be all there is.
     """
@@ -26,10 +36,14 @@ class Due(NamedTuple):
     releases: list[str]
     postings: list[str]
     batches: list[CodeBatch]
+    tiers: list[int]
+    walks: list[Walk]
     next_at: datetime | None
 
     def __bool__(self) -> bool:
-        return bool(self.accounts or self.settles or self.releases or self.postings or self.batches)
+        return bool(
+            self.accounts or self.settles or self.releases or self.postings or self.batches or self.tiers or self.walks
+        )
 
 
 async def organisations(connection: AsyncConnection[Any]) -> list[int]:
@@ -67,12 +81,12 @@ async def notices(
 
 async def due(connection: AsyncConnection[Any], org_id: int, now: datetime, grace: timedelta, limit: int) -> Due:
     """What is due by now, and of lots what ended or was released `grace` ago. One round trip."""
-    asked = {"org": org_id, "now": now, "ended_by": now - grace, "grace": grace, "limit": limit}
+    asked = {"org": org_id, "now": now, "ended_by": now - grace, "grace": grace, "limit": limit, "walked": WALKED}
     async with connection.transaction(), connection.pipeline():
         await connection.execute(_SQL["enter"], {"org": org_id})
-        lots, holds, scheduled, codes, next_due = [
-            await connection.execute(_SQL[name], asked)
-            for name in ("lots_due", "holds_due", "scheduled_due", "codes_to_make", "next_due")
+        names = ("lots_due", "holds_due", "scheduled_due", "codes_to_make", "tiers_due", "tiers_to_walk", "next_due")
+        lots, holds, scheduled, codes, tiers, walks, next_due = [
+            await connection.execute(_SQL[name], asked) for name in names
         ]
         held, made = await holds.fetchall(), await codes.fetchall()
         row = await next_due.fetchone()
@@ -82,5 +96,7 @@ async def due(connection: AsyncConnection[Any], org_id: int, now: datetime, grac
             releases=[id_ for id_, settles in held if not settles],
             postings=[row[0] for row in await scheduled.fetchall()],
             batches=[CodeBatch(**dict(zip(CodeBatch.__struct_fields__, row, strict=True))) for row in made],
+            tiers=list(dict.fromkeys([row[0] for row in await tiers.fetchall()])),
+            walks=[Walk(*row) for row in await walks.fetchall()],
             next_at=row[0] if row else None,
         )

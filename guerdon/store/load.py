@@ -63,6 +63,7 @@ class Asked:
     def __init__(self, lookup: Lookup, keys: Iterable[Key], memory: Memory) -> None:
         self._lookup = lookup
         self._memory = memory
+        lookup.tiers = bool(memory.config.tiers)
         self._keys = set(keys)
         self._known = memory.knows(self._keys)
         self._head = lookup.run("lock_head")
@@ -142,6 +143,8 @@ def _ask_config(lookup: Lookup, version: int) -> Take:
     timezone = lookup.run("config_timezone")
     promotions = lookup.run("config_promotions")
     lanes = lookup.run("config_promotion_lanes")
+    tiers = lookup.run("config_tiers")
+    segments = lookup.run("config_segments")
 
     def take(state: State) -> None:
         state.config = Config(
@@ -163,6 +166,8 @@ def _ask_config(lookup: Lookup, version: int) -> Take:
                 {terms.id: terms for terms in (rows.promotion(text) for (text,) in promotions.rows)},
                 {number: Lane(number=number, mode=mode, once=once) for number, mode, once in lanes.rows},
             ),
+            tiers=rows.structures(tiers.rows),
+            segments=rows.segments(segments.rows),
         )
 
     return take

@@ -57,6 +57,8 @@ class Lookup:
         self.returning: set[int] = set()
         self.purchases: set[int] = set()
         self.codes: set[str] = set()
+        self.tiers = False
+        """Whether anybody has a tier, as far as this process knows: where it is wrong, the batch is loaded again."""
         self.code_runs: set[tuple[str, int]] = set()
 
     def follows(self) -> bool:
@@ -243,6 +245,45 @@ def _sent(lookup: Lookup, keys: _Keys) -> Take:
             state.found[("sent", member_no)] = True
             if period is not None:
                 state.sent[member_no, program_no, period] = Sent(int(sent), count)
+
+    return take
+
+
+def _standings(lookup: Lookup, keys: _Keys) -> Take:
+    if not lookup.tiers:
+        return _nothing
+    cursor = lookup.run("standings", **_selectors(keys))
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            state.found[("standing", row[0])] = True
+            if row[1] is not None:
+                rows.take_standing(state, row)
+
+    return take
+
+
+def _nothing(state: State) -> None:
+    """What is not asked for is not there."""
+
+
+def _activity(lookup: Lookup, keys: _Keys) -> Take:
+    nos = array([key[1] for key in keys])
+    families = lookup.run("families", nos=nos)
+    bought = lookup.run("activity_purchases", nos=nos)
+    returned = lookup.run("activity_returns", nos=nos)
+
+    def take(state: State) -> None:
+        state.activity.update(rows.activities(families.rows, bought.rows, returned.rows))
+
+    return take
+
+
+def _persons(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("persons", nos=array([key[1] for key in keys]))
+
+    def take(state: State) -> None:
+        state.persons.update(rows.persons(cursor.rows))
 
     return take
 
@@ -738,6 +779,9 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "heir": _heirs,
     "sent": _sent,
     "lifetime": _lifetimes,
+    "standing": _standings,
+    "activity": _activity,
+    "person": _persons,
     "adjustment": _adjustments,
     "referral": _referrals,
     "referral_of": _referrals_of,

@@ -7,6 +7,9 @@ travel in one pipeline and are one implicit transaction, so a read costs one rou
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -19,7 +22,9 @@ from psycopg_pool import AsyncConnectionPool
 from guerdon.core.catalogue import RewardList, Shelved, Status
 from guerdon.core.programs import Policies
 from guerdon.core.promotions.codes import Form
-from guerdon.store import history, reports
+from guerdon.core.segments import Segment
+from guerdon.core.tiers import Structure
+from guerdon.store import history, reports, tiers
 from guerdon.store.statements import statements
 from guerdon.store.webhook_rows import DeliveryRow, WebhookRow
 
@@ -486,6 +491,64 @@ class Reader:
     async def balances(self, org_id: int, member: int, now: datetime, until: datetime) -> list[BalanceRow]:
         values = {"member": member, "now": now, "until": until}
         return await self._rows(org_id, "members", "balances", values, BalanceRow)
+
+    # -- tiers
+
+    async def structures(self, org_id: int, program: int = 0) -> dict[int, tuple[Structure, ...]]:
+        """Every version of tiers by program, of one program or all."""
+        async with self._of(org_id) as connection:
+            return await tiers.structures(connection, org_id, program)
+
+    async def tiers_of(
+        self, org_id: int, member: int, registered_at: datetime, now: datetime
+    ) -> list[tiers.MemberTier]:
+        """How a member stands, with what a review would tell now."""
+        async with self._of(org_id) as connection:
+            return await tiers.of_member(connection, org_id, member, registered_at, now)
+
+    async def tier_changes(self, org_id: int, member: int, before: int, limit: int) -> list[tiers.ToldRow]:
+        """What a member was told, newest first."""
+        async with self._of(org_id) as connection:
+            return await tiers.changes(connection, org_id, member, before, limit)
+
+    async def tier_counts(self, org_id: int, program: int, now: datetime) -> dict[str, int] | None:
+        """How many members each tier has; None where there are none."""
+        async with self._of(org_id) as connection:
+            return await tiers.counts(connection, org_id, program, now)
+
+    async def preview_tiers(
+        self, org_id: int, structure: Structure, now: datetime, most: int
+    ) -> tuple[Counter[tuple[str, str]], list[tiers.Moved]]:
+        """What a structure would make of everybody: how many from which tier to which, and some of them."""
+        async with self._of(org_id) as connection:
+            return await tiers.preview(connection, org_id, structure, now, most)
+
+    async def audience(
+        self, org_id: int, member: MemberRow, wanted: Collection[str], now: datetime
+    ) -> tuple[dict[int, str], frozenset[str]]:
+        """A member's tier by program, and those of the wanted segments that the member is in."""
+        balances = await self.balances(org_id, member.no, now, now)
+        regular = {row.program_no: row.balance for row in balances if row.category == "regular" and row.program_no}
+        async with self._of(org_id) as connection:
+            return await tiers.audience(connection, org_id, member.no, member.registered_at, regular, wanted, now)
+
+    async def segments(self, org_id: int) -> dict[str, Segment]:
+        """All segments by code, as they now are."""
+        async with self._of(org_id) as connection:
+            return await tiers.segments(connection, org_id)
+
+    async def listed(self, org_id: int, segment: str, after: int, limit: int) -> list[tiers.ListedRow]:
+        """Who is on a list, by number."""
+        async with self._of(org_id) as connection:
+            return await tiers.listed(connection, org_id, segment, after, limit)
+
+    @asynccontextmanager
+    async def _of(self, org_id: int) -> AsyncIterator[AsyncConnection[Any]]:
+        """A connection to one state of an organisation's rows, for several statements."""
+        async with self._pool.connection() as connection, connection.transaction():
+            await connection.execute("set transaction isolation level repeatable read, read only")
+            await connection.execute(_SET_ORG, [str(org_id)])
+            yield connection
 
     # -- purchases and redemptions
 

@@ -11,6 +11,7 @@ import msgspec
 from guerdon.core import state as core_state
 from guerdon.core.access import ApiKey
 from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Transfer
+from guerdon.core.activity import Activity, Back, Bill, Deed, deeds
 from guerdon.core.adjustments import Adjustment, Decision
 from guerdon.core.catalogue import ListTerms, Reward, RewardList, RewardTerms
 from guerdon.core.claims import Claim
@@ -21,13 +22,17 @@ from guerdon.core.events import Event
 from guerdon.core.issues import Done, IssueMove, PromotionIssue
 from guerdon.core.lots import Lot, by_expiry
 from guerdon.core.members import Member
+from guerdon.core.persons import Person, profile_of
 from guerdon.core.programs import Policies, Program
 from guerdon.core.promotions.terms import Promotion
 from guerdon.core.purchases import Purchase, PurchaseReturn
 from guerdon.core.redemptions import Redemption
 from guerdon.core.referrals import Referral
+from guerdon.core.segments import Condition, Segment
+from guerdon.core.standings import Standing
 from guerdon.core.state import Reach, State
 from guerdon.core.tallies import Part, Raised, Tally
+from guerdon.core.tiers import Reckoning, Structure, TierTerms
 from guerdon.core.uses import Reservation, Use
 from guerdon.core.webhooks import Webhook
 
@@ -46,6 +51,9 @@ _returned_lines = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
 _parts = msgspec.json.Decoder(tuple[Part, ...]).decode
 _raises = msgspec.json.Decoder(tuple[Raised, ...]).decode
 _tenders = msgspec.json.Decoder(tuple[Tender, ...]).decode
+_segment = msgspec.json.Decoder(Condition).decode
+_reckoning = msgspec.json.Decoder(Reckoning).decode
+_tiers = msgspec.json.Decoder(TierTerms).decode
 promotion = msgspec.json.Decoder(Promotion).decode
 policies = msgspec.json.Decoder(Policies).decode
 list_terms = msgspec.json.Decoder(ListTerms).decode
@@ -185,7 +193,7 @@ def take_purchase(state: State, row: Row) -> Purchase:
     (
         no, id_, number, member_no, event_seq, event_at, recorded_at, currency, amount, paid, spent_points,
         redemption_id, source, store_no, till_no, lines, shares, division, tenders, fingerprint, result, meta,
-        *redemption,
+        program_no, *redemption,
     ) = row  # fmt: skip
     if redemption[0] is not None:
         take_redemption(state, tuple(redemption))
@@ -194,7 +202,7 @@ def take_purchase(state: State, row: Row) -> Purchase:
         recorded_at=recorded_at, currency=currency, amount=amount, paid=paid, spent_points=spent_points,
         redemption_id=redemption_id, source=source, store_no=store_no, till_no=till_no, lines=lines_of(lines),
         shares=_shares(shares), division=_division(division), tenders=_tenders(tenders), fingerprint=fingerprint,
-        result=result, meta=meta,
+        result=result, meta=meta, program_no=program_no,
     )  # fmt: skip
     return purchase
 
@@ -232,6 +240,69 @@ def take_reservation(state: State, row: Row) -> Reservation:
     reservation = Reservation(**{**fields, "raises": _raises(fields["raises"])})
     state.reservations[reservation.id] = reservation
     return reservation
+
+
+def take_standing(state: State, row: Row) -> None:
+    standing = standing_of(row)
+    state.standings[standing.member_no, standing.program_no] = standing
+
+
+def standing_of(row: Row) -> Standing:
+    fields = dict(zip(Standing.__struct_fields__, row, strict=True))
+    return Standing(**{**fields, "reckoning": _reckoning(fields["reckoning"])})
+
+
+def structures(rows: Iterable[Row]) -> dict[int, tuple[Structure, ...]]:
+    """All versions of tiers by program, as they come."""
+    found: dict[int, tuple[Structure, ...]] = {}
+    for program_no, version, starts_at, recorded_at, terms in rows:
+        structure = Structure(
+            program_no=program_no, version=version, starts_at=starts_at, recorded_at=recorded_at, terms=_tiers(terms)
+        )
+        found[program_no] = (*found.get(program_no, ()), structure)
+    return found
+
+
+def segments(rows: Iterable[Row]) -> dict[str, Segment]:
+    """Segments by code."""
+    return {
+        code: Segment(
+            code=code, version=version, name=name, condition=None if condition is None else _segment(condition)
+        )
+        for code, version, name, condition in rows
+    }
+
+
+def persons(rows: Iterable[Row]) -> dict[int, Person]:
+    """What is known of members besides the ledger, one row for each list."""
+    found: dict[int, Person] = {}
+    for no, profile, segment, version, present in rows:
+        person = found.get(no)
+        if person is None:
+            person = found[no] = Person(profile=profile_of(profile), lists={})
+        if segment is not None:
+            person.lists[segment] = (version, present)
+    return found
+
+
+def activities(families: Iterable[Row], bought: Iterable[Row], returned: Iterable[Row]) -> dict[int, Activity]:
+    """What members did, by number."""
+    joined: dict[int, list[tuple[datetime, datetime]]] = {}
+    for root, _, since, registered_at in families:
+        joined.setdefault(root, []).append((since, registered_at))
+    returns: dict[int, list[Back]] = {}
+    for purchase_no, no, event_at, lines, paid, earned in returned:
+        back = Back(no=no, event_at=event_at, lines=_returned_lines(lines), paid=int(paid), earned=_shares(earned))
+        returns.setdefault(purchase_no, []).append(back)
+    done: dict[int, list[Deed]] = {root: [] for root in joined}
+    for root, since, no, program_no, event_at, currency, paid, lines, division in bought:
+        bill = Bill(
+            no=no, program_no=program_no, event_at=event_at, currency=currency, paid=int(paid), lines=lines_of(lines),
+            division=_division(division),
+        )  # fmt: skip
+        for deed in deeds(bill, returns.get(no, ())):
+            done[root].append(deed if deed.at >= since else msgspec.structs.replace(deed, at=since))
+    return {root: Activity(joined=tuple(joined[root]), deeds=tuple(done[root])) for root in joined}
 
 
 def take_referral(state: State, row: Row) -> Referral:

@@ -31,6 +31,7 @@ from guerdon.core.programs import Program, Store, Till
 from guerdon.core.purchases import Purchase, PurchaseReturn
 from guerdon.core.redemptions import Redemption
 from guerdon.core.referrals import Referral
+from guerdon.core.standings import Standing
 from guerdon.core.state import State
 from guerdon.core.uses import CartCommit, Reservation, Use
 from guerdon.core.webhooks import Webhook
@@ -48,7 +49,10 @@ Changed = dict[Any, tuple[bool, Any]]
 _SQL = {name: Prepared(text) for name, text in statements("save").items()}
 COMMIT = Prepared("commit")
 _NO_WAIT = Prepared("set local synchronous_commit = off")
-_CONFIGURATION = ("assets", "programs", "followed", "stores", "tills", "sources", "promotions", "promotion_lanes")
+_CONFIGURATION = (
+    "assets", "programs", "followed", "stores", "tills", "sources", "promotions", "promotion_lanes", "tiers",
+    "segments",
+)  # fmt: skip
 
 
 async def append(connection: AsyncConnection[Any], org_id: int, state: State, at_least: int = APPEND_MIN) -> None:
@@ -214,6 +218,15 @@ def _save_facts(writing: _Writing, state: State, changes: dict[str, Changed]) ->
     writing.write("write_sent", ("member_no", "program_no", "period", "points", "count"), sent)
     _save_codes(writing, state, changes)
     _save_promotions(writing, changes)
+    if "segment_entries" in changes:
+        entries = [(*key, *entry, at, actor) for key, entry, at, actor in state.history("segment_entries")]
+        fields = ("segment", "member_no", "version", "present", "recorded_at", "actor")
+        writing.write("insert_segment_entries", fields, entries)
+    new, old = _split(changes, "standings")
+    writing.insert("insert_standings", Standing, new)
+    writing.update("update_standings", old, *Standing.__struct_fields__)
+    walks = [(*key, walked) for key, (_, walked) in changes.get("walks", {}).items()]
+    writing.write("write_tier_walks", ("program_no", "version", "walked"), walks)
     new, old = _split(changes, "api_keys")
     writing.insert("insert_api_keys", ApiKey, new)
     writing.update("update_api_keys", old, "id", "expires_at", "revoked_at")
@@ -288,6 +301,14 @@ def _save_configuration(writing: _Writing, state: State, changes: dict[str, Chan
         writing.write("write_promotions", ("id", "version", "status", "name", "terms", "created_at"), rows)
         versions = [(id_, terms.version, terms, at, actor) for id_, terms, at, actor in history]
         writing.write("insert_promotion_versions", ("promotion", "version", "terms", "recorded_at", "actor"), versions)
+    if "segments" in changes:
+        segments = [(s.code, s.version, s.name, s.condition, at, who) for _, s, at, who in state.history("segments")]
+        fields = ("code", "version", "name", "condition", "recorded_at", "actor")
+        writing.write("insert_segment_versions", fields, segments)
+    if "tiers" in changes:
+        tiers = [(*key, s.starts_at, s.terms, at, actor) for key, s, at, actor in state.history("tiers")]
+        fields = ("program_no", "version", "starts_at", "terms", "recorded_at", "actor")
+        writing.write("insert_tier_versions", fields, tiers)
     if "sources" in changes:
         sources = [(code, at) for code, (_, at) in changes["sources"].items()]
         writing.write("insert_sources", ("code", "created_at"), sources)
@@ -340,6 +361,10 @@ def _jsons(values: Sequence[object]) -> str:
     return array([msgspec.json.encode(value).decode() for value in values])
 
 
+def _jsons_or_none(values: Sequence[object]) -> str:
+    return array([None if value is None else msgspec.json.encode(value).decode() for value in values])
+
+
 def _arrays(values: Sequence[Sequence[str]]) -> str:
     """Texts of arrays, since `unnest` would flatten arrays of arrays."""
     return array([array(value) for value in values])
@@ -362,6 +387,8 @@ _FORMS: dict[str, Callable[[Sequence[Any]], str]] = {
     "parts": _jsons,
     "pins": _jsons,
     "raises": _jsons,
+    "reckoning": _jsons,
+    "condition": _jsons_or_none,
     "terms": _jsons,
     "policies": _jsons,
     "scopes": _arrays,

@@ -146,6 +146,30 @@ create table promotion_versions (
     primary key (org_id, promotion, version)
 );
 
+-- The tiers of programs, every version of them.
+create table tier_versions (
+    org_id bigint not null,
+    program_no bigint not null,
+    version integer not null,
+    starts_at timestamptz not null,
+    terms text not null,
+    recorded_at timestamptz not null,
+    actor text not null,
+    primary key (org_id, program_no, version)
+);
+
+-- Segments, every version of them; without a condition it is a list.
+create table segment_versions (
+    org_id bigint not null,
+    code text not null,
+    version integer not null,
+    name text not null,
+    condition text,
+    recorded_at timestamptz not null,
+    actor text not null,
+    primary key (org_id, code, version)
+);
+
 -- members -------------------------------------------------------------------------------------------------------------
 
 create table members (
@@ -404,6 +428,31 @@ create table promotion_counters (
     primary key (org_id, owner, limit_code, subject, period)
 ) with (fillfactor = 50);
 
+-- How members stand in the tiers of programs: where their deeds lead, and which tier they were told last.
+create table standings (
+    org_id bigint not null,
+    member_no bigint not null,
+    program_no bigint not null,
+    version integer not null,
+    tier text not null,
+    joined_at timestamptz not null,
+    reckoning text not null,
+    reckoned_at timestamptz not null,
+    due_at timestamptz,
+    warned_at timestamptz,
+    primary key (org_id, member_no, program_no)
+) with (fillfactor = 80);
+create index standings_due on standings (org_id, due_at) where due_at is not null;
+
+-- How far all members were looked at since a version of the tiers began. Work to be done, not history.
+create table tier_walks (
+    org_id bigint not null,
+    program_no bigint not null,
+    version integer not null,
+    walked bigint not null,
+    primary key (org_id, program_no, version)
+);
+
 -- Uses that are kept free for a cart until it is bought, cancelled, evaluated again or too late.
 create table reservations (
     org_id bigint not null,
@@ -544,6 +593,19 @@ create index uses_of_code on promotion_uses (org_id, code, event_seq, position) 
 create index uses_of_issue on promotion_uses (org_id, issue, event_seq, position) where issue <> '';
 create index uses_of_purchase on promotion_uses (org_id, purchase_no) where purchase_no > 0;
 
+-- Whether a member is on a list: the highest version counts, none is not on it.
+create table segment_entries (
+    org_id bigint not null,
+    segment text not null,
+    member_no bigint not null,
+    version integer not null,
+    present boolean not null,
+    recorded_at timestamptz not null,
+    actor text not null,
+    primary key (org_id, segment, member_no, version)
+);
+create index entries_of_member on segment_entries (org_id, member_no, segment, version);
+
 -- Carts of shops that keep their own sales, by the number of the sale.
 create table promotion_commits (
     org_id bigint not null,
@@ -582,6 +644,7 @@ create table purchases (
     fingerprint bytea not null,
     result text not null,
     meta text not null,
+    program_no bigint not null default 0,
     primary key (org_id, no),
     unique (org_id, id),
     unique (org_id, number)
@@ -884,8 +947,9 @@ declare
 begin
     foreach name in array array['transfers', 'events', 'purchases', 'purchase_returns', 'imported', 'adjustments',
                                 'adjustment_decisions', 'catalogue_versions', 'metadata', 'outcomes',
-                                'program_versions', 'promotion_versions', 'promotion_uses', 'promotion_commits', 'codes',
-                                'code_switches', 'code_links', 'promotion_issues', 'promotion_issue_moves'] loop
+                                'program_versions', 'tier_versions', 'promotion_versions', 'promotion_uses',
+                                'promotion_commits', 'codes', 'code_switches', 'code_links', 'promotion_issues',
+                                'promotion_issue_moves', 'segment_versions', 'segment_entries'] loop
         execute format('create trigger append_only before update or delete or truncate on %I
                         for each statement execute function refuse_change()', name);
         execute format('grant select, insert on %I to guerdon_app', name);
@@ -895,7 +959,7 @@ begin
                                 'accounts', 'figures', 'holds', 'scheduled', 'lots', 'sent', 'referrals',
                                 'redemptions', 'reward_lists', 'rewards', 'claims', 'imports', 'webhooks',
                                 'backtests', 'webhook_cursors', 'promotions', 'promotion_counters', 'promotion_lanes',
-                                'reservations', 'code_batches'] loop
+                                'reservations', 'code_batches', 'standings', 'tier_walks'] loop
         execute format('grant select, insert, update on %I to guerdon_app', name);
     end loop;
 
@@ -918,7 +982,9 @@ begin
                                 'webhook_deliveries', 'promotions', 'promotion_versions', 'promotion_counters',
                                 'promotion_lanes', 'reservations', 'promotion_uses', 'promotion_commits',
                                 'promotion_issues', 'promotion_issue_moves',
-                                'code_batches', 'codes', 'code_switches', 'code_links', 'code_guesses'] loop
+                                'code_batches', 'codes', 'code_switches', 'code_links', 'code_guesses',
+                                'tier_versions', 'standings', 'tier_walks', 'segment_versions',
+                                'segment_entries'] loop
         execute format('alter table %I enable row level security', name);
         execute format('alter table %I force row level security', name);
         execute format('create policy own_rows on %I

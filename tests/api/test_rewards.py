@@ -47,7 +47,7 @@ def test_of_200_claims_at_once_over_two_servers_exactly_20_get_the_20_pieces(dat
         def claim(number: int) -> tuple[int, str]:
             api = (shop.api, others)[number % 2]
             answer = api.call("POST", f"{members[number % 10]}/claims?rewards=0", {"reward": reward})
-            return answer.status_code, answer.json().get("code", "")
+            return answer.status_code, answer.json()["code"] or ""
 
         with ThreadPoolExecutor(16) as pool:
             answers = list(pool.map(claim, range(200)))
@@ -199,8 +199,10 @@ def test_a_members_token_opens_nothing_else(shop: Shop, own: Api) -> None:
         "get /v1/members/{member}/claims",
         f"get {ledger}",
         f"get {ledger}/closing-balance",
+        "get /v1/members/{member}/promotions",
         "get /v1/members/{member}/rewards",
         "post /v1/members/{member}/claims",
+        "post /v1/members/{member}/promotions/{issue}/activate",
     ]
     blnk = own.call("GET", "/blnk/ledgers", headers={"x-blnk-key": own.key})
     assert blnk.status_code in (401, 403)

@@ -22,6 +22,8 @@ from guerdon.core.promotions.effects import Percent, Points, Voucher
 from guerdon.core.promotions.guessing import WINDOW
 from guerdon.core.promotions.limits import Budget, Limit
 from guerdon.core.promotions.terms import Promotion
+from guerdon.core.segments import TierIs
+from guerdon.core.tiers import Level, TierTerms, Window
 from guerdon.settings import Settings
 from guerdon.store import imports, organisations
 from guerdon.store.codes import Codes
@@ -165,6 +167,7 @@ async def everything(b: Books) -> None:
     await _promises(b, bea)
     await _import(b)
     await _rewards(b, await b.member("fay"))
+    await _tiers(b)
     await _promotions(b, await b.member("gil"), await b.member("hal"))
     await _webhooks(b)
 
@@ -392,6 +395,38 @@ async def _promises(b: Books, bea: tuple[str, str]) -> None:
     await b.ok(c.ChangeExpiry, member=bea, days=3, reference="longer")
     b.later(days=3)
     await b.ok(c.Award, member=bea, points=1, reason="posts what was released")
+
+
+async def _tiers(b: Books) -> None:
+    """Tiers reached, lapsed, returned and merged away; a second structure; lists and conditions."""
+    levels = (Level(code="blue", name="Blue", at_least=0), Level(code="gold", name="Gold", at_least=5_000))
+    terms = TierTerms(
+        figure="spend", window=Window(kind="rolling", days=30), levels=levels, timezone="UTC", currency="USD",
+        notice_days=3,
+    )  # fmt: skip
+    program = ("code", str(await b.value("select code from programs where no = (select min(no) from programs)")))
+    await b.ok(c.ChangeTiers, program=program, terms=terms)
+    gil, hal = await b.member("gil"), await b.member("hal")
+    nos = [row[0] for row in await b.rows("select no from members where status <> 'merged' order by no")]
+    await b.ok(c.ReviewTiers, members=tuple(nos), program_no=1, version=1, walked=nos[-1])
+    await b.buy("T-1", gil, 6_000)
+    await b.buy("T-2", hal, 6_000)
+    await b.ok(
+        c.ReturnPurchase, purchase=("number", "T-2"), number="R-T-2", lines=(c.ReturnLine(line=1, quantity=500),)
+    )
+    b.later(days=29)
+    await b.ok(c.ReviewTiers, members=tuple(nos))
+    await b.buy("T-3", hal, 100, where=c.Where(event_at=b.now - timedelta(days=2), imported=True))
+    await b.ok(c.MergeMembers, victim=hal, survivor=gil)
+    easier = (levels[0], Level(code="gold", name="Gold", at_least=50))
+    await b.ok(c.ChangeTiers, program=program, terms=msgspec.structs.replace(terms, levels=easier))
+    await b.ok(c.ReviewTiers, members=tuple(nos))
+    condition = TierIs(program=program[1], values=("gold",))
+    await b.ok(c.CreateSegment, code="golden", name="Golden", condition=condition)
+    await b.ok(c.CreateSegment, code="vip", name="People we know")
+    await b.ok(c.ChangeSegment, segment="vip", name="People we like")
+    await b.ok(c.ListMembers, segment="vip", members=(gil,))
+    await b.ok(c.ListMembers, segment="vip", members=(gil,), present=False)
 
 
 async def _import(b: Books) -> None:

@@ -61,7 +61,7 @@ def sold(lines: tuple[c.Line, ...], spend: int = 0, redeem: int = 0, **policies:
 def take_back(world: World, parts: tuple[c.ReturnLine, ...] | None = None) -> Any:
     number = f"R-{len(world.state.returns)}"
     result = world.ok(c.ReturnPurchase, purchase=("number", "B-1"), number=number, lines=parts)
-    audit(lambda table: getattr(world.state, table))
+    audit(world.rows)
     return result
 
 

@@ -91,6 +91,13 @@ class World:
         assert isinstance(outcome, Rejected), outcome
         return outcome
 
+    def rows(self, table: str) -> dict[Any, Any]:
+        """A table as the auditor reads it; the versions of promotions lie among what was found."""
+        if table == "promotion_versions":
+            return {key[1:]: terms for key, terms in self.state.found.items() if key[0] == table.removesuffix("s")}
+        rows: dict[Any, Any] = getattr(self.state, table)
+        return rows
+
     # -- an organisation to work with
 
     def with_program(self, code: str = "main", **policies: Any) -> World:

@@ -338,6 +338,15 @@ def _merges(rows: Rows) -> None:
 
 def _adjustments(rows: Rows) -> None:
     """Every adjustment that was booked was asked for, and where it needed two persons, there were two."""
+    asked_for = {body["adjustment_id"]: (event, body) for event, body in _bodies(rows, "AdjustmentRequest")}
+    assert asked_for.keys() == {id for id, asked in rows("adjustments").items() if asked.expires_at is not None}
+    for id, (event, body) in asked_for.items():
+        asked = rows("adjustments")[id]
+        assert (body["member_no"], body["points"], body["person"]) == (asked.member_no, asked.points, asked.person)
+        assert (event.member_no, event.transfers, event.reason) == (0, 0, asked.reason), event
+    rejected = {body["adjustment_id"]: body["person"] for _, body in _bodies(rows, "AdjustmentRejection")}
+    decisions = rows("decisions")
+    assert rejected == {id: decisions[id].person for id in decisions if not decisions[id].approved}
     booked = {body["adjustment_id"]: event for event, body in _bodies(rows, "ManualAdjustment")}
     for id, asked in rows("adjustments").items():
         decision = rows("decisions").get(id)

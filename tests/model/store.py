@@ -19,6 +19,7 @@ import msgspec
 from guerdon.core import commands as c
 from guerdon.core import state as core_state
 from guerdon.core.accounts import GENERAL_LEDGER, Account, Ledger, Transfer
+from guerdon.core.activity import Activity, deeds
 from guerdon.core.chain import START, link
 from guerdon.core.decide import decide
 from guerdon.core.handouts import RUN as CODE_RUN
@@ -27,10 +28,12 @@ from guerdon.core.keys import keys, weight
 from guerdon.core.lots import by_expiry, decode_moves
 from guerdon.core.outcomes import Accepted, Outcome
 from guerdon.core.pasts import cart_lines
+from guerdon.core.persons import Person, profile_of
 from guerdon.core.programs import Config, Policies
 from guerdon.core.promotions.past import Bought, Fact
 from guerdon.core.promotions.shelf import Shelf
 from guerdon.core.state import Key, State
+from guerdon.core.tiers import Structure
 from guerdon.store.rows import take_ended, take_reach
 from guerdon.writer.batch import Batches, Steps
 from guerdon.writer.queue import Waiting
@@ -38,7 +41,9 @@ from guerdon.writer.stats import Stats
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 GENERAL = Ledger(no=GENERAL_LEDGER, id="general_ledger_id", name="General Ledger", opened_at=EPOCH)
-CONFIGURATION = ("assets", "programs", "followed", "stores", "tills", "sources", "promotions", "promotion_lanes")
+CONFIGURATION = (
+    "assets", "programs", "followed", "stores", "tills", "sources", "promotions", "promotion_lanes", "tiers", "segments"
+)  # fmt: skip
 
 CHANGEABLE: dict[str, tuple[str, ...]] = {
     "ledgers": ("name",),
@@ -193,7 +198,7 @@ class MemoryStore:
     def _write(self, name: str, key: Any, new: bool, value: Any) -> None:
         rows = self.rows(name)
         before = rows.get(key)
-        loaded_blindly = name in CONFIGURATION or name in ("profiles", "outcomes", "sent")
+        loaded_blindly = name in CONFIGURATION or name in ("profiles", "outcomes", "sent", "walks", "segment_entries")
         if not loaded_blindly and new != (before is None):
             raise Refused(f"{name} {key} is {'there already' if new else 'not there'}")
         if before is not None and name in CHANGEABLE:
@@ -229,7 +234,15 @@ class MemoryStore:
             sources=frozenset(self.rows("sources")),
             **self._follows(),
             promotions=Shelf(dict(self.rows("promotions")), dict(self.rows("promotion_lanes"))),
+            tiers=self._tiers(),
+            segments=dict(self.rows("segments")),
         )
+
+    def _tiers(self) -> dict[int, tuple[Structure, ...]]:
+        found: dict[int, tuple[Structure, ...]] = {}
+        for (program_no, _), structure in sorted(self.rows("tiers").items()):
+            found[program_no] = (*found.get(program_no, ()), structure)
+        return found
 
     def _follows(self) -> dict[str, Any]:
         """What of a configuration follows from all versions of its programs."""
@@ -266,6 +279,23 @@ def _check(name: str, row: Any) -> None:
         good = True
     if not good:
         raise Refused(f"{name}: {row}")
+
+
+def activity_of(rows: Callable[[str], dict[Any, Any]], member_no: int) -> Activity:
+    """All that a member bought and took back, with what those did who were merged into it."""
+    member = rows("members")[member_no]
+    done = [
+        deed
+        for purchase in rows("purchases").values()
+        if purchase.member_no == member_no
+        for deed in deeds(purchase, [r for r in rows("returns").values() if r.purchase_no == purchase.no])
+    ]
+    found = Activity(joined=((member.registered_at, member.registered_at),), deeds=tuple(done))
+    for other in rows("members").values():
+        if other.survivor_no == member_no:
+            merges = [e for e in rows("events").values() if e.member_no == other.no and e.name == "CustomerMerge"]
+            found = found.join(activity_of(rows, other.no), max(merge.recorded_at for merge in merges))
+    return found
 
 
 class _Slice:
@@ -372,6 +402,25 @@ class _Slice:
 
     def _lots(self, key: Key) -> None:
         self._take_lots(key[1], key[2] if len(key) == 3 else None)
+
+    def _standing(self, key: Key) -> None:
+        member = self._named(key)
+        if member is None or not self.store.rows("tiers"):
+            return
+        self.state.found["standing", member.no] = True
+        for place, standing in self.store.rows("standings").items():
+            if place[0] == member.no:
+                self.state.standings[place] = standing
+
+    def _person(self, key: Key) -> None:
+        entries = self.store.rows("segment_entries")
+        self.state.persons[key[1]] = Person(
+            profile=profile_of(self.store.rows("profiles").get(key[1])),
+            lists={segment: entry for (segment, no), entry in entries.items() if no == key[1]},
+        )
+
+    def _activity(self, key: Key) -> None:
+        self.state.activity[key[1]] = activity_of(self.store.rows, key[1])
 
     def _due(self, key: Key) -> None:
         lots = [lot for lot in self.store.rows("lots").values() if lot.account == key[1] and lot.remaining]

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +70,9 @@ class Process:
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
-    async def post(self, path: str, body: Any) -> Any:
-        answer = await self.client.post(path, json=body)
+    async def post(self, path: str, body: Any, key: str | None = None) -> Any:
+        headers = {} if key is None else {"idempotency-key": key}
+        answer = await self.client.post(path, json=body, headers=headers)
         assert answer.status_code == 201, answer.text
         return answer.json()
 
@@ -114,13 +115,17 @@ async def survives(database: Database, folder: Path, *, events: int, kills: int,
                     {"member": f"external_id:m{n % MEMBERS}", "points": "1", "reason": "x"}
                     for n in range(start, min(events, start + 500))
                 ]
-                await process.post("/v1/bulk-awards", {"rows": rows})
-                if start == 0:
-                    process.kill()  # between commit and send
-                    await process.start()
-                if killed.is_set():
-                    await process.start()
-                    killed.clear()
+                answered = False
+                while not answered:
+                    with suppress(httpx2.TransportError):  # killed before the answer: asked again under the same key
+                        await process.post("/v1/bulk-awards", {"rows": rows}, key=f"rows {start}")
+                        answered = True
+                    if start == 0 and answered:
+                        process.kill()  # between commit and send
+                        await process.start()
+                    if killed.is_set():
+                        await process.start()
+                        killed.clear()
             with psycopg.connect(database.superuser_dsn, autocommit=True) as connection:
                 query = "select 'mem_' || m.id, e.seq from events e join members m on m.no = e.member_no"
                 found = connection.execute(f"{query} where name = 'BulkAllocatePoints' order by e.seq").fetchall()

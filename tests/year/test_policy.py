@@ -6,7 +6,7 @@ import asyncio
 import csv
 import io
 from collections import defaultdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,7 +21,7 @@ from tests.conftest import Database
 from tests.year.feed import ZONE, facts, households, purchases
 from tests.year.test_year import SEED, SOME, grocer
 
-CHANGE_AT = datetime(2017, 10, 1, 12, tzinfo=ZONE)
+CHANGE_AT = datetime(2017, 10, 1, 12, tzinfo=ZONE).astimezone(UTC)
 QUIET = timedelta(days=20)
 CHANGE = {"expiry": {"kind": "months", "count": 6}, "existing_points": "follow", "grace_days": 30}
 

@@ -463,6 +463,9 @@ with compared as (
            case when e.source <> p.source then 'source is ' || p.source || ', should be ' || e.source end,
            case when e.store_no <> p.store_no then 'store is ' || p.store_no || ', should be ' || e.store_no end,
            case when e.till_no <> p.till_no then 'till is ' || p.till_no || ', should be ' || e.till_no end,
+           case when coalesce((nullif(e.body, '')::jsonb ->> 'program_no')::bigint, 0) <> p.program_no
+                then 'program is ' || p.program_no || ', should be '
+                    || coalesce(nullif(e.body, '')::jsonb ->> 'program_no', 'none') end,
            case when l.amount <> p.amount then 'amount is ' || p.amount || ', its lines add up to ' || l.amount end,
            case when l.count <> s.count then 'it has ' || l.count || ' lines and ' || s.count || ' shares' end,
            case when p.paid <> p.amount - s.money - g.discount - g.voucher
@@ -917,6 +920,29 @@ union all
 (select 'adjustment ' || d.adjustment_id, 'decided, but nobody asked for it'
  from adjustment_decisions d left join adjustments a on a.org_id = %(org)s and a.id = d.adjustment_id
  where d.org_id = %(org)s and a.id is null order by d.adjustment_id limit %(limit)s)
+union all
+(select 'adjustment ' || coalesce(a.id, (q.body ->> 'adjustment_id')::uuid),
+        coalesce('what was asked is not what event ' || q.seq || ' says', 'it waited, and no event says so')
+ from (select * from adjustments where org_id = %(org)s and expires_at is not null) a
+ full join (
+    select seq, reason, actor, recorded_at, body::jsonb as body
+    from events where org_id = %(org)s and name = 'AdjustmentRequest') q on (q.body ->> 'adjustment_id')::uuid = a.id
+ where (a.member_no, a.program_no, a.points, a.person, a.reason, a.actor, a.recorded_at, a.expires_at)
+       is distinct from ((q.body ->> 'member_no')::bigint, (q.body ->> 'program_no')::bigint,
+                         (q.body ->> 'points')::numeric, q.body ->> 'person', q.reason, q.actor, q.recorded_at,
+                         (q.body ->> 'expires_at')::timestamptz)
+ order by 1 limit %(limit)s)
+union all
+(select 'adjustment ' || coalesce(d.adjustment_id, (q.body ->> 'adjustment_id')::uuid),
+        coalesce('what was decided is not what event ' || q.seq || ' says', 'it was rejected, and no event says so')
+ from (select * from adjustment_decisions where org_id = %(org)s and not approved) d
+ full join (
+    select seq, reason, actor, recorded_at, body::jsonb as body
+    from events where org_id = %(org)s and name = 'AdjustmentRejection') q
+      on (q.body ->> 'adjustment_id')::uuid = d.adjustment_id
+ where (d.person, d.reason, d.actor, d.recorded_at)
+       is distinct from (q.body ->> 'person', q.reason, q.actor, q.recorded_at)
+ order by 1 limit %(limit)s)
 
 -- referrals --
 -- each referral is its awards, and taken back where events say so
@@ -995,20 +1021,23 @@ with said as (
                      and (k.batch::text is distinct from v.terms::jsonb ->> 'codes'
                           or k.no <> (s.body ->> 'code_no')::bigint or l.id is distinct from c.id
                           or l.member_no <> c.member_no)
-                then 'its code is not one of its batch, or not linked by it' end,
-           case when s.body ? 'code' and m.status in ('denied', 'cancelled') and coalesce(w.active, true)
-                then 'its code is in force, but the claim was taken back' end) as problem
+                then 'its code is not one of its batch, or not linked by it' end) as problem
     from (select * from claims where org_id = %(org)s) c
     full join said s on s.id = c.id
     full join moves m on m.id = coalesce(c.id, s.id)
     left join catalogue_versions v on v.org_id = %(org)s and v.id = c.reward_id and v.version = c.version
     left join codes k on k.org_id = %(org)s and k.code = s.body ->> 'code'
     left join code_links l on l.org_id = %(org)s and l.code = s.body ->> 'code'
-    left join lateral (
-        select x.active from code_switches x where x.org_id = %(org)s and x.batch = k.batch and x.code = k.code
-        order by x.version desc limit 1) w on true
 )
-select 'claim ' || id, problem from compared where problem <> '' order by id limit %(limit)s
+(select 'claim ' || id, problem from compared where problem <> '' order by id limit %(limit)s)
+union all
+(select 'code ' || k.code, 'in force, but it was taken back with claim ' || s.id
+ from said s
+ join moves m on m.id = s.id and m.status in ('denied', 'cancelled')
+ join codes k on k.org_id = %(org)s and k.code = s.body ->> 'code'
+ where not exists (
+     select from code_switches x where x.org_id = %(org)s and x.batch = k.batch and x.code = k.code and not x.active)
+ order by 1 limit %(limit)s)
 
 -- catalogue --
 -- each list and each reward is its last version, and as many pieces are out as were claimed and not given back
@@ -1339,3 +1368,26 @@ select 'counter ' || jsonb_build_array('counter', owner, limit_code, subject, pe
 from promotion_counters where org_id = %(org)s
 union all
 select 'reservation ' || id, array[raises] from reservations where org_id = %(org)s
+
+-- standings --
+-- how members stand, but for those who were merged into others
+select s.member_no, s.program_no, s.version, s.tier, s.joined_at, s.reckoning, s.reckoned_at, s.due_at, s.warned_at
+from standings s
+join members m on m.org_id = %(org)s and m.no = s.member_no and m.status <> 'merged'
+where s.org_id = %(org)s order by s.member_no, s.program_no
+
+-- standings_missing --
+-- members who bought something in a program after its tiers began and have no standing in it
+select distinct p.member_no, p.program_no
+from purchases p
+join members m on m.org_id = %(org)s and m.no = p.member_no and m.status <> 'merged'
+left join standings s on s.org_id = %(org)s and s.member_no = p.member_no and s.program_no = p.program_no
+where p.org_id = %(org)s and s.member_no is null
+      and exists (select 1 from tier_versions v
+                  where v.org_id = %(org)s and v.program_no = p.program_no and v.starts_at <= p.recorded_at)
+order by 1, 2 limit 25
+
+-- tiers_told --
+-- what members were told of their tiers, in order
+select member_no, body from events
+where org_id = %(org)s and member_no = any(%(nos)s) and name = 'TierChange' order by seq

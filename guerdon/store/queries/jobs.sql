@@ -96,6 +96,25 @@ select id::text, promotion::text, kind, name, partner, channel, form, seed, crea
 from code_batches where org_id = %(org)s and made < wanted and kind = 'generated'
 order by id limit 4
 
+-- tiers_due --
+-- members of whom there is something to tell about a tier by now, those that came due first
+select member_no from standings
+where org_id = %(org)s and due_at is not null and due_at <= %(now)s
+order by due_at limit %(limit)s
+
+-- tiers_to_walk --
+-- structures that are in force and of which not all members were looked at: who is next
+select w.program_no, w.version, m.nos
+from (
+    select distinct on (program_no) program_no, version from tier_versions
+    where org_id = %(org)s and starts_at <= %(now)s order by program_no, version desc
+) v
+join tier_walks w on w.org_id = %(org)s and w.program_no = v.program_no and w.version = v.version
+cross join lateral (
+    select array(select x.no from members x where x.org_id = %(org)s and x.no > w.walked
+                 order by x.no limit %(limit)s) as nos offset 0) m
+where w.walked < %(walked)s
+
 -- next_due --
 -- when something will be due after now, null if nothing is known of; what ends or is released is looked at `grace` later
 select least(
@@ -108,5 +127,8 @@ select least(
     (select least(expires_at, commits_at) from holds
      where org_id = %(org)s and remaining > 0 and least(expires_at, commits_at) > %(now)s
      order by least(expires_at, commits_at) limit 1),
+    (select due_at from standings
+     where org_id = %(org)s and due_at is not null and due_at > %(now)s order by due_at limit 1),
+    (select min(starts_at) from tier_versions where org_id = %(org)s and starts_at > %(now)s),
     (select due_at from scheduled where org_id = %(org)s and not done and due_at > %(now)s order by due_at limit 1)
 ) as at

@@ -171,6 +171,53 @@ left join lateral (
     select * from sent x where x.org_id = %(org)s::bigint and x.member_no = a.no
            and x.period >= to_char(%(now)s::timestamptz - interval '35 days', 'YYYY-MM-DD') offset 0) s on true
 
+-- standings --
+-- how members stand in the tiers of programs
+-- include member_no_columns
+select a.no, s.program_no, s.version, s.tier, s.joined_at, s.reckoning, s.reckoned_at, s.due_at, s.warned_at
+from asked_for a
+left join lateral (
+    select * from standings x where x.org_id = %(org)s::bigint and x.member_no = a.no offset 0) s on true
+
+-- families --
+-- members, and all who were merged into them: from when on they count, and when each was registered
+-- include family_columns
+select root, no, since, registered_at from family
+
+-- family_columns --
+-- for the statements that include this
+with recursive family (root, no, since, registered_at) as (
+    select m.no, m.no, m.registered_at, m.registered_at
+    from members m where m.org_id = %(org)s::bigint and m.no = any(%(nos)s::bigint[])
+    union all
+    select f.root, m.no, case when f.no = f.root then merge.recorded_at else f.since end, m.registered_at
+    from family f
+    cross join lateral (
+        select x.no, x.registered_at from members x
+        where x.org_id = %(org)s::bigint and x.survivor_no = f.no and x.survivor_no > 0 offset 0) m
+    cross join lateral (
+        select x.recorded_at from events x where x.org_id = %(org)s::bigint and x.member_no = m.no
+        order by x.seq desc limit 1) merge
+)
+
+-- activity_purchases --
+-- what members bought, in their own name or in that of those merged into them
+-- include family_columns
+select f.root, f.since, p.no, p.program_no, p.event_at, p.currency, p.paid, p.lines, p.division
+from family f
+cross join lateral (
+    select * from purchases x where x.org_id = %(org)s::bigint and x.member_no = f.no offset 0) p
+
+-- activity_returns --
+-- and what of it was taken back
+-- include family_columns
+select p.no, r.no, r.event_at, r.lines, r.paid, r.earned
+from family f
+cross join lateral (
+    select x.no from purchases x where x.org_id = %(org)s::bigint and x.member_no = f.no offset 0) p
+cross join lateral (
+    select * from purchase_returns x where x.org_id = %(org)s::bigint and x.purchase_no = p.no offset 0) r
+
 -- referrals_of --
 -- the referral of each member who was referred, or of whom somebody was who was merged into them: the earliest
 -- include member_no_columns
@@ -376,7 +423,7 @@ cross join lateral (select * from events x where x.org_id = %(org)s::bigint and 
 -- purchases by id, number or bill number, each with the redemption that paid for a part of it
 select p.no, p.id::text, p.number, p.member_no, p.event_seq, p.event_at, p.recorded_at, p.currency, p.amount, p.paid,
        p.spent_points, p.redemption_id::text, p.source, p.store_no, p.till_no, p.lines, p.shares, p.division,
-       p.tenders, p.fingerprint, p.result, p.meta,
+       p.tenders, p.fingerprint, p.result, p.meta, p.program_no,
        r.id::text, r.no, r.member_no, r.program_no, r.event_seq, r.purchase_no, r.points, r.reversed, r.reference,
        r.event_at, r.fingerprint, r.result
 from purchases p
@@ -717,6 +764,25 @@ select terms from promotions where org_id = %(org)s::bigint order by id
 -- config_promotion_lanes --
 -- every lane that does not just stack
 select number, mode, once from promotion_lanes where org_id = %(org)s::bigint order by number
+
+-- config_segments --
+-- every segment as it now is
+select distinct on (code) code, version, name, condition
+from segment_versions where org_id = %(org)s::bigint order by code, version desc
+
+-- persons --
+-- what is known of members besides the ledger: the profile, and the lists they are on or were on
+select m.no, p.profile::text, l.segment, l.version, l.present
+from unnest(%(nos)s::bigint[]) as m (no)
+left join member_profiles p on p.org_id = %(org)s::bigint and p.member_no = m.no
+left join lateral (
+    select distinct on (x.segment) x.segment, x.version, x.present from segment_entries x
+    where x.org_id = %(org)s::bigint and x.member_no = m.no order by x.segment, x.version desc) l on true
+
+-- config_tiers --
+-- every version of every program's tiers, first to last
+select program_no, version, starts_at, recorded_at, terms
+from tier_versions where org_id = %(org)s::bigint order by program_no, version
 
 -- config_assets --
 -- every asset

@@ -166,13 +166,13 @@ on conflict (org_id, member_no) do update set profile = excluded.profile
 -- bills
 insert into purchases (org_id, no, id, number, member_no, event_seq, event_at, recorded_at, currency, amount, paid,
                        spent_points, redemption_id, source, store_no, till_no, lines, shares, division, tenders,
-                       fingerprint, result, meta)
+                       fingerprint, result, meta, program_no)
 select %(org)s::bigint, * from unnest(
     %(no)s::bigint[], %(id)s::uuid[], %(number)s::text[], %(member_no)s::bigint[], %(event_seq)s::bigint[],
     %(event_at)s::timestamptz[], %(recorded_at)s::timestamptz[], %(currency)s::text[], %(amount)s::numeric[],
     %(paid)s::numeric[], %(spent_points)s::numeric[], %(redemption_id)s::uuid[], %(source)s::text[],
     %(store_no)s::bigint[], %(till_no)s::bigint[], %(lines)s::text[], %(shares)s::text[], %(division)s::text[],
-    %(tenders)s::text[], %(fingerprint)s::bytea[], %(result)s::text[], %(meta)s::text[])
+    %(tenders)s::text[], %(fingerprint)s::bytea[], %(result)s::text[], %(meta)s::text[], %(program_no)s::bigint[])
 
 -- insert_purchase_returns --
 -- bills and parts of bills taken back
@@ -359,6 +359,54 @@ on conflict (org_id, number) do update set mode = excluded.mode, once = excluded
 insert into promotion_versions (org_id, promotion, version, terms, recorded_at, actor)
 select %(org)s::bigint, * from unnest(
     %(promotion)s::uuid[], %(version)s::integer[], %(terms)s::text[], %(recorded_at)s::timestamptz[], %(actor)s::text[])
+
+-- insert_segment_versions --
+-- every version of a segment, with its time and who made it
+insert into segment_versions (org_id, code, version, name, condition, recorded_at, actor)
+select %(org)s::bigint, * from unnest(
+    %(code)s::text[], %(version)s::integer[], %(name)s::text[], %(condition)s::text[], %(recorded_at)s::timestamptz[],
+    %(actor)s::text[])
+
+-- insert_segment_entries --
+-- members put on lists, or taken off
+insert into segment_entries (org_id, segment, member_no, version, present, recorded_at, actor)
+select %(org)s::bigint, * from unnest(
+    %(segment)s::text[], %(member_no)s::bigint[], %(version)s::integer[], %(present)s::boolean[],
+    %(recorded_at)s::timestamptz[], %(actor)s::text[])
+
+-- insert_tier_versions --
+-- every version of a program's tiers, with its time and who made it
+insert into tier_versions (org_id, program_no, version, starts_at, terms, recorded_at, actor)
+select %(org)s::bigint, * from unnest(
+    %(program_no)s::bigint[], %(version)s::integer[], %(starts_at)s::timestamptz[], %(terms)s::text[],
+    %(recorded_at)s::timestamptz[], %(actor)s::text[])
+
+-- write_tier_walks --
+-- how far all members were looked at
+insert into tier_walks (org_id, program_no, version, walked)
+select %(org)s::bigint, * from unnest(%(program_no)s::bigint[], %(version)s::integer[], %(walked)s::bigint[])
+on conflict (org_id, program_no, version) do update set walked = excluded.walked
+
+-- insert_standings --
+-- members whose tier is kept from now on
+insert into standings (org_id, member_no, program_no, version, tier, joined_at, reckoning, reckoned_at, due_at,
+                       warned_at)
+select %(org)s::bigint, * from unnest(
+    %(member_no)s::bigint[], %(program_no)s::bigint[], %(version)s::integer[], %(tier)s::text[],
+    %(joined_at)s::timestamptz[], %(reckoning)s::text[], %(reckoned_at)s::timestamptz[], %(due_at)s::timestamptz[],
+    %(warned_at)s::timestamptz[])
+
+-- update_standings --
+-- how members stand by now
+update standings s
+set version = new.version, tier = new.tier, joined_at = new.joined_at, reckoning = new.reckoning,
+    reckoned_at = new.reckoned_at, due_at = new.due_at, warned_at = new.warned_at
+from unnest(
+    %(member_no)s::bigint[], %(program_no)s::bigint[], %(version)s::integer[], %(tier)s::text[],
+    %(joined_at)s::timestamptz[], %(reckoning)s::text[], %(reckoned_at)s::timestamptz[], %(due_at)s::timestamptz[],
+    %(warned_at)s::timestamptz[])
+    as new (member_no, program_no, version, tier, joined_at, reckoning, reckoned_at, due_at, warned_at)
+where s.org_id = %(org)s::bigint and s.member_no = new.member_no and s.program_no = new.program_no
 
 -- write_promotion_counters --
 -- how far limits are used up by now
