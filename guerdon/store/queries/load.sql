@@ -548,8 +548,9 @@ left join lateral (
 left join lateral (
     select x.code, x.no from codes x
     where x.org_id = %(org)s::bigint and x.batch = asked.batch and x.no > asked.after
-      and not exists (select from code_links l where l.org_id = %(org)s::bigint and l.code = x.code)
-      and not exists (select from promotion_uses u where u.org_id = %(org)s::bigint and u.code = x.code and u.code <> '')
+      and not exists (select from code_links l where l.org_id = %(org)s::bigint and l.code = x.code offset 0)
+      and not exists (select from promotion_uses u where u.org_id = %(org)s::bigint and u.code = x.code collate "default"
+                        and u.code <> '' offset 0)
       and coalesce((select w.active from code_switches w
                     where w.org_id = %(org)s::bigint and w.batch = x.batch and w.code = x.code
                     order by w.version desc limit 1), true)
