@@ -336,6 +336,7 @@ class HttpDriver(PromotionRequests):
         given, stock = reward_terms(step["name"], step["terms"], self._scales["POINTS"])
         body = msgspec.to_builtins(given)
         body |= {"stock": stock, "limit_per_member": body.pop("limit"), "amount_minor": body.pop("amount")}
+        body["code_batch"] = body.pop("codes")
         price = None if given.price is None else decimal_text(given.price, self._scales["POINTS"])
         return {**body, "price": price}
 
