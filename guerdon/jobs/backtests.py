@@ -93,6 +93,7 @@ async def _work(dsn: str, org_id: int, backtest_id: str) -> None:
             return
         except Exception:
             log.exception("a backtest of organisation %s failed", org_id)
+            await connection.rollback()
             status = "failed"
         now = datetime.now(UTC)
         await backtests.run(connection, org_id, "finish", id=backtest_id, status=status, report=report, now=now)

@@ -88,8 +88,8 @@ def test_what_is_wrong_with_a_promotion_is_told_place_by_place(api: Api) -> None
     api.refused("POST", "/v1/promotions", percent(colour="red"), 400, "invalid_promotion", "colour")
     api.refused("POST", "/v1/promotions", percent(id="x"), 400, "invalid_promotion", "id")
     api.refused("POST", "/v1/promotions", percent(status="ended"), 400, "invalid_promotion", "status")
-    past = {"type": "history", "kpi": "purchases", "value": 1}
-    api.refused("POST", "/v1/promotions", percent(condition=past), 400, "invalid_value", "condition")
+    past = {"type": "history", "kpi": "points", "value": 1}
+    api.refused("POST", "/v1/promotions", percent(condition=past), 400, "invalid_promotion", "condition.kpi")
 
 
 def test_a_promotion_in_its_life(shop: Shop) -> None:

@@ -317,6 +317,12 @@ async def _promotions(b: Books, gil: tuple[str, str], hal: tuple[str, str]) -> N
     for name, seconds in (("held", 86_400), ("gone", 86_400), ("gone", 0), ("late", 1)):
         await b.ok(c.EvaluateCart, cart=name, reserve_seconds=seconds, **cart)
         b.later(seconds=2)
+    await b.ok(c.CommitCart, number="W-2", currency="USD", lines=(*line, *line), member=hal)
+    part = (c.ReturnLine(line=2, quantity=300),)
+    await b.ok(c.ReturnCart, commit=("number", "W-2"), number="V-1", lines=part, reason="too many")
+    await b.ok(c.ReturnCart, commit=("number", "W-2"), number="V-2")
+    await b.no(c.ReturnCart, commit=("number", "W-2"), number="V-3")
+    b.later(seconds=2)
     let_go = await b.ok(c.EvaluateCart, cart="let go", reserve_seconds=600, **cart)
     await b.ok(c.CancelReservation, reservation=let_go.reservation)
     kept = await b.ok(c.EvaluateCart, cart="bought", reserve_seconds=600, **cart)

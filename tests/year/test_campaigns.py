@@ -81,6 +81,7 @@ def table(found: Counter[str]) -> str:
     return "\n".join([*lines, f"| all | | {total:,} | |"])
 
 
+@pytest.mark.year
 @pytest.mark.timeout(900)
 def test_real_redemptions_are_accepted_or_refused_as_the_tables_say(database: Database, tmp_path: Path) -> None:
     replayed, off = asyncio.run(replay(database, tmp_path))

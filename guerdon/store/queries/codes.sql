@@ -30,7 +30,7 @@ select k.code, k.no, k.batch, b.promotion, b.form, b.partner, b.channel, coalesc
        coalesce(t.active, true) as code_active, coalesce(t.reason, s.reason, '') as reason, l.id as link, m.id as member,
        l.linked_at, l.mode,
        coalesce((select sum(u.times) from promotion_uses u
-                 where u.org_id = %(org)s and u.code = k.code and u.code <> ''), 0) as uses
+                 where u.org_id = %(org)s and u.code = k.code collate "default" and u.code <> ''), 0) as uses
 from codes k
 cross join lateral (select * from code_batches x where x.org_id = %(org)s and x.id = k.batch offset 0) b
 left join lateral (

@@ -548,8 +548,9 @@ left join lateral (
 left join lateral (
     select x.code, x.no from codes x
     where x.org_id = %(org)s::bigint and x.batch = asked.batch and x.no > asked.after
-      and not exists (select from code_links l where l.org_id = %(org)s::bigint and l.code = x.code)
-      and not exists (select from promotion_uses u where u.org_id = %(org)s::bigint and u.code = x.code and u.code <> '')
+      and not exists (select from code_links l where l.org_id = %(org)s::bigint and l.code = x.code offset 0)
+      and not exists (select from promotion_uses u where u.org_id = %(org)s::bigint and u.code = x.code collate "default"
+                        and u.code <> '' offset 0)
       and coalesce((select w.active from code_switches w
                     where w.org_id = %(org)s::bigint and w.batch = x.batch and w.code = x.code
                     order by w.version desc limit 1), true)
@@ -628,7 +629,7 @@ left join lateral (
     -- include issue_side_columns
     order by i.issued_at, i.id) k on true
 
--- family_columns --
+-- merged_columns --
 -- a member and those merged into it, for those that include this
     with recursive family as (
         select a.no as no
@@ -645,7 +646,7 @@ left join lateral (
 select a.no, k.*
 from asked_for a
 left join lateral (
-    -- include family_columns
+    -- include merged_columns
     , bought as (
         select p.* from family f
         cross join lateral (
@@ -665,7 +666,7 @@ left join lateral (
 select a.no, k.*
 from asked_for a
 left join lateral (
-    -- include family_columns
+    -- include merged_columns
     select p.event_at, p.lines from family f
     cross join lateral (
         select x.event_at, x.lines from purchases x
@@ -731,8 +732,43 @@ where org_id = %(org)s::bigint and id = any(array(
 
 -- cart_commits --
 -- carts committed without a purchase, by the number of the sale
-select id::text, number, event_seq, member_no, fingerprint, result
-from promotion_commits where org_id = %(org)s::bigint and number = any(%(texts)s::text[])
+select id::text, number, event_seq, member_no, committed_at, lines, division, fingerprint, result
+from promotion_commits
+where org_id = %(org)s::bigint and id = any(array(
+    select unnest(%(ids)s::uuid[])
+    union all
+    select id from promotion_commits where org_id = %(org)s::bigint and number = any(%(texts)s::text[])))
+
+-- uses_of_commits --
+-- what promotions gave on carts of shops that keep their own sales
+select u.event_seq, u.position, u.promotion::text, u.version, u.code, u.member_no, u.purchase_no, u.reference, u.used_at,
+       u.times::text, u.discount::text, u.voucher::text, u.points::text, u.currency, u.raises, u.of_seq, u.issue
+from promotion_commits c
+join promotion_uses u on u.org_id = %(org)s::bigint and u.event_seq = c.event_seq
+where c.org_id = %(org)s::bigint and c.id = any(array(
+    select unnest(%(ids)s::uuid[])
+    union all
+    select id from promotion_commits where org_id = %(org)s::bigint and number = any(%(texts)s::text[])))
+order by u.event_seq, u.position
+
+-- cart_return_columns --
+select r.id::text, r.number, r.commit_id::text, r.event_seq, r.member_no, r.lines, r.paid::text, r.discount::text, r.earned,
+       r.fingerprint, r.result
+from cart_returns r
+
+-- cart_returns --
+-- returns of such carts, by their numbers
+-- include cart_return_columns
+where r.org_id = %(org)s::bigint and r.number = any(%(texts)s::text[])
+
+-- returns_of_commits --
+-- all that was returned of some carts, oldest first
+-- include cart_return_columns
+where r.org_id = %(org)s::bigint and r.commit_id = any(array(
+    select unnest(%(ids)s::uuid[])
+    union all
+    select id from promotion_commits where org_id = %(org)s::bigint and number = any(%(texts)s::text[])))
+order by r.event_seq
 
 -- use_columns --
 select event_seq, position, promotion::text, version, code, member_no, purchase_no, reference, used_at, times::text,
