@@ -142,7 +142,8 @@ async def counts(
     ((walked,),) = await _rows(connection, _SQL["walked"], asked)
     found: Counter[str] = Counter(dict.fromkeys(("", *(level.code for level in structure.terms.levels)), 0))
     if walked < WALKED:
-        return dict(found + Counter(await _one_by_one(connection, org_id, versions, now)))
+        found.update(await _one_by_one(connection, org_id, versions, now))
+        return {code: count for code, count in found.items() if code or count}
     for tier, count in await _rows(connection, _SQL["settled"], asked):
         found[tier] += count
     for row in await _rows(connection, _SQL["unsettled"], asked):

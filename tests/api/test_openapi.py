@@ -24,8 +24,6 @@ WITHOUT_BODY = {
     "/v1/members/{member}/promotions/{issue}/activate",
     "/v1/promotions/{promotion}/pause",
     "/v1/promotions/{promotion}/end",
-    "/v1/members/{member}/promotions/{issue}/activate",
-    "/v1/backtests/{backtest}/cancel",
     "/v1/promotions/{promotion}/codes/batches/{batch}/cancellations",
 }
 """All that there is to say is in the path."""
