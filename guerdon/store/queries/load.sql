@@ -181,10 +181,10 @@ left join lateral (
 
 -- families --
 -- members, and all who were merged into them: from when on they count, and when each was registered
--- include family_columns
+-- include persons_columns
 select root, no, since, registered_at from family
 
--- family_columns --
+-- persons_columns --
 -- for the statements that include this
 with recursive family (root, no, since, registered_at) as (
     select m.no, m.no, m.registered_at, m.registered_at
@@ -202,7 +202,7 @@ with recursive family (root, no, since, registered_at) as (
 
 -- activity_purchases --
 -- what members bought, in their own name or in that of those merged into them
--- include family_columns
+-- include persons_columns
 select f.root, f.since, p.no, p.program_no, p.event_at, p.currency, p.paid, p.lines, p.division
 from family f
 cross join lateral (
@@ -210,7 +210,7 @@ cross join lateral (
 
 -- activity_returns --
 -- and what of it was taken back
--- include family_columns
+-- include persons_columns
 select p.no, r.no, r.event_at, r.lines, r.paid, r.earned
 from family f
 cross join lateral (
