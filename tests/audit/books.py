@@ -168,7 +168,7 @@ async def everything(b: Books) -> None:
     await _import(b)
     await _rewards(b, await b.member("fay"))
     await _tiers(b)
-    await _promotions(b, await b.member("gil"), await b.member("hal"))
+    await _promotions(b, await b.member("ute"), await b.member("vic"))
     await _webhooks(b)
 
 
@@ -304,12 +304,12 @@ async def _promotions(b: Books, gil: tuple[str, str], hal: tuple[str, str]) -> N
     await b.ok(c.CreatePromotion, terms=pays)
     await b.ok(c.SetLane, number=3, mode="best", once=True)
     await _codes(b, gil, hal)
-    for number, member in (("T-1", gil), ("T-2", gil), ("T-3", None)):
+    for number, member in (("Q-1", gil), ("Q-2", gil), ("Q-3", None)):
         await b.buy(number, member, 2_001, 999, promotions=True)
         b.later(seconds=2)
     some = (c.ReturnLine(line=2, quantity=500),)
-    await b.ok(c.ReturnPurchase, purchase=("number", "T-1"), number="R-T-1", lines=some)
-    await b.ok(c.ReturnPurchase, purchase=("number", "T-1"), number="R-T-2")
+    await b.ok(c.ReturnPurchase, purchase=("number", "Q-1"), number="R-Q-1", lines=some)
+    await b.ok(c.ReturnPurchase, purchase=("number", "Q-1"), number="R-Q-2")
     line = (c.Line(sku="bread", quantity=1000, amount=2_000),)
     cart: dict[str, Any] = {"currency": "USD", "lines": line, "member": gil}
     await b.ok(c.CommitCart, number="W-1", codes=("SHARED",), **cart)
@@ -326,8 +326,8 @@ async def _promotions(b: Books, gil: tuple[str, str], hal: tuple[str, str]) -> N
     let_go = await b.ok(c.EvaluateCart, cart="let go", reserve_seconds=600, **cart)
     await b.ok(c.CancelReservation, reservation=let_go.reservation)
     kept = await b.ok(c.EvaluateCart, cart="bought", reserve_seconds=600, **cart)
-    await b.ok(c.RecordPurchase, number="T-4", reservation=kept.reservation, **cart)
-    await b.no(c.RecordPurchase, number="T-5", reservation=kept.reservation, **cart)
+    await b.ok(c.RecordPurchase, number="Q-4", reservation=kept.reservation, **cart)
+    await b.no(c.RecordPurchase, number="Q-5", reservation=kept.reservation, **cart)
     await Codes(b.pool).count_tries(b.org_id, "somebody", 3, b.now, WINDOW)
 
 
