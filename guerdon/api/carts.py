@@ -15,19 +15,33 @@ from guerdon.api.purchases import (
     BalanceAfter,
     EarnedOut,
     LineIn,
+    ReturnLineIn,
     TenderIn,
     balances_shown,
     earned_shown,
     line_in,
     reservation_in,
+    return_lines,
+    scale_of,
 )
 from guerdon.api.refs import PLACED_ERRORS, Placed, program_of, where
 from guerdon.api.routing import Routes
-from guerdon.api.values import Code, Minor, Number, Selector, Shown, member_selector, public
+from guerdon.api.values import (
+    Code,
+    Minor,
+    Number,
+    Selector,
+    Shown,
+    Text,
+    commit_selector,
+    member_selector,
+    points,
+    public,
+)
 from guerdon.api.verdicts import EvaluationOut, evaluation_shown
 from guerdon.core import commands
 from guerdon.core.carts import RESERVE_MAX_S
-from guerdon.core.results import CartCommitted
+from guerdon.core.results import CartCommitted, CartReturned
 from guerdon.store.read import Directory
 
 routes = Routes("Promotions")
@@ -170,6 +184,78 @@ async def commit_cart(call: Call, body: CommitIn) -> CommittedOut:
         number=result.number,
         event_log_id=result.event_no,
         earned=tuple(earned_shown(directory, each) for each in result.earned),
+        balances=balances_shown(directory, result.balances),
+    )
+
+
+class CartReturnIn(Placed, frozen=True, kw_only=True):
+    """`number` is the return's own. Without `lines` it is all that has not been returned yet."""
+
+    number: Number
+    lines: tuple[ReturnLineIn, ...] | None = None
+    reason: Text = ""
+
+
+class CartReturnOut(Shown, frozen=True, kw_only=True):
+    """`paid_minor` is what the goods had cost after `discount_minor` came off. `uses` are free again, which they are
+    after all of the cart was returned, where their promotions say so.
+    """
+
+    id: str
+    number: str
+    commit: str
+    event_log_id: int
+    paid_minor: int
+    discount_minor: int
+    uses: int
+    points_returned: str
+    points_expired: str
+    points_written_off: str
+    balances: tuple[BalanceAfter, ...]
+
+
+@routes.post(
+    "/v1/promotions/commits/{commit}/returns",
+    scope="promotions:commit",
+    summary="Take a committed cart back",
+    example={"number": "R-77", "lines": [{"line": 1, "quantity": "1"}], "reason": "Changed their mind"},
+    errors=(
+        "commit_not_found",
+        "line_not_found",
+        "already_returned",
+        "return_exceeds_purchase",
+        "return_without_lines",
+        "quantity_not_positive",
+        "wrong_scale",
+        "number_taken",
+        *PLACED_ERRORS,
+    ),
+)
+async def return_cart(call: Call, commit: str, body: CartReturnIn) -> CartReturnOut:
+    """Some of its lines, or what is left of it: points that promotions gave on them go back, and uses after all of it.
+    Any sequence of partial returns adds up to the whole."""
+    command = commands.ReturnCart(
+        commit=commit_selector(commit),
+        number=body.number,
+        lines=return_lines(call, body.lines),
+        where=where(body),
+        reason=body.reason,
+        **call.common(),
+    )
+    result: CartReturned = await call.submit(command)
+    directory = await call.directory()
+    scale = scale_of(directory, result.balances)
+    return CartReturnOut(
+        id=public("ret", result.id),
+        number=result.number,
+        commit=public("cmt", result.commit_id),
+        event_log_id=result.event_no,
+        paid_minor=result.paid,
+        discount_minor=result.discount,
+        uses=result.uses,
+        points_returned=points(result.returned_points, scale),
+        points_expired=points(result.expired, scale),
+        points_written_off=points(result.written_off, scale),
         balances=balances_shown(directory, result.balances),
     )
 

@@ -47,6 +47,7 @@ _PATH_PARAMETERS = {
     "batch": ("The id of the batch", "cbt_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
     "code": ("The code, as typed", "ZN34C"),
     "reservation": ("Our id (`rsv_…`)", "rsv_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
+    "commit": ("Our id (`cmt_…`), or `number:` and the number of the sale", "number:WEB-1001"),
     "adjustment": ("Our id (`adj_…`)", "adj_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
     "reward_list": ("Our id (`rwl_…`)", "rwl_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"),
     "reward": ("Our id (`rwd_…`)", "rwd_0199b1f0-2c3e-7c11-9a52-5b7d3c000001"),

@@ -124,6 +124,7 @@ KINDS: dict[str, Kind] = {
     _R.REWARD_NOT_FOUND: Kind(404, "No such reward", "Make it with POST /v1/rewards."),
     _R.CLAIM_NOT_FOUND: Kind(404, "No such claim"),
     _R.PROMOTION_NOT_FOUND: Kind(404, "No such promotion", "Make it with POST /v1/promotions."),
+    _R.COMMIT_NOT_FOUND: Kind(404, "No such commit"),
     _R.RESERVATION_NOT_FOUND: Kind(404, "No such reservation"),
     _R.KEY_NOT_FOUND: Kind(404, "No such key"),
     _R.WEBHOOK_NOT_FOUND: Kind(404, "No such endpoint"),

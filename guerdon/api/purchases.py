@@ -351,13 +351,10 @@ class ReturnIn(Placed, frozen=True, kw_only=True):
 async def return_purchase(call: Call, purchase: str, body: ReturnIn) -> PurchaseReturnOut:
     """Some of its lines, or what is left of it: what that earned is returned and what was spent on it restored, in
     one event. Any sequence of partial returns adds up to the whole."""
-    lines_max = call.services.settings.purchase_lines_max
-    if body.lines is not None and len(body.lines) > lines_max:
-        raise Problem("invalid_value", f"A return has at most {lines_max} lines.", field="lines")
     command = commands.ReturnPurchase(
         purchase=purchase_selector(purchase),
         number=body.number,
-        lines=None if body.lines is None else tuple(_return_line(line, i) for i, line in enumerate(body.lines)),
+        lines=return_lines(call, body.lines),
         where=where(body),
         reason=body.reason,
         meta=meta_text(body.metadata, call.services.settings),
@@ -377,6 +374,16 @@ def line_in(line: LineIn, position: int) -> commands.Line:
         brand=line.brand,
         attributes=line.attributes,
     )
+
+
+def return_lines(call: Call, lines: tuple[ReturnLineIn, ...] | None) -> tuple[commands.ReturnLine, ...] | None:
+    """The lines of a return, or None for all that is left."""
+    if lines is None:
+        return None
+    lines_max = call.services.settings.purchase_lines_max
+    if len(lines) > lines_max:
+        raise Problem("invalid_value", f"A return has at most {lines_max} lines.", field="lines")
+    return tuple(_return_line(line, i) for i, line in enumerate(lines))
 
 
 def _return_line(line: ReturnLineIn, position: int) -> commands.ReturnLine:
@@ -439,7 +446,7 @@ def _outline(directory: Directory, result: Purchased) -> dict[str, Any]:
 def _verdicts(directory: Directory, result: Purchased) -> tuple[VerdictOut, ...]:
     if not result.verdicts:
         return ()
-    scale = _scale_of(directory, result.balances)
+    scale = scale_of(directory, result.balances)
     return tuple(verdict_shown(each, scale, directory.scale(result.currency)) for each in result.verdicts)
 
 
@@ -482,7 +489,7 @@ def balances_shown(directory: Directory, balances: tuple[tuple[int, int], ...]) 
 
 
 def _return(directory: Directory, result: Returned) -> PurchaseReturnOut:
-    scale = _scale_of(directory, result.balances)
+    scale = scale_of(directory, result.balances)
     return PurchaseReturnOut(
         id=public("ret", result.id),
         number=result.number,
@@ -502,7 +509,7 @@ def _return(directory: Directory, result: Returned) -> PurchaseReturnOut:
     )
 
 
-def _scale_of(directory: Directory, balances: tuple[tuple[int, int], ...]) -> int:
+def scale_of(directory: Directory, balances: tuple[tuple[int, int], ...]) -> int:
     """The scale that a sum over programs is shown in: one event's programs share an asset."""
     return max((directory.scale(directory.programs[no].asset) for no, _ in balances), default=0)
 

@@ -116,6 +116,10 @@ def purchase_selector(text: str, field: str = "purchase") -> tuple[str, str]:
     return _selector("pur", text, ("number",), "purchase_not_found", field)
 
 
+def commit_selector(text: str, field: str = "commit") -> tuple[str, str]:
+    return _selector("cmt", text, ("number",), "commit_not_found", field)
+
+
 def _selector(prefix: str, text: str, kinds: tuple[str, ...], refusal: str, field: str) -> tuple[str, str]:
     identifier = private(prefix, text)
     if identifier is not None:

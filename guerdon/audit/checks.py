@@ -251,6 +251,7 @@ CHECKS = (
         "promotions",
         "each use of a promotion is what its event says, and each counter the sum of what was counted on it",
     ),
+    Check("cart_returns", "each return of a committed cart is what its event says"),
     Check("sent", "what each member has sent is the sum of the transfers"),
     Check("merges", "each merged member ended with the event that says so"),
     Check("adjustments", "each adjustment was booked as asked, by two persons where it took two"),

@@ -19,6 +19,7 @@ from guerdon.core.assets import AMOUNT_MAX, allocate
 from guerdon.core.booking import Booking
 from guerdon.core.commands import CancelReservation, CommitCart, EvaluateCart, Line, RecordPurchase, Tender
 from guerdon.core.content import encode, fingerprint, replay
+from guerdon.core.division import division
 from guerdon.core.earning import PROMOTION_RULE, Earning, Occasion, earnings
 from guerdon.core.events import Name
 from guerdon.core.ledger import out_of_range
@@ -131,11 +132,23 @@ def commit(state: State, command: CommitCart) -> Outcome:
         number=command.number,
         event_seq=event.seq,
         member_no=booking.member_no,
+        committed_at=place.event_at,
+        lines=command.lines,
+        division=division(
+            command.lines,
+            [0] * len(command.lines),
+            program=program,
+            earned=earned,
+            discounts=evaluation.discounts,
+            vouchers=evaluation.vouchers,
+        ),
         fingerprint=content,
         result=encode(result),
     )
     state.put(state.promotion_commits, kept.id, kept)
-    state.put(state.found, ("cart_commit", kept.number), kept.id)
+    for key in (("cart_commit", kept.number), ("commit", "number", kept.number), ("commit", "id", kept.id)):
+        state.put(state.found, key, kept.id)
+    state.put(state.found, ("cart_returns_of", kept.id), ())
     return Accepted(result)
 
 

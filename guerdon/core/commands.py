@@ -542,12 +542,6 @@ class CommitCart(Command, frozen=True, kw_only=True):
     where: Where = Where()
 
 
-class CancelReservation(Command, frozen=True, kw_only=True):
-    """Let go what a reservation holds."""
-
-    reservation: str
-
-
 class ReturnLine(Struct, frozen=True, kw_only=True):
     """So much of a line: by its `line` number, counted from 1, or (0) by `sku`, where the first such line gives first.
     `quantity` in thousandths.
@@ -556,6 +550,24 @@ class ReturnLine(Struct, frozen=True, kw_only=True):
     quantity: int
     line: int = 0
     sku: str = ""
+
+
+class ReturnCart(Command, frozen=True, kw_only=True):
+    """Take a committed cart (by number or id) back, in part or (`lines` None) all that is left of it. `number` is the
+    return's own.
+    """
+
+    commit: Selector
+    number: str
+    lines: tuple[ReturnLine, ...] | None = None
+    where: Where = Where()
+    reason: str = ""
+
+
+class CancelReservation(Command, frozen=True, kw_only=True):
+    """Let go what a reservation holds."""
+
+    reservation: str
 
 
 class ReturnPurchase(Command, frozen=True, kw_only=True):

@@ -38,6 +38,7 @@ class Name(StrEnum):
     REWARD_CLAIM_REVERSAL = "RewardClaimReversal"
     REWARD_FULFILMENT = "RewardFulfilment"
     PROMOTION_USE = "PromotionUse"
+    PROMOTION_RETURN = "PromotionReturn"
     TIER_CHANGE = "TierChange"
     TIER_ABOUT_TO_FALL = "TierAboutToFall"
     LEDGER_TRANSACTION = "LedgerTransaction"

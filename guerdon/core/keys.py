@@ -52,6 +52,9 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("counter", owner, limit, subject, period)                     how far a promotion's limit is used up
     ("reservation", id)  ("reservation_cart", cart)                a reservation; the open one of a cart
     ("cart_commit", number)  ("uses_of", purchase number)
+    ("commit", by, value)                                          a committed cart with its event, uses and returns,
+                                                                   and the member
+    ("cart_return", number)
     ("event_id", id)                                               whether there is such an event
     ("promotion_version", id, version)                             what a promotion said in one of its versions
     ("metadata", kind, id)  ("key", id)  ("webhook", id)
@@ -214,6 +217,7 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
     c.ReturnPurchase: lambda x: [("purchase", *x.purchase), ("return", x.number), ("programs",)],
     c.EvaluateCart: _carts,
     c.CommitCart: lambda x: [("cart_commit", x.number), *_carts(x)],
+    c.ReturnCart: lambda x: [("commit", *x.commit), ("cart_return", x.number), ("programs",)],
     c.CancelReservation: lambda x: [("reservation", x.reservation)],
     c.Redeem: lambda x: (
         [("spend", *x.member), ("programs",)] + ([("redemption_reference", x.reference)] if x.reference else [])
@@ -304,6 +308,7 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
 _WEIGHTS: dict[type[c.Command], int] = {
     c.RecordPurchase: 6,
     c.ReturnPurchase: 10,
+    c.ReturnCart: 8,
     c.RegisterMember: 12,
     c.Redeem: 5,
     c.ReverseRedemption: 5,

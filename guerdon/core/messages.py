@@ -33,6 +33,7 @@ TYPES: dict[str, str] = {
     Name.REFERRAL_AWARD: "referral.awarded",
     Name.REFERRAL_RETURN: "referral.returned",
     Name.PROMOTION_USE: "promotion.used",
+    Name.PROMOTION_RETURN: "promotion.returned",
     Name.REWARD_CLAIM: "reward.claimed",
     Name.REWARD_CLAIM_REVERSAL: "reward.claim_reversed",
     Name.REWARD_FULFILMENT: "reward.fulfilled",

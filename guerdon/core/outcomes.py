@@ -55,6 +55,7 @@ class Rejection(StrEnum):
     LOT_NOT_FOUND = "lot_not_found"
     REFERRAL_NOT_FOUND = "referral_not_found"
     PROMOTION_NOT_FOUND = "promotion_not_found"
+    COMMIT_NOT_FOUND = "commit_not_found"
     RESERVATION_NOT_FOUND = "reservation_not_found"
     CODE_BATCH_NOT_FOUND = "code_batch_not_found"
     CODE_NOT_FOUND = "code_not_found"

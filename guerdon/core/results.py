@@ -192,6 +192,25 @@ class CartCommitted(Result, frozen=True, kw_only=True):
     balances: tuple[tuple[int, int], ...] = ()
 
 
+class CartReturned(Result, frozen=True, kw_only=True):
+    """A committed cart or a part of it was returned. `paid` is what that part had cost after `discount` came off;
+    `uses` are free again; of what promotions had earned, `expired` had ended and `written_off` was no longer there.
+    """
+
+    id: str
+    number: str
+    commit_id: str
+    event_no: int
+    lines: tuple[tuple[int, int], ...]
+    paid: int
+    discount: int
+    uses: int
+    returned_points: int
+    expired: int
+    written_off: int
+    balances: tuple[tuple[int, int], ...]
+
+
 class ReservationCancelled(Result, frozen=True, kw_only=True):
     id: str
 
@@ -502,6 +521,7 @@ AnyResult = (
     | PromotionMade
     | Evaluated
     | CartCommitted
+    | CartReturned
     | ReservationCancelled
     | CodeBatchMade
     | CodesAdded

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
@@ -66,14 +66,14 @@ def take_back(state: State, command: ReturnPurchase) -> Outcome:
         return Rejected(Rejection.PURCHASE_NOT_FOUND, "purchase", {"purchase": command.purchase[1]})
     purchase = state.purchases[purchase_no]
     before = [state.returns[no] for no in state.find(("purchase_return_of", purchase_no)) or ()]
-    part = _part(state, command, purchase, before)
+    part = part_of(state, command.lines, purchase, before)
     if isinstance(part, Rejected):
         return part
     place = locate(state, command.where)
     if isinstance(place, Rejected):
         return place
     no = state.next("return")
-    sums = _Sums()
+    sums = Sums()
     if purchase.member_no == 0:
         guest = Booking(state, Name.TRANSACTION_RETURN, 0, place)
         return _keep(state, command, purchase, place, no, content, part, sums, guest)
@@ -84,7 +84,7 @@ def take_back(state: State, command: ReturnPurchase) -> Outcome:
     booking = Booking(state, Name.TRANSACTION_RETURN, family[-1], place)
     sums.restored = _restore_spent(state, booking, purchase, part.spent)
     _return_money(state, booking, purchase, part.paid)
-    _return_earned(state, booking, purchase, family, part.earned, sums)
+    return_earned(state, booking, purchase, family, part.earned, sums)
     outcome = _keep(state, command, purchase, place, no, content, part, sums, booking)
     for account_no in accounts.values():
         expire_overdue(state, account_no, state.now)
@@ -94,8 +94,17 @@ def take_back(state: State, command: ReturnPurchase) -> Outcome:
 # -- what is returned -------------------------------------------------------------------------------------------------
 
 
-def _part(
-    state: State, command: ReturnPurchase, purchase: Purchase, earlier: Sequence[PurchaseReturn]
+class Earlier(Protocol):
+    """What is needed to know of an earlier return."""
+
+    @property
+    def lines(self) -> tuple[tuple[int, int], ...]: ...
+    @property
+    def earned(self) -> tuple[int, ...]: ...
+
+
+def part_of(
+    state: State, lines: tuple[ReturnLine, ...] | None, purchase: Purchase, earlier: Sequence[Earlier]
 ) -> Part | Rejected:
     """The part of the bill that a return is about, or why there is no such part any more."""
     bought = [pieces(line) for line in purchase.lines]
@@ -105,7 +114,7 @@ def _part(
             before[position] += quantity
     if before == bought:
         return Rejected(Rejection.ALREADY_RETURNED, "purchase", {"purchase": purchase.number})
-    after = bought if command.lines is None else _after(purchase, command.lines, bought, before)
+    after = bought if lines is None else _after(purchase, lines, bought, before)
     if isinstance(after, Rejected):
         return after
     divided = purchase.division
@@ -169,7 +178,7 @@ def _positions(purchase: Purchase, asked: ReturnLine) -> list[int]:
 def _no_longer_earned(
     state: State,
     purchase: Purchase,
-    earlier: Sequence[PurchaseReturn],
+    earlier: Sequence[Earlier],
     before: Sequence[int],
     after: Sequence[int],
     bought: Sequence[int],
@@ -197,7 +206,7 @@ def _no_longer_earned(
 # -- what moves -------------------------------------------------------------------------------------------------------
 
 
-class _Sums:
+class Sums:
     """What the return has moved so far, in minor units of points."""
 
     __slots__ = ("expired", "restored", "returned", "written_off")
@@ -240,8 +249,8 @@ class _Claim:
         self.spent: list[tuple[int, int]] = []
 
 
-def _return_earned(
-    state: State, booking: Booking, purchase: Purchase, family: Sequence[int], earned: Sequence[int], sums: _Sums
+def return_earned(
+    state: State, booking: Booking, purchase: Purchase, family: Sequence[int], earned: Sequence[int], sums: Sums
 ) -> None:
     """Take back what the part had earned, one debit per account."""
     claims: dict[int, _Claim] = {}
@@ -265,11 +274,16 @@ def _own_lots(state: State, purchase: Purchase, family: Sequence[int]) -> dict[t
     for member_no in family:
         for (program_no, _), account_no in state.member_accounts[member_no].items():
             for lot in state.lots_of(account_no):
-                if lot.purchase_no == purchase.no and (lot.remaining or _is_loaded(state, purchase, lot)):
+                if _is_of(purchase, lot) and (lot.remaining or _is_loaded(state, purchase, lot)):
                     found.setdefault((program_no, lot.rule), []).append(lot)
     for same in found.values():
         same.sort(key=lambda lot: lot.no)
     return found
+
+
+def _is_of(purchase: Purchase, lot: lots.Lot) -> bool:
+    """Whether a bill opened a lot, or it became it. A commit without a bill (number 0) knows those it opened alone."""
+    return lot.purchase_no == purchase.no if purchase.no else lot.event_seq == purchase.event_seq
 
 
 def _is_loaded(state: State, purchase: Purchase, lot: lots.Lot) -> bool:
@@ -285,7 +299,7 @@ def _claim(
     points: int,
     own: Sequence[lots.Lot],
     claims: dict[int, _Claim],
-    sums: _Sums,
+    sums: Sums,
 ) -> None:
     """Take points back from the lots of one rule: what is there first, then what is on hold, spent, and expired.
 
@@ -318,7 +332,7 @@ def _claim(
         claims.setdefault(regular, _Claim()).moved += points
 
 
-def _collect(state: State, booking: Booking, program: Program, account_no: int, claim: _Claim, sums: _Sums) -> None:
+def _collect(state: State, booking: Booking, program: Program, account_no: int, claim: _Claim, sums: Sums) -> None:
     """Debit what an account has to give; where it has not enough, as the program says."""
     spent = sum(points for _, points in claim.spent)
     missing = claim.held + spent + claim.moved
@@ -363,12 +377,13 @@ def _keep(
     no: int,
     content: bytes,
     part: Part,
-    sums: _Sums,
+    sums: Sums,
     booking: Booking,
 ) -> Outcome:
     """Close the event, write the return's row and answer. After all of the bill, its promotions may be used again."""
     whole = part.all_back and purchase.promoted
-    given_back = {"promotions": said} if whole and (said := uses.give_back(state, booking, purchase.no)) else {}
+    used = (state.find(("uses_of", purchase.no)) or ()) if whole else ()
+    given_back = {"promotions": said} if (said := uses.give_back(state, booking, used)) else {}
     lowered = caps.give_back(state, purchase.division.earned, part.earned, purchase.event_seq)
     event = booking.close(
         actor=command.actor,

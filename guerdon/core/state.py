@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from guerdon.core.activity import Activity
     from guerdon.core.adjustments import Adjustment, Decision
     from guerdon.core.assets import Asset
+    from guerdon.core.cart_returns import CartReturn
     from guerdon.core.catalogue import CatalogueVersion, Reward, RewardList
     from guerdon.core.claims import Claim
     from guerdon.core.codes import Code, CodeBatch, CodeLink, Switch
@@ -167,6 +168,7 @@ class State:
         self.promotion_counters: Table[CounterKey, Tally] = Table("promotion_counters")
         self.promotion_uses: Table[tuple[int, int], Use] = Table("promotion_uses")
         self.promotion_commits: Table[str, CartCommit] = Table("promotion_commits")
+        self.cart_returns: Table[str, CartReturn] = Table("cart_returns")
         self.reservations: Table[str, Reservation] = Table("reservations")
         self.tiers: Table[tuple[int, int], Structure] = Table("tiers")
         self.walks: Table[tuple[int, int], int] = Table("walks")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from guerdon.core import tallies
+from guerdon.core.commands import Line
+from guerdon.core.division import Division
 from guerdon.core.promoting import version_of
 from guerdon.core.promotions.verdicts import Evaluation
 from guerdon.core.tallies import Raised
@@ -56,12 +59,15 @@ class Reservation(Struct, frozen=True, kw_only=True):
 
 
 class CartCommit(Struct, frozen=True, kw_only=True):
-    """A cart that was committed without a purchase; immutable."""
+    """A cart that was committed without a purchase; immutable. Returns go by its lines and its frozen `division`."""
 
     id: str
     number: str
     event_seq: int
     member_no: int
+    committed_at: datetime
+    lines: tuple[Line, ...]
+    division: Division
     fingerprint: bytes
     result: str
 
@@ -94,19 +100,17 @@ def book(
             raises=tallies.use(state, verdict.raises, place.judged_at, booking.seq),
         )
         said.append(_put(state, row))
-    if purchase_no:
-        keys = tuple((booking.seq, position) for position in range(len(said)))
-        state.put(state.found, ("uses_of", purchase_no), keys)
+    keys = tuple((booking.seq, position) for position in range(len(said)))
+    state.put(state.found, ("uses_of", purchase_no) if purchase_no else ("uses_by", booking.seq), keys)
     return said
 
 
-def give_back(state: State, booking: Booking, purchase_no: int) -> list[dict[str, Any]]:
-    """After all of a purchase was returned: its uses are free again, where the promotion said so in the version that
-    they were used under.
+def give_back(state: State, booking: Booking, used: Iterable[tuple[int, int]]) -> list[dict[str, Any]]:
+    """After all that was bought was returned: its uses (event and place) are free again, where the promotion said so in
+    the version that they were used under.
     """
-    known = state.find(("uses_of", purchase_no)) or ()
     said: list[dict[str, Any]] = []
-    for key in known:
+    for key in used:
         row = state.promotion_uses[key]
         if row.of_seq or version_of(state, row.promotion, row.version).on_return != "give_back":
             continue

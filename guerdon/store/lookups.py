@@ -24,7 +24,6 @@ from guerdon.core.purchases import Purchase
 from guerdon.core.redemptions import Redemption
 from guerdon.core.state import Key, State
 from guerdon.core.transfers import Sent
-from guerdon.core.uses import CartCommit
 from guerdon.store import rows
 from guerdon.store.arrays import array
 from guerdon.store.statements import statements
@@ -673,13 +672,53 @@ def _reservations_of_carts(lookup: Lookup, keys: _Keys) -> Take:
 
 
 def _cart_commits(lookup: Lookup, keys: _Keys) -> Take:
-    cursor = lookup.run("cart_commits", texts=array([key[1] for key in keys]))
+    cursor = lookup.run("cart_commits", ids="{}", texts=array([key[1] for key in keys]))
 
     def take(state: State) -> None:
         for row in cursor.rows:
-            commit = CartCommit(**dict(zip(CartCommit.__struct_fields__, row, strict=True)))
-            state.promotion_commits[commit.id] = commit
+            commit = rows.take_commit(state, row)
             state.found[("cart_commit", commit.number)] = commit.id
+
+    return take
+
+
+def _commits(lookup: Lookup, keys: _Keys) -> Take:
+    """Committed carts that are to be returned, with their uses and earlier returns."""
+    by = {name: [key[2] for key in keys if key[1] == name] for name in ("id", "number")}
+    named = {"ids": array([id_ for id_ in by["id"] if _UUID(id_)]), "texts": array(by["number"])}
+    commits = lookup.run("cart_commits", **named)
+    uses = lookup.run("uses_of_commits", **named)
+    returns = lookup.run("returns_of_commits", **named)
+
+    def take(state: State) -> None:
+        used: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        for row in uses.rows:
+            use = rows.take_use(state, row)
+            used[use.event_seq].append((use.event_seq, use.position))
+        returned: dict[str, list[str]] = defaultdict(list)
+        for row in returns.rows:
+            each = rows.take_cart_return(state, row)
+            returned[each.commit_id].append(each.id)
+        for row in commits.rows:
+            commit = rows.take_commit(state, row)
+            for key in (("commit", "id", commit.id), ("commit", "number", commit.number)):
+                state.found[key] = commit.id
+            state.found[("uses_by", commit.event_seq)] = tuple(used[commit.event_seq])
+            state.found[("cart_returns_of", commit.id)] = tuple(returned[commit.id])
+            lookup.whole_events.add(commit.event_seq)
+            if commit.member_no:
+                lookup.returning.add(commit.member_no)
+
+    return take
+
+
+def _cart_returns(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("cart_returns", texts=array([key[1] for key in keys]))
+
+    def take(state: State) -> None:
+        for row in cursor.rows:
+            returned = rows.take_cart_return(state, row)
+            state.found[("cart_return", returned.number)] = returned.id
 
     return take
 
@@ -812,6 +851,8 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "reservation": _reservations,
     "reservation_cart": _reservations_of_carts,
     "cart_commit": _cart_commits,
+    "commit": _commits,
+    "cart_return": _cart_returns,
     "uses_of": _uses_of,
     "promotion_version": _promotion_versions,
     "imported": _imported,

@@ -13,6 +13,7 @@ from guerdon.core.access import ApiKey
 from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Transfer
 from guerdon.core.activity import Activity, Back, Bill, Deed, deeds
 from guerdon.core.adjustments import Adjustment, Decision
+from guerdon.core.cart_returns import CartReturn
 from guerdon.core.catalogue import ListTerms, Reward, RewardList, RewardTerms
 from guerdon.core.claims import Claim
 from guerdon.core.codes import Code, CodeBatch, CodeLink, Switch
@@ -33,7 +34,7 @@ from guerdon.core.standings import Standing
 from guerdon.core.state import Reach, State
 from guerdon.core.tallies import Part, Raised, Tally
 from guerdon.core.tiers import Reckoning, Structure, TierTerms
-from guerdon.core.uses import Reservation, Use
+from guerdon.core.uses import CartCommit, Reservation, Use
 from guerdon.core.webhooks import Webhook
 
 Row = tuple[Any, ...]
@@ -233,6 +234,21 @@ def take_use(state: State, row: Row) -> Use:
     use = Use(**{**fields, "raises": _raises(fields["raises"])})
     state.promotion_uses[use.event_seq, use.position] = use
     return use
+
+
+def take_commit(state: State, row: Row) -> CartCommit:
+    fields = dict(zip(CartCommit.__struct_fields__, row, strict=True))
+    commit = CartCommit(**{**fields, "lines": lines_of(fields["lines"]), "division": _division(fields["division"])})
+    state.promotion_commits[commit.id] = commit
+    return commit
+
+
+def take_cart_return(state: State, row: Row) -> CartReturn:
+    fields = dict(zip(CartReturn.__struct_fields__, row, strict=True))
+    fields |= {"lines": _returned_lines(fields["lines"]), "earned": _shares(fields["earned"])}
+    fields |= {name: int(fields[name]) for name in ("paid", "discount")}
+    returned = state.cart_returns[fields["id"]] = CartReturn(**fields)
+    return returned
 
 
 def take_reservation(state: State, row: Row) -> Reservation:

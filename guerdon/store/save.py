@@ -19,6 +19,7 @@ from psycopg import AsyncConnection
 from guerdon.core.access import ApiKey
 from guerdon.core.accounts import Account, Figures, Hold, Ledger, Scheduled, Transfer
 from guerdon.core.adjustments import Adjustment, Decision
+from guerdon.core.cart_returns import CartReturn
 from guerdon.core.catalogue import CatalogueVersion, Reward, RewardList
 from guerdon.core.chain import link
 from guerdon.core.claims import Claim
@@ -263,6 +264,8 @@ def _save_promotions(writing: _Writing, changes: dict[str, Changed]) -> None:
     writing.insert("insert_promotion_uses", Use, new)
     new, _ = _split(changes, "promotion_commits")
     writing.insert("insert_promotion_commits", CartCommit, new)
+    new, _ = _split(changes, "cart_returns")
+    writing.insert("insert_cart_returns", CartReturn, new)
     new, old = _split(changes, "reservations")
     writing.update("update_reservations", old, "id", "status")
     writing.insert("insert_reservations", Reservation, new)

@@ -613,11 +613,33 @@ create table promotion_commits (
     number text not null,
     event_seq bigint not null,
     member_no bigint not null,
+    committed_at timestamptz not null,
+    lines text not null,
+    division text not null,
     fingerprint bytea not null,
     result text not null,
     primary key (org_id, id),
     unique (org_id, number)
 );
+
+-- What of these was taken back.
+create table cart_returns (
+    org_id bigint not null,
+    id uuid not null,
+    number text not null,
+    commit_id uuid not null,
+    event_seq bigint not null,
+    member_no bigint not null,
+    lines text not null,
+    paid numeric(38, 0) not null,
+    discount numeric(38, 0) not null,
+    earned text not null,
+    fingerprint bytea not null,
+    result text not null,
+    primary key (org_id, id),
+    unique (org_id, number)
+);
+create index returns_of_commit on cart_returns (org_id, commit_id, event_seq);
 
 
 create table purchases (
@@ -948,8 +970,8 @@ begin
     foreach name in array array['transfers', 'events', 'purchases', 'purchase_returns', 'imported', 'adjustments',
                                 'adjustment_decisions', 'catalogue_versions', 'metadata', 'outcomes',
                                 'program_versions', 'tier_versions', 'promotion_versions', 'promotion_uses',
-                                'promotion_commits', 'codes', 'code_switches', 'code_links', 'promotion_issues',
-                                'promotion_issue_moves', 'segment_versions', 'segment_entries'] loop
+                                'promotion_commits', 'cart_returns', 'codes', 'code_switches', 'code_links',
+                                'promotion_issues', 'promotion_issue_moves', 'segment_versions', 'segment_entries'] loop
         execute format('create trigger append_only before update or delete or truncate on %I
                         for each statement execute function refuse_change()', name);
         execute format('grant select, insert on %I to guerdon_app', name);
@@ -980,7 +1002,7 @@ begin
                                 'imports', 'import_results', 'backtests', 'reward_lists', 'rewards', 'catalogue_versions', 'claims',
                                 'metadata', 'outcomes', 'webhooks', 'webhook_cursors', 'webhook_behind',
                                 'webhook_deliveries', 'promotions', 'promotion_versions', 'promotion_counters',
-                                'promotion_lanes', 'reservations', 'promotion_uses', 'promotion_commits',
+                                'promotion_lanes', 'reservations', 'promotion_uses', 'promotion_commits', 'cart_returns',
                                 'promotion_issues', 'promotion_issue_moves',
                                 'code_batches', 'codes', 'code_switches', 'code_links', 'code_guesses',
                                 'tier_versions', 'standings', 'tier_walks', 'segment_versions',

@@ -19,6 +19,8 @@ def statements(noun: str) -> dict[str, str]:
     """All statements of a noun by name. Comments after a heading stay, and can be read in the server's log."""
     text = (resources.files("guerdon.store") / "queries" / f"{noun}.sql").read_text(encoding="utf-8")
     parts = _HEADING.split(text)
+    if len(set(parts[1::2])) < len(parts[1::2]):
+        raise ValueError(f"two statements of {noun}.sql have one name")
     found = {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
     return {name: _whole(body, found) for name, body in found.items()}
 

@@ -20,10 +20,10 @@ DOCUMENT: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(openapi.docum
 
 
 WITHOUT_BODY = {
+    "/v1/backtests/{backtest}/cancel",
+    "/v1/members/{member}/promotions/{issue}/activate",
     "/v1/promotions/{promotion}/pause",
     "/v1/promotions/{promotion}/end",
-    "/v1/members/{member}/promotions/{issue}/activate",
-    "/v1/backtests/{backtest}/cancel",
     "/v1/promotions/{promotion}/codes/batches/{batch}/cancellations",
 }
 """All that there is to say is in the path."""

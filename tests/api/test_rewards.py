@@ -69,7 +69,7 @@ def test_claims_and_redemptions_at_once_share_the_points_of_one_member(database:
         if number % 2:
             path, body = f"{AMY}/redemptions", {"points": "30"}
         answer = shop.api.call("POST", path, body)
-        return answer.status_code, answer.json().get("code", "")
+        return answer.status_code, answer.json().get("code") or ""
 
     with ThreadPoolExecutor(12) as pool:
         answers = list(pool.map(spend, range(24)))
@@ -201,6 +201,8 @@ def test_a_members_token_opens_nothing_else(shop: Shop, own: Api) -> None:
         f"get {ledger}/closing-balance",
         "get /v1/members/{member}/promotions",
         "get /v1/members/{member}/rewards",
+        "get /v1/members/{member}/tiers",
+        "get /v1/members/{member}/tiers/history",
         "post /v1/members/{member}/claims",
         "post /v1/members/{member}/promotions/{issue}/activate",
     ]

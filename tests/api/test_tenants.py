@@ -40,7 +40,10 @@ def things(shop: Shop) -> dict[str, str]:
         "reserve_seconds": 600,
     }
     given = api.post("/v1/promotions", {"name": "For you", "kind": "member", **off})["id"]
+    bought = {"number": "W-1", "currency": "USD", "lines": [{"sku": "A", "amount_minor": 1000}]}
     return {
+        "segment": api.post("/v1/segments", {"code": "regulars", "name": "Regulars"})["code"],
+        "commit": api.post("/v1/promotions/commits", bought)["id"],
         "promotion": promotion,
         "issue": api.post(f"/v1/promotions/{given}/issues", {"member": shop.member})["id"],
         "batch": batch,
@@ -68,7 +71,17 @@ def things(shop: Shop) -> dict[str, str]:
     }
 
 
+TIERS = {
+    "figure": "spend",
+    "window": {"kind": "calendar", "months": 12},
+    "levels": [{"code": "a", "name": "A", "at_least": "0"}],
+}
 BODIES: dict[str, Any] = {
+    "add_segment_members": {"members": ["external_id:C-1"]},
+    "change_segment": {"name": "Stolen"},
+    "change_tiers": TIERS,
+    "preview_tiers": TIERS,
+    "remove_segment_members": {"members": ["external_id:C-1"]},
     "activate_batch": {},
     "activate_code": {},
     "activate_issue": None,
@@ -99,9 +112,13 @@ BODIES: dict[str, Any] = {
     "expire_points": {},
     "more_codes": {"count": 1},
     "pause_promotion": None,
+    "preview": {"name": "Stolen"},
+    "preview_points": {"name": "Stolen"},
     "preview_redemption": {"points": 1},
+    "preview_sheet": {"name": "Stolen"},
     "reject_adjustment": {},
     "replay_webhook": {"after": 0},
+    "return_cart": {"number": "R-1"},
     "return_purchase": {"number": "R-1"},
     "return_referral": {},
     "reverse_redemption": {},
@@ -113,7 +130,7 @@ BODIES: dict[str, Any] = {
 """A body that is right in all but the id in the path, for every route that changes what a path names; None where the
 route takes none.
 """
-QUERIES = {"list_codes": "batch", "export_codes": "batch", "export_uses": "batch"}
+QUERIES = {"list_codes": "batch", "export_codes": "batch", "export_uses": "batch", "print_codes": "batch"}
 """Ids that go beside the path."""
 
 

@@ -317,6 +317,12 @@ async def _promotions(b: Books, gil: tuple[str, str], hal: tuple[str, str]) -> N
     for name, seconds in (("held", 86_400), ("gone", 86_400), ("gone", 0), ("late", 1)):
         await b.ok(c.EvaluateCart, cart=name, reserve_seconds=seconds, **cart)
         b.later(seconds=2)
+    await b.ok(c.CommitCart, number="W-2", currency="USD", lines=(*line, *line), member=hal)
+    part = (c.ReturnLine(line=2, quantity=300),)
+    await b.ok(c.ReturnCart, commit=("number", "W-2"), number="V-1", lines=part, reason="too many")
+    await b.ok(c.ReturnCart, commit=("number", "W-2"), number="V-2")
+    await b.no(c.ReturnCart, commit=("number", "W-2"), number="V-3")
+    b.later(seconds=2)
     let_go = await b.ok(c.EvaluateCart, cart="let go", reserve_seconds=600, **cart)
     await b.ok(c.CancelReservation, reservation=let_go.reservation)
     kept = await b.ok(c.EvaluateCart, cart="bought", reserve_seconds=600, **cart)
@@ -406,18 +412,21 @@ async def _tiers(b: Books) -> None:
     )  # fmt: skip
     program = ("code", str(await b.value("select code from programs where no = (select min(no) from programs)")))
     await b.ok(c.ChangeTiers, program=program, terms=terms)
-    gil, hal = await b.member("gil"), await b.member("hal")
+    tia, uma = await b.member("tia"), await b.member("uma")
     nos = [row[0] for row in await b.rows("select no from members where status <> 'merged' order by no")]
     await b.ok(c.ReviewTiers, members=tuple(nos), program_no=1, version=1, walked=nos[-1])
-    await b.buy("T-1", gil, 6_000)
-    await b.buy("T-2", hal, 6_000)
+    await b.buy("tier bill 1", tia, 6_000)
+    await b.buy("tier bill 2", uma, 6_000)
     await b.ok(
-        c.ReturnPurchase, purchase=("number", "T-2"), number="R-T-2", lines=(c.ReturnLine(line=1, quantity=500),)
+        c.ReturnPurchase,
+        purchase=("number", "tier bill 2"),
+        number="tier return 2",
+        lines=(c.ReturnLine(line=1, quantity=500),),
     )
     b.later(days=29)
     await b.ok(c.ReviewTiers, members=tuple(nos))
-    await b.buy("T-3", hal, 100, where=c.Where(event_at=b.now - timedelta(days=2), imported=True))
-    await b.ok(c.MergeMembers, victim=hal, survivor=gil)
+    await b.buy("tier bill 3", uma, 100, where=c.Where(event_at=b.now - timedelta(days=2), imported=True))
+    await b.ok(c.MergeMembers, victim=uma, survivor=tia)
     easier = (levels[0], Level(code="gold", name="Gold", at_least=50))
     await b.ok(c.ChangeTiers, program=program, terms=msgspec.structs.replace(terms, levels=easier))
     await b.ok(c.ReviewTiers, members=tuple(nos))
@@ -425,8 +434,8 @@ async def _tiers(b: Books) -> None:
     await b.ok(c.CreateSegment, code="golden", name="Golden", condition=condition)
     await b.ok(c.CreateSegment, code="vip", name="People we know")
     await b.ok(c.ChangeSegment, segment="vip", name="People we like")
-    await b.ok(c.ListMembers, segment="vip", members=(gil,))
-    await b.ok(c.ListMembers, segment="vip", members=(gil,), present=False)
+    await b.ok(c.ListMembers, segment="vip", members=(tia,))
+    await b.ok(c.ListMembers, segment="vip", members=(tia,), present=False)
 
 
 async def _import(b: Books) -> None:

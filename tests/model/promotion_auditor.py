@@ -24,6 +24,7 @@ def audit(rows: Rows) -> None:
     """Everything that must hold of promotions and codes. Raises `AssertionError` with the row that is wrong."""
     _told_by_events(rows)
     _given_on_bills(rows)
+    _given_on_carts(rows)
     _given_back(rows)
     _counters(rows)
     _codes(rows)
@@ -55,11 +56,36 @@ def _given_on_bills(rows: Rows) -> None:
         assert earned == sum(use.points for use in uses), purchase
 
 
+def _given_on_carts(rows: Rows) -> None:
+    """What came off a committed cart is what its uses gave; what was returned of each line is that part of it, rounded
+    down, whatever it was returned in.
+    """
+    for commit in rows("promotion_commits").values():
+        uses = [u for u in rows("promotion_uses").values() if u.event_seq == commit.event_seq]
+        divided = commit.division
+        amount = sum(line.amount for line in commit.lines)
+        off, vouchers = sum(divided.discounts), sum(divided.vouchers)
+        assert (vouchers, sum(divided.paid)) == (sum(use.voucher for use in uses), amount - off - vouchers), commit
+        assert sum(sum(each.parts) for each in divided.earned) == sum(use.points for use in uses), commit
+        bought = [line.quantity if line.quantity > 0 else 1000 for line in commit.lines]
+        gone = [0] * len(bought)
+        paid = discount = 0
+        returns = [each for each in rows("cart_returns").values() if each.commit_id == commit.id]
+        for each in sorted(returns, key=lambda each: each.event_seq):
+            for position, quantity in each.lines:
+                gone[position] += quantity
+            paid, discount = paid + each.paid, discount + each.discount
+            assert all(part <= whole for part, whole in zip(gone, bought, strict=True)), each
+            for sum_, parts in ((paid, divided.paid), (discount, divided.discounts)):
+                assert sum_ == sum(x * g // b for x, g, b in zip(parts, gone, bought, strict=False)), each
+
+
 def _given_back(rows: Rows) -> None:
     """A use is given back once at most, whole, after all of its bill was returned, where its terms say so; and then it
     must be.
     """
-    uses, versions = rows("promotion_uses"), rows("promotion_versions")
+    uses = rows("promotion_uses")
+    versions = rows("promotion_versions") if uses else {}
     back = {(use.of_seq, use.position): use for use in uses.values() if use.of_seq}
     assert len(back) == sum(use.of_seq > 0 for use in uses.values())
     for key, use in back.items():
@@ -68,10 +94,15 @@ def _given_back(rows: Rows) -> None:
             assert getattr(first, name) == -getattr(use, name), use
         assert (first.promotion, first.code, first.of_seq) == (use.promotion, use.code, 0), use
     for use in uses.values():
-        if not use.of_seq and use.purchase_no:
-            bought = rows("purchases")[use.purchase_no].lines
+        if not use.of_seq:
+            if use.purchase_no:
+                bought = rows("purchases")[use.purchase_no].lines
+                returns = [r for r in rows("returns").values() if r.purchase_no == use.purchase_no]
+            else:
+                commit = next(c for c in rows("promotion_commits").values() if c.event_seq == use.event_seq)
+                bought = commit.lines
+                returns = [r for r in rows("cart_returns").values() if r.commit_id == commit.id]
             whole = sum(line.quantity if line.quantity > 0 else 1000 for line in bought)
-            returns = (r for r in rows("returns").values() if r.purchase_no == use.purchase_no)
             gone = sum(quantity for each in returns for _, quantity in each.lines)
             keeps = versions[use.promotion, use.version].on_return == "keep"
             assert ((use.event_seq, use.position) in back) == (gone == whole and not keeps), use
@@ -79,6 +110,8 @@ def _given_back(rows: Rows) -> None:
 
 def _counters(rows: Rows) -> None:
     """Counters are the sums of the uses by the terms they were used under; no limit was ever passed."""
+    if not rows("promotion_counters"):
+        return
     versions = rows("promotion_versions")
     now = max((event.recorded_at for event in rows("events").values()), default=datetime.min.replace(tzinfo=UTC))
     used: defaultdict[Counter, int] = defaultdict(int)

@@ -108,7 +108,7 @@ UNIQUE: dict[str, tuple[Callable[[Any], object], ...]] = {
 IMMUTABLE = (
     "events", "transfers", "purchases", "returns", "imported", "adjustments", "decisions", "outcomes", "assets",
     "stores", "tills", "sources", "catalogue", "promotion_uses", "promotion_commits", "codes", "code_links",
-    "issues", "issue_moves",
+    "issues", "issue_moves", "cart_returns",
 )  # fmt: skip
 
 
@@ -452,6 +452,27 @@ class _Slice:
             if commit.number == key[1]:
                 self.state.promotion_commits[commit.id] = commit
                 self.state.found[key] = commit.id
+
+    def _commit(self, key: Key) -> None:
+        for commit in self.store.rows("promotion_commits").values():
+            if key[2] == getattr(commit, key[1]):
+                self.state.promotion_commits[commit.id] = commit
+                for found in (("commit", "id", commit.id), ("commit", "number", commit.number)):
+                    self.state.found[found] = commit.id
+                uses = {at: use for at, use in self.store.rows("promotion_uses").items() if at[0] == commit.event_seq}
+                self.state.promotion_uses.update(uses)
+                self.state.found["uses_by", commit.event_seq] = tuple(sorted(uses))
+                returns = [r for r in self.store.rows("cart_returns").values() if r.commit_id == commit.id]
+                self.state.cart_returns.update({r.id: r for r in returns})
+                returned = tuple(r.id for r in sorted(returns, key=lambda r: r.event_seq))
+                self.state.found["cart_returns_of", commit.id] = returned
+                self._follow(commit.event_seq, commit.member_no, returning=True)
+
+    def _cart_return(self, key: Key) -> None:
+        for returned in self.store.rows("cart_returns").values():
+            if returned.number == key[1]:
+                self.state.cart_returns[returned.id] = returned
+                self.state.found[key] = returned.id
 
     def _uses_of(self, key: Key) -> None:
         uses = {place: use for place, use in self.store.rows("promotion_uses").items() if use.purchase_no == key[1]}

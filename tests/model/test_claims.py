@@ -27,9 +27,9 @@ class Handouts(Campaign):
         self.claims: list[str] = []
         super().__init__(seed, length=30)
         for name in MEMBERS:
-            self.add(c.Award, member=("external_id", name), points=15, reason="x")
+            self.add(c.Award, member=("external_id", name), points=40, reason="x")
         self.hook = self.add(c.AddWebhook, url="https://example.com/x")
-        self.listed = self.add(c.CreateRewardList, terms=ListTerms(name="Codes", price=5))
+        self.listed = self.add(c.CreateRewardList, terms=ListTerms(name="Codes", price=25))
         self.offer()
         for _ in range(60):
             self.chance.choice(

@@ -56,7 +56,9 @@ class Shopping:
             self.promotions.append(self.add(c.CreatePromotion, terms=terms))
         for _ in range(length):
             self.now += timedelta(seconds=self.chance.choice((0, 1, 900, 40_000)))
-            self.chance.choice((self.buy, self.buy, self.buy, self.give_back, self.commit, self.reserve, self.other))()
+            self.chance.choice(
+                (self.buy, self.buy, self.buy, self.give_back, self.commit, self.uncommit, self.reserve, self.other)
+            )()
 
     def add(self, kind: type[c.Command], **fields: Any) -> str:
         id = f"01900000-0000-7000-8000-{len(self.commands) + 1:06x}000000"
@@ -84,6 +86,11 @@ class Shopping:
     def commit(self) -> None:
         number = f"W-{self.chance.randint(1, 5)}"
         self.add(c.CommitCart, number=number, **self.cart())
+
+    def uncommit(self) -> None:
+        number = f"W-{self.chance.randint(1, 5)}"
+        part = (c.ReturnLine(line=1, quantity=700),) if self.chance.random() < 0.5 else None
+        self.add(c.ReturnCart, commit=("number", number), number=f"V-{self.chance.randint(1, 9)}", lines=part)
 
     def reserve(self) -> None:
         cart = self.cart()

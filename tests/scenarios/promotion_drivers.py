@@ -9,7 +9,7 @@ import msgspec
 from guerdon.core import commands as c
 from guerdon.core.promotions.authoring import read
 from guerdon.core.promotions.terms import Promotion
-from tests.scenarios.language import Step, goods
+from tests.scenarios.language import Step, goods, parts
 from tests.scenarios.promotion_words import codes, promotion, seconds
 
 
@@ -101,6 +101,15 @@ class PromotionCommands:
         envelope = self._envelope(step.at)
         return c.CommitCart(**envelope, **self._cart(step), number=step["number"], reservation=reservation)
 
+    def _uncommit(self, step: Step) -> c.Command:
+        lines = parts(step["lines"])
+        return c.ReturnCart(
+            **self._envelope(step.at),
+            commit=("number", step["commit"]),
+            number=step["number"],
+            lines=tuple(c.ReturnLine(quantity=q, line=line, sku=sku) for q, line, sku in lines) if lines else None,
+        )
+
 
 class PromotionRequests:
     """Steps as requests."""
@@ -184,6 +193,16 @@ class PromotionRequests:
             body["reservation"] = self._ids[f"cart {step['cart']}"]
         return self._send("POST", "/v1/promotions/commits", body)
 
+    def _uncommit(self, step: Step) -> Any:
+        body: dict[str, Any] = {"number": step["number"]}
+        lines = parts(step["lines"])
+        if lines is not None:
+            body["lines"] = [
+                {"quantity": f"{q // 1000}.{q % 1000:03}", **({"line": line} if line else {"sku": sku})}
+                for q, line, sku in lines
+            ]
+        return self._send("POST", f"/v1/promotions/commits/number:{step['commit']}/returns", body)
+
     def _see_used(self, step: Step) -> None:
         if step["code"]:
             times = self._get(f"/v1/codes/{step['code']}")["code"]["uses"]
@@ -201,7 +220,9 @@ def observe_uses(step: Step, uses: Any, ids: dict[str, str]) -> None:
 
 def off(result: Any) -> int:
     """What a core result says is off."""
-    return int(result.evaluation.discount) if hasattr(result, "evaluation") else sum(result.discounts)
+    if hasattr(result, "evaluation"):
+        return int(result.evaluation.discount)
+    return sum(result.discounts) if hasattr(result, "discounts") else int(result.discount)
 
 
 def lacks(result: Any) -> int:

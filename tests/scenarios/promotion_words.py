@@ -20,6 +20,7 @@ _NAME = r"[a-z][a-z_]*"
 _REF = r"[A-Z]+-?[\w-]*"
 _CODE = r"[A-Za-z0-9][A-Za-z0-9-]*"
 _MONEY = r"\d+\.\d\d"
+_PART = rf"[\d.]+ of (?:line \d+|{_NAME})"
 GOODS = rf"{_MONEY}(?: of {_NAME})?(?: x[\d.]+)?(?: and {_MONEY}(?: of {_NAME})?(?: x[\d.]+)?)*"
 WITH = rf"(?: with (?P<codes>promotions|{_CODE}(?:, {_CODE})*))?(?: from cart (?P<cart>{_REF}))?"
 
@@ -44,6 +45,13 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         (
             rf"(?P<member>a guest|{_NAME}) takes (?P<number>{_REF}) elsewhere for (?P<lines>{GOODS})"
             rf"(?: with (?P<codes>{_CODE}(?:, {_CODE})*))?(?: from cart (?P<cart>{_REF}))?"
+        ),
+    ),
+    (
+        "uncommit",
+        (
+            rf"(?:(?P<lines>{_PART}(?: and {_PART})*) of )?(?P<commit>{_REF}) is returned elsewhere"
+            rf" as (?P<number>{_REF})"
         ),
     ),
     ("used", rf"(?:code (?P<code>{_CODE})|promotion (?P<name>{_NAME})) was used (?P<count>\d+) times?"),

@@ -11,8 +11,8 @@ from psycopg.sql import SQL, Composable, Composed, Identifier
 HISTORY = (
     "transfers", "events", "purchases", "purchase_returns", "imported", "adjustments", "adjustment_decisions",
     "metadata", "outcomes", "program_versions", "promotion_versions", "promotion_uses",
-    "promotion_commits", "codes", "code_switches", "code_links", "catalogue_versions", "promotion_issues",
-    "promotion_issue_moves", "tier_versions", "segment_versions", "segment_entries",
+    "promotion_commits", "cart_returns", "codes", "code_switches", "code_links", "catalogue_versions",
+    "promotion_issues", "promotion_issue_moves", "tier_versions", "segment_versions", "segment_entries",
 )  # fmt: skip
 """What is appended to and never changed."""
 NOT_IN_THE_BOOKS = {"backtests", "promotion_issues", "promotion_issue_moves"}

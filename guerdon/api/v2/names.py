@@ -17,6 +17,7 @@ EVENTS = {
     "TriggerPointsConversion": "DelayedAccrual",
     "CustomerMerge": "CustomerMerge",
     "PromotionUse": "PromotionUse",
+    "PromotionReturn": "PromotionReturn",
     "ReferralAward": "ReferralAward",
     "ReferralReturn": "ReferralReturn",
     "GoodwillAward": "AllocateGoodwillPoints",

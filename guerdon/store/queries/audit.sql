@@ -655,7 +655,7 @@ with said as (
            (x.said ->> 'of_seq')::bigint as of_seq
     from events e
     cross join lateral jsonb_array_elements(nullif(e.body, '')::jsonb -> 'promotions') with ordinality as x (said, place)
-    where e.org_id = %(org)s and e.name in ('TransactionAdd', 'TransactionReturn', 'PromotionUse')
+    where e.org_id = %(org)s and e.name in ('TransactionAdd', 'TransactionReturn', 'PromotionUse', 'PromotionReturn')
       and e.body like '%%"promotions"%%'
 ), told as (
     select s.*, case when s.of_seq is null then s.position else (s.said ->> 'position')::int end as place from said s
@@ -823,9 +823,60 @@ union all
  from (select * from promotion_commits where org_id = %(org)s) c
  full join (select * from events where org_id = %(org)s and name = 'PromotionUse') e on e.seq = c.event_seq
  where c.id is null or e.seq is null or e.reference <> c.number or e.member_no <> c.member_no
+    or e.event_at <> c.committed_at or c.division::jsonb is null
+    or jsonb_array_length(c.lines::jsonb) <> jsonb_array_length(c.division::jsonb -> 'paid')
+    or (select sum((x ->> 'amount')::numeric) from jsonb_array_elements(c.lines::jsonb) x)
+       <> (select sum(x::numeric) from jsonb_array_elements_text(c.division::jsonb -> 'paid') x)
+          + coalesce((select sum(x::numeric) from jsonb_array_elements_text(c.division::jsonb -> 'discounts') x), 0)
+          + coalesce((select sum(x::numeric) from jsonb_array_elements_text(c.division::jsonb -> 'vouchers') x), 0)
     or nullif(e.body, '')::jsonb ->> 'commit_id' <> c.id::text
     or c.result::jsonb ->> 'number' <> c.number or (c.result::jsonb ->> 'event_no')::bigint <> c.event_seq
  order by 1 limit %(limit)s)
+
+-- cart_returns --
+-- each return of a committed cart as its event says it; of every line no more than was committed, and of every figure the
+-- part of the whole
+with lines as (
+    select c.id, (l.place - 1)::int as position, greatest((l.line ->> 'quantity')::numeric, 0) as bought,
+           (c.division::jsonb -> 'paid' ->> (l.place - 1)::int)::numeric as paid,
+           coalesce((c.division::jsonb -> 'discounts' ->> (l.place - 1)::int)::numeric, 0) as discount
+    from promotion_commits c cross join lateral jsonb_array_elements(c.lines::jsonb) with ordinality as l (line, place)
+    where c.org_id = %(org)s
+), returned as (
+    select r.id, r.number, r.commit_id, r.event_seq, (x ->> 0)::int as position, (x ->> 1)::numeric as quantity,
+           sum((x ->> 1)::numeric) over (partition by r.commit_id, x ->> 0 order by r.event_seq) as gone
+    from cart_returns r cross join lateral jsonb_array_elements(r.lines::jsonb) as x
+    where r.org_id = %(org)s
+), priced as (
+    select r.id, bool_or(l.id is null or r.gone > whole.of) as beyond,
+           sum(div(l.paid * r.gone, whole.of) - div(l.paid * (r.gone - r.quantity), whole.of)) as paid,
+           sum(div(l.discount * r.gone, whole.of) - div(l.discount * (r.gone - r.quantity), whole.of)) as discount
+    from returned r
+    left join lines l on l.id = r.commit_id and l.position = r.position
+    cross join lateral (select case when l.bought > 0 then l.bought else 1000 end as of) whole
+    group by r.id
+), compared as (
+    select coalesce(e.reference, r.number) as number, concat_ws('; ',
+           case when r.id is null then 'missing, and event ' || e.seq || ' made it' end,
+           case when e.seq is null then 'its event ' || r.event_seq || ' is none of a return' end,
+           case when c.id is null and r.id is not null then 'what it returns was never committed' end,
+           case when e.reference <> r.number or e.member_no <> r.member_no
+                     or nullif(e.body, '')::jsonb ->> 'return_id' <> r.id::text
+                     or nullif(e.body, '')::jsonb ->> 'commit_id' <> r.commit_id::text
+                     or nullif(e.body, '')::jsonb -> 'lines' <> r.lines::jsonb
+                     or nullif(e.body, '')::jsonb -> 'earned' <> r.earned::jsonb
+                     or r.result::jsonb ->> 'id' <> r.id::text or (r.result::jsonb ->> 'event_no')::bigint <> r.event_seq
+                then 'it is not what its event says' end,
+           case when p.beyond then 'more of a line is returned than was committed' end,
+           case when p.paid <> r.paid or p.discount <> r.discount
+                then 'paid and discount are ' || r.paid || ' and ' || r.discount || ', should be ' || p.paid || ' and '
+                     || p.discount end) as problem
+    from (select * from cart_returns where org_id = %(org)s) r
+    full join (select * from events where org_id = %(org)s and name = 'PromotionReturn') e on e.seq = r.event_seq
+    left join promotion_commits c on c.org_id = %(org)s and c.id = r.commit_id
+    left join priced p on p.id = r.id
+)
+select 'commit return ' || number, problem from compared where problem <> '' order by number limit %(limit)s
 
 -- sent --
 -- what members have sent per day and month, as their transfers name them
@@ -1362,7 +1413,9 @@ select 'promotion ' || id, array[terms] from promotions where org_id = %(org)s
 union all
 select 'use ' || event_seq || '/' || position, array[raises] from promotion_uses where org_id = %(org)s
 union all
-select 'commit ' || number, array[result] from promotion_commits where org_id = %(org)s
+select 'commit ' || number, array[lines, division, result] from promotion_commits where org_id = %(org)s
+union all
+select 'commit return ' || number, array[lines, earned, result] from cart_returns where org_id = %(org)s
 union all
 select 'counter ' || jsonb_build_array('counter', owner, limit_code, subject, period)::text, array[parts]
 from promotion_counters where org_id = %(org)s

@@ -181,10 +181,10 @@ left join lateral (
 
 -- families --
 -- members, and all who were merged into them: from when on they count, and when each was registered
--- include family_columns
+-- include persons_columns
 select root, no, since, registered_at from family
 
--- family_columns --
+-- persons_columns --
 -- for the statements that include this
 with recursive family (root, no, since, registered_at) as (
     select m.no, m.no, m.registered_at, m.registered_at
@@ -202,7 +202,7 @@ with recursive family (root, no, since, registered_at) as (
 
 -- activity_purchases --
 -- what members bought, in their own name or in that of those merged into them
--- include family_columns
+-- include persons_columns
 select f.root, f.since, p.no, p.program_no, p.event_at, p.currency, p.paid, p.lines, p.division
 from family f
 cross join lateral (
@@ -210,7 +210,7 @@ cross join lateral (
 
 -- activity_returns --
 -- and what of it was taken back
--- include family_columns
+-- include persons_columns
 select p.no, r.no, r.event_at, r.lines, r.paid, r.earned
 from family f
 cross join lateral (
@@ -629,7 +629,7 @@ left join lateral (
     -- include issue_side_columns
     order by i.issued_at, i.id) k on true
 
--- family_columns --
+-- merged_columns --
 -- a member and those merged into it, for those that include this
     with recursive family as (
         select a.no as no
@@ -646,7 +646,7 @@ left join lateral (
 select a.no, k.*
 from asked_for a
 left join lateral (
-    -- include family_columns
+    -- include merged_columns
     , bought as (
         select p.* from family f
         cross join lateral (
@@ -666,7 +666,7 @@ left join lateral (
 select a.no, k.*
 from asked_for a
 left join lateral (
-    -- include family_columns
+    -- include merged_columns
     select p.event_at, p.lines from family f
     cross join lateral (
         select x.event_at, x.lines from purchases x
@@ -732,8 +732,43 @@ where org_id = %(org)s::bigint and id = any(array(
 
 -- cart_commits --
 -- carts committed without a purchase, by the number of the sale
-select id::text, number, event_seq, member_no, fingerprint, result
-from promotion_commits where org_id = %(org)s::bigint and number = any(%(texts)s::text[])
+select id::text, number, event_seq, member_no, committed_at, lines, division, fingerprint, result
+from promotion_commits
+where org_id = %(org)s::bigint and id = any(array(
+    select unnest(%(ids)s::uuid[])
+    union all
+    select id from promotion_commits where org_id = %(org)s::bigint and number = any(%(texts)s::text[])))
+
+-- uses_of_commits --
+-- what promotions gave on carts of shops that keep their own sales
+select u.event_seq, u.position, u.promotion::text, u.version, u.code, u.member_no, u.purchase_no, u.reference, u.used_at,
+       u.times::text, u.discount::text, u.voucher::text, u.points::text, u.currency, u.raises, u.of_seq, u.issue
+from promotion_commits c
+join promotion_uses u on u.org_id = %(org)s::bigint and u.event_seq = c.event_seq
+where c.org_id = %(org)s::bigint and c.id = any(array(
+    select unnest(%(ids)s::uuid[])
+    union all
+    select id from promotion_commits where org_id = %(org)s::bigint and number = any(%(texts)s::text[])))
+order by u.event_seq, u.position
+
+-- cart_return_columns --
+select r.id::text, r.number, r.commit_id::text, r.event_seq, r.member_no, r.lines, r.paid::text, r.discount::text, r.earned,
+       r.fingerprint, r.result
+from cart_returns r
+
+-- cart_returns --
+-- returns of such carts, by their numbers
+-- include cart_return_columns
+where r.org_id = %(org)s::bigint and r.number = any(%(texts)s::text[])
+
+-- returns_of_commits --
+-- all that was returned of some carts, oldest first
+-- include cart_return_columns
+where r.org_id = %(org)s::bigint and r.commit_id = any(array(
+    select unnest(%(ids)s::uuid[])
+    union all
+    select id from promotion_commits where org_id = %(org)s::bigint and number = any(%(texts)s::text[])))
+order by r.event_seq
 
 -- use_columns --
 select event_seq, position, promotion::text, version, code, member_no, purchase_no, reference, used_at, times::text,

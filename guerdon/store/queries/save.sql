@@ -429,9 +429,18 @@ select %(org)s::bigint, * from unnest(
 
 -- insert_promotion_commits --
 -- carts of shops that keep their own sales
-insert into promotion_commits (org_id, id, number, event_seq, member_no, fingerprint, result)
+insert into promotion_commits (org_id, id, number, event_seq, member_no, committed_at, lines, division, fingerprint, result)
 select %(org)s::bigint, * from unnest(
-    %(id)s::uuid[], %(number)s::text[], %(event_seq)s::bigint[], %(member_no)s::bigint[], %(fingerprint)s::bytea[],
+    %(id)s::uuid[], %(number)s::text[], %(event_seq)s::bigint[], %(member_no)s::bigint[], %(committed_at)s::timestamptz[],
+    %(lines)s::text[], %(division)s::text[], %(fingerprint)s::bytea[], %(result)s::text[])
+
+-- insert_cart_returns --
+-- such carts and parts of them taken back
+insert into cart_returns (org_id, id, number, commit_id, event_seq, member_no, lines, paid, discount, earned, fingerprint,
+                          result)
+select %(org)s::bigint, * from unnest(
+    %(id)s::uuid[], %(number)s::text[], %(commit_id)s::uuid[], %(event_seq)s::bigint[], %(member_no)s::bigint[],
+    %(lines)s::text[], %(paid)s::numeric[], %(discount)s::numeric[], %(earned)s::text[], %(fingerprint)s::bytea[],
     %(result)s::text[])
 
 -- update_reservations --
