@@ -22,7 +22,6 @@ def statements(noun: str) -> dict[str, str]:
     if len(set(parts[1::2])) < len(parts[1::2]):
         raise ValueError(f"two statements of {noun}.sql have one name")
     found = {name: body.strip() for name, body in zip(parts[1::2], parts[2::2], strict=True)}
-    assert len(found) == len(parts[1::2]), f"{noun}: two statements have one name"
     return {name: _whole(body, found) for name, body in found.items()}
 
 

@@ -42,6 +42,9 @@ EARLIER: dict[str, frozenset[str]] = {
 LEDGER_SAYS: dict[str, str] = {"amount_not_positive": "TXN_VALIDATION_ERROR"}
 """What `/blnk` says of what it refuses by its shape."""
 
+NEVER_CHANGED = ("kind", "asset", "code_batch")
+"""What a reward is from its beginning to its end."""
+
 
 class Clock:
     """The server's time, as the scenario's lines set it."""
@@ -348,7 +351,7 @@ class HttpDriver(PromotionRequests):
         return answer
 
     def _restock(self, step: Step) -> Answer:
-        body = {name: value for name, value in self._reward_body(step).items() if name not in ("kind", "asset")}
+        body = {name: value for name, value in self._reward_body(step).items() if name not in NEVER_CHANGED}
         return self._send("PATCH", f"/v1/rewards/{self._ids['reward ' + step['name']]}", body)
 
     def _claim(self, step: Step) -> Answer:
