@@ -100,8 +100,10 @@ def _audit_one(
         try:
             with connection.transaction():
                 report.findings += _found(code, check.name, run(check, connection, org_id, since))
-        except errors.DataError as problem:  # what cannot even be read as what it is was not written by us
-            rows = unreadable(connection, org_id, str(problem.diag.message_primary))
+        except (errors.DataError, msgspec.DecodeError) as problem:
+            # what cannot even be read as what it is was not written by us
+            said = problem.diag.message_primary if isinstance(problem, errors.DataError) else problem
+            rows = unreadable(connection, org_id, str(said))
             report.findings += _found(code, check.name, rows)
     seconds = monotonic() - started
     rows = max(0, last - since)

@@ -106,7 +106,7 @@ def test_what_has_ended_cannot_be_spent_and_is_posted_on_demand(api: Api) -> Non
     api.post(f"/v1/members/{shop.member}/expiries", {}, 200)
     names = [event["name"] for event in api.get(f"/v1/members/{shop.member}/points-ledger")["events"]]
     assert names == ["PointsExpiry", "TransactionAdd", "CustomerRegistration"]
-    assert api.post(f"/v1/members/{shop.member}/expiries", {}, 200) == {"lots": 0, "points": "0"}
+    assert api.post(f"/v1/members/{shop.member}/expiries", {}, 200) == {"lots": 0, "points": "0", "more": False}
 
 
 def test_goodwill_needs_a_reason_and_shows_it(shop: Shop) -> None:

@@ -38,6 +38,7 @@ WHERE = {
     "adjustments": "event_seq > 0",
     "adjustment_decisions": "approved",
     "reservations": "status = 'open' and cart = 'held'",
+    "promotion_counters": "not (owner like 'program:%' and period = 'rolling')",  # long over, and so worth nothing
     "promotion_versions": "version = 1",
     "code_switches": "version = 1 and code <> ''",
 }
