@@ -24,7 +24,7 @@ from guerdon.api.routes import ROUTES
 from tests.api.conftest import ADMIN_KEY, Shop
 
 EXAMPLES = int(os.environ.get("GUERDON_FUZZ_EXAMPLES", "5"))
-NESTED = r"^(POST|PATCH) /v1/(promotions|segments|backtests)(/\{\w+\})?$"
+NESTED = r"^(POST|PATCH) /v1/(promotions|segments|backtests|programs/\{program\}/preview)(/\{\w+\}|/points.*)?$"
 schema = schemathesis.openapi.from_dict(openapi.document(ROUTES))
 FUZZ = settings(
     max_examples=EXAMPLES,
@@ -41,7 +41,7 @@ def test_an_answer_is_as_documented(case: Case[Any], open_shop: Shop) -> None:
     check(case, open_shop)
 
 
-# Conditions hold conditions: "each keyword at its edge", which the phase `explicit` brings, comes to up to 29,000
+# Terms hold terms: "each keyword at its edge", which the phase `explicit` brings, comes to up to 29,000
 # requests for each of these. Made up ones in greater number stand in for them.
 @schema.include(name_regex=NESTED).parametrize()
 @settings(FUZZ, max_examples=20 * EXAMPLES, phases=[Phase.generate])
