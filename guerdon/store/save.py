@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import astuple
@@ -114,7 +114,8 @@ def append_all(sending: Wire, org_id: int, state: State) -> None:
 def hand_over_rest(sending: Wire, org_id: int, state: State, changes: dict[str, Changed]) -> Answer:
     """Send what changed beside events and transfers."""
     writing = _Writing(sending, org_id)
-    _save_ledger(writing, changes)
+    _save_figures(writing, changes)
+    _save_records(writing, changes)
     _save_members(writing, changes)
     _save_facts(writing, state, changes)
     _save_configuration(writing, state, changes)
@@ -140,31 +141,25 @@ async def _leave(connection: AsyncConnection[Any]) -> None:
         await sending.sync()
 
 
-def _save_ledger(writing: _Writing, changes: dict[str, Changed]) -> None:
-    new, old = _split(changes, "ledgers")
-    writing.insert("insert_ledgers", Ledger, new)
-    writing.update("update_ledgers", old, "no", "name")
-    new, old = _split(changes, "accounts")
-    writing.insert("insert_accounts", Account, new)
-    writing.update(
-        "update_accounts", old, "no", "member_no", "program_no", "category", "role", "tracks_lots", "options"
-    )
+def _save_records(writing: _Writing, changes: dict[str, Changed]) -> None:
+    """Rows that are saved field by field. What was there makes room first: an open reservation is closed before the
+    next one of its cart is opened.
+    """
+    for name in changes:
+        if name not in _RECORDS:
+            continue
+        table = _RECORDS[name]
+        new, old = _split(changes, name)
+        if table.update:
+            writing.update(table.update, old, *table.fields)
+        writing.insert(table.insert, table.kind, new)
+
+
+def _save_figures(writing: _Writing, changes: dict[str, Changed]) -> None:
     figures = changes.get("figures", {})
     for statement, wanted in (("insert_figures", True), ("update_figures", False)):
         nos = [no for no, (new, _) in figures.items() if new is wanted]
         writing.insert(statement, Figures, [figures[no][1] for no in nos], account_no=array(nos))
-    new, old = _split(changes, "lots")
-    writing.insert("insert_lots", Lot, new)
-    writing.update(
-        "update_lots", old, "no", "account", "remaining", "redeemed", "returned", "expired", "held", "written_off",
-        "expires_at", "releases_at", "promise",
-    )  # fmt: skip
-    new, old = _split(changes, "holds")
-    writing.insert("insert_holds", Hold, new)
-    writing.update("update_holds", old, "seq", "remaining", "released", "expires_at", "commits_at", "pins")
-    new, old = _split(changes, "scheduled")
-    writing.insert("insert_scheduled", Scheduled, new)
-    writing.update("update_scheduled", old, "seq", "done")
 
 
 def _save_members(writing: _Writing, changes: dict[str, Changed]) -> None:
@@ -188,87 +183,24 @@ def _save_members(writing: _Writing, changes: dict[str, Changed]) -> None:
 
 
 def _save_facts(writing: _Writing, state: State, changes: dict[str, Changed]) -> None:
-    new, _ = _split(changes, "purchases")
-    writing.insert("insert_purchases", Purchase, new)
-    new, _ = _split(changes, "returns")
-    writing.insert("insert_purchase_returns", PurchaseReturn, new)
-    new, old = _split(changes, "redemptions")
-    writing.insert("insert_redemptions", Redemption, new)
-    writing.update("update_redemptions", old, "id", "reversed")
-    new, _ = _split(changes, "imported")
-    writing.insert("insert_imported", ImportedRow, new)
-    new, _ = _split(changes, "adjustments")
-    writing.insert("insert_adjustments", Adjustment, new)
-    new, _ = _split(changes, "decisions")
-    writing.insert("insert_adjustment_decisions", Decision, new)
-    new, old = _split(changes, "referrals")
-    writing.insert("insert_referrals", Referral, new)
-    writing.update("update_referrals", old, "id", "taken_back")
-    new, old = _split(changes, "reward_lists")
-    writing.insert("insert_reward_lists", RewardList, new)
-    writing.update("update_reward_lists", old, "id", "version", "terms")
-    new, old = _split(changes, "rewards")
-    writing.insert("insert_rewards", Reward, new)
-    writing.update("update_rewards", old, "id", "version", "supply", "claimed", "given", "terms")
-    new, _ = _split(changes, "catalogue")
-    writing.insert("insert_catalogue_versions", CatalogueVersion, new)
-    new, old = _split(changes, "claims")
-    writing.insert("insert_claims", Claim, new)
-    writing.update("update_claims", old, "id", "status", "moved_at", "reason")
+    """Rows whose key is no field of theirs, and histories."""
     sent = [(*key, *astuple(row)) for key, (_, row) in changes.get("sent", {}).items()]
     writing.write("write_sent", ("member_no", "program_no", "period", "points", "count"), sent)
-    _save_codes(writing, state, changes)
-    _save_promotions(writing, changes)
+    counters = [(*key[1:], *astuple(row)) for key, (_, row) in changes.get("promotion_counters", {}).items()]
+    counted = ("owner", "limit_code", "subject", "period", "used", "last_at", "parts")
+    writing.write("write_promotion_counters", counted, counters)
+    walks = [(*key, walked) for key, (_, walked) in changes.get("walks", {}).items()]
+    writing.write("write_tier_walks", ("program_no", "version", "walked"), walks)
+    outcomes = [(*key, *outcome) for key, (_, outcome) in changes.get("outcomes", {}).items()]
+    writing.write("insert_outcomes", ("actor", "key", "fingerprint", "answer", "recorded_at"), outcomes)
+    if "code_switches" in changes:
+        switches = [(*key, *astuple(switch), at, actor) for key, switch, at, actor in state.history("code_switches")]
+        switched = ("batch", "code", "version", "active", "reason", "recorded_at", "actor")
+        writing.write("insert_code_switches", switched, switches)
     if "segment_entries" in changes:
         entries = [(*key, *entry, at, actor) for key, entry, at, actor in state.history("segment_entries")]
         fields = ("segment", "member_no", "version", "present", "recorded_at", "actor")
         writing.write("insert_segment_entries", fields, entries)
-    new, old = _split(changes, "standings")
-    writing.insert("insert_standings", Standing, new)
-    writing.update("update_standings", old, *Standing.__struct_fields__)
-    walks = [(*key, walked) for key, (_, walked) in changes.get("walks", {}).items()]
-    writing.write("write_tier_walks", ("program_no", "version", "walked"), walks)
-    new, old = _split(changes, "api_keys")
-    writing.insert("insert_api_keys", ApiKey, new)
-    writing.update("update_api_keys", old, "id", "expires_at", "revoked_at")
-    new, old = _split(changes, "webhooks")
-    writing.insert("insert_webhooks", Webhook, new)
-    writing.update("update_webhooks", old, *_WEBHOOK_CHANGES)
-    outcomes = [(*key, *outcome) for key, (_, outcome) in changes.get("outcomes", {}).items()]
-    writing.write("insert_outcomes", ("actor", "key", "fingerprint", "answer", "recorded_at"), outcomes)
-
-
-def _save_codes(writing: _Writing, state: State, changes: dict[str, Changed]) -> None:
-    new, old = _split(changes, "code_batches")
-    writing.insert("insert_code_batches", CodeBatch, new)
-    writing.update("update_code_batches", old, "id", "wanted", "made", "next_index")
-    new, _ = _split(changes, "codes")
-    writing.insert("insert_codes", Code, new)
-    new, _ = _split(changes, "code_links")
-    writing.insert("insert_code_links", CodeLink, new)
-    if "code_switches" in changes:
-        switches = [(*key, *astuple(switch), at, actor) for key, switch, at, actor in state.history("code_switches")]
-        fields = ("batch", "code", "version", "active", "reason", "recorded_at", "actor")
-        writing.write("insert_code_switches", fields, switches)
-
-
-def _save_promotions(writing: _Writing, changes: dict[str, Changed]) -> None:
-    counters = [(*key[1:], *astuple(row)) for key, (_, row) in changes.get("promotion_counters", {}).items()]
-    fields = ("owner", "limit_code", "subject", "period", "used", "last_at", "parts")
-    writing.write("write_promotion_counters", fields, counters)
-    new, _ = _split(changes, "issues")
-    writing.insert("insert_issues", PromotionIssue, new)
-    new, _ = _split(changes, "issue_moves")
-    writing.insert("insert_issue_moves", IssueMove, new)
-    new, _ = _split(changes, "promotion_uses")
-    writing.insert("insert_promotion_uses", Use, new)
-    new, _ = _split(changes, "promotion_commits")
-    writing.insert("insert_promotion_commits", CartCommit, new)
-    new, _ = _split(changes, "cart_returns")
-    writing.insert("insert_cart_returns", CartReturn, new)
-    new, old = _split(changes, "reservations")
-    writing.update("update_reservations", old, "id", "status")
-    writing.insert("insert_reservations", Reservation, new)
 
 
 def _save_configuration(writing: _Writing, state: State, changes: dict[str, Changed]) -> None:
@@ -373,10 +305,62 @@ def _arrays(values: Sequence[Sequence[str]]) -> str:
     return array([array(value) for value in values])
 
 
-_WEBHOOK_CHANGES = (
-    "id", "url", "description", "filters", "status", "reason", "generation", "old_until", "replays", "start_seq",
-    "active_since",
-)  # fmt: skip
+class _Records(NamedTuple):
+    """How the rows of a table are saved: new ones with all fields of their kind, others with those that may change."""
+
+    kind: type[msgspec.Struct]
+    insert: str
+    update: str = ""
+    fields: tuple[str, ...] = ()
+
+
+_RECORDS: dict[str, _Records] = {
+    "ledgers": _Records(Ledger, "insert_ledgers", "update_ledgers", ("no", "name")),
+    "accounts": _Records(
+        Account, "insert_accounts", "update_accounts",
+        ("no", "member_no", "program_no", "category", "role", "tracks_lots", "options"),
+    ),
+    "lots": _Records(
+        Lot, "insert_lots", "update_lots",
+        ("no", "account", "remaining", "redeemed", "returned", "expired", "held", "written_off", "expires_at",
+         "releases_at", "promise"),
+    ),
+    "holds": _Records(
+        Hold, "insert_holds", "update_holds", ("seq", "remaining", "released", "expires_at", "commits_at", "pins")
+    ),
+    "scheduled": _Records(Scheduled, "insert_scheduled", "update_scheduled", ("seq", "done")),
+    "purchases": _Records(Purchase, "insert_purchases"),
+    "returns": _Records(PurchaseReturn, "insert_purchase_returns"),
+    "redemptions": _Records(Redemption, "insert_redemptions", "update_redemptions", ("id", "reversed")),
+    "imported": _Records(ImportedRow, "insert_imported"),
+    "adjustments": _Records(Adjustment, "insert_adjustments"),
+    "decisions": _Records(Decision, "insert_adjustment_decisions"),
+    "referrals": _Records(Referral, "insert_referrals", "update_referrals", ("id", "taken_back")),
+    "reward_lists": _Records(RewardList, "insert_reward_lists", "update_reward_lists", ("id", "version", "terms")),
+    "rewards": _Records(
+        Reward, "insert_rewards", "update_rewards", ("id", "version", "supply", "claimed", "given", "terms")
+    ),
+    "catalogue": _Records(CatalogueVersion, "insert_catalogue_versions"),
+    "claims": _Records(Claim, "insert_claims", "update_claims", ("id", "status", "moved_at", "reason")),
+    "code_batches": _Records(
+        CodeBatch, "insert_code_batches", "update_code_batches", ("id", "wanted", "made", "next_index")
+    ),
+    "codes": _Records(Code, "insert_codes"),
+    "code_links": _Records(CodeLink, "insert_code_links"),
+    "issues": _Records(PromotionIssue, "insert_issues"),
+    "issue_moves": _Records(IssueMove, "insert_issue_moves"),
+    "promotion_uses": _Records(Use, "insert_promotion_uses"),
+    "promotion_commits": _Records(CartCommit, "insert_promotion_commits"),
+    "cart_returns": _Records(CartReturn, "insert_cart_returns"),
+    "reservations": _Records(Reservation, "insert_reservations", "update_reservations", ("id", "status")),
+    "standings": _Records(Standing, "insert_standings", "update_standings", Standing.__struct_fields__),
+    "api_keys": _Records(ApiKey, "insert_api_keys", "update_api_keys", ("id", "expires_at", "revoked_at")),
+    "webhooks": _Records(
+        Webhook, "insert_webhooks", "update_webhooks",
+        ("id", "url", "description", "filters", "status", "reason", "generation", "old_until", "replays", "start_seq",
+         "active_since"),
+    ),
+}  # fmt: skip
 _FORMS: dict[str, Callable[[Sequence[Any]], str]] = {
     "digest": blobs,
     "fingerprint": blobs,
