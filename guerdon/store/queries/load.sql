@@ -218,20 +218,24 @@ cross join lateral (
 cross join lateral (
     select * from purchase_returns x where x.org_id = %(org)s::bigint and x.purchase_no = p.no offset 0) r
 
+-- taken_over_columns --
+-- the member `a` and all who were merged into it, for the statements that include this
+with recursive family as (
+    select a.no as no
+    union
+    select m.no from family f
+    cross join lateral (
+        select x.no from members x where x.org_id = %(org)s::bigint and x.survivor_no = f.no and x.survivor_no > 0
+        offset 0) m
+)
+
 -- referrals_of --
 -- the referral of each member who was referred, or of whom somebody was who was merged into them: the earliest
 -- include member_no_columns
 select a.no, r.id::text, r.referrer_no, r.referred_no, r.program_no, r.referrer_event, r.referred_event, r.taken_back
 from asked_for a
 left join lateral (
-    with recursive family as (
-        select a.no as no
-        union
-        select m.no from family f
-        cross join lateral (
-            select x.no from members x where x.org_id = %(org)s::bigint and x.survivor_no = f.no and x.survivor_no > 0
-            offset 0) m
-    )
+    -- include taken_over_columns
     select x.* from family f
     cross join lateral (
         select * from referrals y where y.org_id = %(org)s::bigint and y.referred_no = f.no offset 0) x
@@ -570,14 +574,7 @@ order by event_seq, position
 select a.no, k.*
 from asked_for a
 left join lateral (
-    with recursive family as (
-        select a.no as no
-        union
-        select m.no from family f
-        cross join lateral (
-            select x.no from members x where x.org_id = %(org)s::bigint and x.survivor_no = f.no and x.survivor_no > 0
-            offset 0) m
-    )
+    -- include taken_over_columns
     select c.code from family f
     cross join lateral (
         select x.code, x.linked_at from code_links x where x.org_id = %(org)s::bigint and x.member_no = f.no
@@ -611,14 +608,7 @@ where i.org_id = %(org)s::bigint and i.id = any(%(ids)s::uuid[])
 select a.no, k.*
 from asked_for a
 left join lateral (
-    with recursive family as (
-        select a.no as no
-        union
-        select m.no from family f
-        cross join lateral (
-            select x.no from members x where x.org_id = %(org)s::bigint and x.survivor_no = f.no and x.survivor_no > 0
-            offset 0) m
-    )
+    -- include taken_over_columns
     -- include issue_columns
     from family f
     cross join lateral (
@@ -631,14 +621,7 @@ left join lateral (
 
 -- merged_columns --
 -- a member and those merged into it, for those that include this
-    with recursive family as (
-        select a.no as no
-        union
-        select m.no from family f
-        cross join lateral (
-            select x.no from members x where x.org_id = %(org)s::bigint and x.survivor_no = f.no and x.survivor_no > 0
-            offset 0) m
-    )
+    -- include taken_over_columns
 
 -- past --
 -- what members paid and were given back, with members merged into them; a row without a time where there is nothing
