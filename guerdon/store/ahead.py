@@ -1,9 +1,9 @@
 """A batch that is decided while the one before it commits.
 
 The rows of the next batch are read at the end of this one's transaction, behind its changes and before its commit:
-nobody else can have written since, so the next batch may be decided on them at once. Its own transaction begins when
-this one's commit is known, and does nothing if the head is not the one that was read: then another server came in
-between (`overtaken`), and the batch is decided again.
+nobody else can have written since, so the next batch may be decided on them at once. Its own transaction runs behind
+this one's commit, is not committed before that is known, and does nothing if the head is not the one that was read:
+then another server came in between (`overtaken`), and the batch is decided again.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class Sent:
         if self.early:
             self._takers = ask(lookup, unknown)
             sending.ask_for_answers()
+            await sending.flush()
             answered = sending.sent
             self._ended = hand_over_rest(sending, org_id, state, changes)
         else:

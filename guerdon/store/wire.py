@@ -62,7 +62,7 @@ class Wire:
         connection.prepare_threshold = None
         self._depth = 0
         self._sent: list[tuple[bytes, Answer | None]] = []
-        self._ended = False
+        self._ended: list[tuple[bytes, Answer | None]] | None = None
         self._answered = 0
         self._watched: tuple[asyncio.AbstractEventLoop, int] | None = None
         self._waiter: asyncio.Future[Ready] | None = None
@@ -84,8 +84,7 @@ class Wire:
             elif not isinstance(problem, Exception):
                 self._close()
             else:
-                with suppress(Exception):  # the first problem is the one to tell
-                    await self.sync()
+                await self._drain()  # the first problem is the one to tell
         finally:
             if not self._depth:
                 self._unwatch()
@@ -105,7 +104,7 @@ class Wire:
 
     def _open(self) -> None:
         pgconn = self._pgconn
-        begins = pgconn.transaction_status == TransactionStatus.IDLE
+        begins = self._ended is not None or pgconn.transaction_status == TransactionStatus.IDLE
         if pgconn.pipeline_status == PipelineStatus.OFF:
             pgconn.enter_pipeline_mode()
         if begins:
@@ -117,15 +116,17 @@ class Wire:
         await self._run(_flush(self._pgconn))
 
     def end(self, answered: int) -> None:
-        """Nothing more comes before `sync`, but the first `answered` of what was sent are waited for on their own."""
+        """What was sent ends its transaction, and its first `answered` are waited for on their own. What is sent from
+        now on is the next one's, and runs behind it."""
         self._answered = answered
         self._pgconn.pipeline_sync()
-        self._ended = True
+        self._ended, self._sent = self._sent, []
 
     async def answers(self) -> None:
         """Wait for what `end` said; raises the first error, and then nothing is waited for any more."""
+        assert self._ended is not None
         count, self._answered = self._answered, 0
-        sent, self._sent = self._sent[:count], self._sent[count:]
+        sent, self._ended = self._ended[:count], self._ended[count:]
         try:
             results = await self._run(_exchange(self._pgconn, count))
         except BaseException:
@@ -133,13 +134,12 @@ class Wire:
             raise
         problem = self._take(sent, results)
         if problem is not None:
-            with suppress(Exception):  # all that follows failed for the same reason
-                await self.sync()
+            await self._drain()  # all that follows failed for the same reason
             raise problem
 
     @property
     def sent(self) -> int:
-        """How many statements are not answered yet."""
+        """How many statements of this transaction are not answered yet."""
         return len(self._sent)
 
     def ask_for_answers(self) -> None:
@@ -147,22 +147,28 @@ class Wire:
         self._pgconn.send_flush_request()
 
     async def sync(self) -> None:
-        """Wait for all that was sent; raises the first error."""
-        if not self._sent and not self._ended:
-            return
-        sent, self._sent = self._sent, []
-        if not self._ended:
-            self._pgconn.pipeline_sync()
-        self._ended = False
+        """Wait for all that was sent, or where that was ended, for what was sent before; raises the first error."""
+        if self._ended is None:
+            if not self._sent:
+                return
+            self.end(0)
+        sent, self._ended = self._ended or [], None
         try:
             results = await self._run(_exchange(self._pgconn))
-            self._pgconn.exit_pipeline_mode()
+            if not self._sent:
+                self._pgconn.exit_pipeline_mode()
         except BaseException:
             self._close()  # nobody can say any more what answers what
             raise
         problem = self._take(sent, results)
         if problem is not None:
             raise problem
+
+    async def _drain(self) -> None:
+        """Wait for whatever is on its way."""
+        while self._sent or self._ended is not None:
+            with suppress(Exception):
+                await self.sync()
 
     # -- waiting: the socket is registered once for as long as the wire is used, where psycopg's own waiting would do it
     # -- anew each time, which is ten system calls and a tenth of what a small batch costs
@@ -181,6 +187,7 @@ class Wire:
     def _close(self) -> None:
         self._unwatch()
         self._pgconn.finish()
+        self._sent, self._ended = [], None
 
     def _wake(self, ready: Ready) -> None:
         waiter = self._waiter

@@ -78,7 +78,7 @@ class Steps(NamedTuple):
     load: Callable[..., Awaitable[State]]
     decide: Callable[[Command, State], Outcome]
     streaming: Callable[[Any], AbstractAsyncContextManager[Any]]
-    append: Callable[[Any, int, State], Awaitable[None]]
+    append: Callable[..., Awaitable[None]]
     save: Callable[[Any, int, State], Awaitable[None]]
     committed: Callable[[Any, int, str], Awaitable[bool]]
     ahead: Any = None
@@ -305,19 +305,23 @@ class Batches:
         attempt.stage = "saved"
 
     async def _begin(self, conn: Any, org_id: int, attempt: Attempt) -> bool:
-        """See the batch before landed, and begin this one's transaction. False where there is nothing to write, or no
-        row by which its commit could be recognised: then it is left to another attempt."""
-        await self._land(org_id, attempt)
+        """Begin this batch's transaction behind the one in flight, and see that land. False where there is nothing to
+        write, or no row by which its commit could be recognised: then it is left to another attempt.
+
+        The first rows go to the database before the answer to that commit is here, so that it goes on at once. They
+        are void if it failed: nothing is committed before it is known that the one before was.
+        """
         if attempt.begun:
             return True
-        if not attempt.state.mark():
-            return False
-        if not attempt.state.made_rows():
+        state = attempt.state
+        if state.made_rows():
+            attempt.locked = self._steps.ahead.take_over(conn, org_id, state)
+            attempt.begun = True
+            await self._steps.append(conn, org_id, state, at_least=1)
+        await self._land(org_id, attempt)
+        if state.mark() and not attempt.begun:
             attempt.give_back()
-            return False
-        attempt.locked = self._steps.ahead.take_over(conn, org_id, attempt.state)
-        attempt.begun = True
-        return True
+        return attempt.begun
 
     async def _land(self, org_id: int, attempt: Attempt) -> None:
         flight = attempt.flight

@@ -149,6 +149,34 @@ async def test_an_error_among_the_first_answers_ends_all(connection: AsyncConnec
     assert connection.info.transaction_status == TransactionStatus.INERROR
 
 
+async def test_what_is_sent_behind_an_end_is_the_next_transaction(connection: AsyncConnection[Any]) -> None:
+    who = Prepared("select pg_current_xact_id()::text")
+    async with wire(connection) as sending:
+        first = sending.send(who)
+        sending.send(COMMIT)
+        sending.end(0)
+        second = sending.send(who)
+        third = sending.send(who)
+        await sending.sync()
+        assert not hasattr(second, "rows")
+        await sending.sync()
+    assert first.rows != second.rows == third.rows
+    assert connection.info.transaction_status == TransactionStatus.INTRANS
+
+
+async def test_an_error_before_an_end_is_told_and_nothing_behind_it_runs(connection: AsyncConnection[Any]) -> None:
+    with pytest.raises(psycopg.errors.DivisionByZero):  # noqa: PT012
+        async with wire(connection) as sending:
+            sending.send(DIVIDE, {"a": "0"})
+            sending.send(COMMIT)
+            sending.end(0)
+            behind = sending.send(ADD, {"a": "1", "b": "1"})
+            await sending.sync()
+    assert not hasattr(behind, "rows")
+    assert connection.pgconn.pipeline_status == PipelineStatus.OFF
+    assert connection.info.transaction_status == TransactionStatus.INERROR
+
+
 async def test_an_answer_that_nobody_told_of_is_found_soon(
     connection: AsyncConnection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

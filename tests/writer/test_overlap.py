@@ -188,6 +188,28 @@ async def test_a_backend_killed_while_a_batch_flies_does_nothing_twice(database:
         assert_each_once(w, outcomes)
 
 
+async def test_a_backend_killed_with_the_next_batch_on_its_way_does_nothing_twice(database: Database) -> None:
+    """The next batch's first rows are with the database before the answer to the commit before them is here."""
+
+    async def die_later(sent: Sent, conn: Any) -> None:
+        committed, seq = sent.committed, sent._state.head[1]
+
+        async def die() -> None:
+            while not w.rows(f"select from transfers where seq = {seq}"):  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+            assert len(wire(conn)._sent) > 3, "more than the look at the head"
+            with psycopg.connect(database.superuser_dsn, autocommit=True) as killer:
+                killer.execute("select pg_terminate_backend(%s, 5000)", (conn.info.backend_pid,))
+            await committed()
+
+        sent.committed = die  # type: ignore[method-assign]
+
+    async with world(database.app_dsn, database.superuser_dsn, steps=steps(send=sending(3, die_later))) as w:
+        outcomes = await everybody_awards(w)
+        assert w.writer.stats.retries > 0
+        assert_each_once(w, outcomes)
+
+
 def between(database: Database, then: Callable[[Any, int, State], Any]) -> Callable[[Any, int, State], Any]:
     """Another server gets the lock, once, between the commit of a batch and the beginning of the one decided behind
     it. What it writes is in the head row, which every batch writes as well.
