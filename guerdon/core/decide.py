@@ -29,6 +29,7 @@ from guerdon.core import (
     metadata,
     notices,
     points,
+    pools,
     postings,
     previews,
     promoting,
@@ -79,8 +80,11 @@ def decide(command: c.Command, state: State) -> Outcome:
 def _made(command: c.Command, state: State, mark: int) -> Outcome:
     """Decide, and book what ran low by it."""
     outcome = DECISIONS[type(command)](state, command)
-    if crossings.watched(command) and isinstance(outcome, Accepted):
-        crossings.book(state, mark, command.actor)
+    if isinstance(outcome, Accepted):
+        if crossings.watched(command):
+            crossings.book(state, mark, command.actor)
+        if pools.watched(state):
+            pools.book(state, mark, command.actor)
     return outcome
 
 

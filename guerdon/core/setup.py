@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from guerdon.core import pools
 from guerdon.core.accounts import GENERAL_LEDGER, Ledger
 from guerdon.core.assets import SCALE_MAX, Asset
 from guerdon.core.commands import (
@@ -107,7 +108,7 @@ def create_program(state: State, command: CreateProgram) -> Outcome:
     )
     for role in ROLES:
         _open_internal(state, program, role)
-    _put_program(state, program)
+    _put_program(state, program, command.actor)
     return Accepted(Opened(id=program.id, number=program.no, created_at=state.now))
 
 
@@ -123,7 +124,7 @@ def _open_internal(state: State, program: Program, role: str) -> None:
     state.put(state.program_accounts, (program.no, role), no)
 
 
-def _put_program(state: State, program: Program) -> None:
+def _put_program(state: State, program: Program, actor: str) -> None:
     """Put a program or its next version. The policies it had so far can still be found under their version."""
     config = state.config
     before = config.programs.get(program.no)
@@ -144,6 +145,7 @@ def _put_program(state: State, program: Program) -> None:
             following=following,
         )
     )
+    pools.watch(state, before, program, actor)
 
 
 def change_program(state: State, command: ChangeProgram) -> Outcome:
@@ -162,6 +164,7 @@ def change_program(state: State, command: ChangeProgram) -> Outcome:
         msgspec.structs.replace(
             program, name=command.name or program.name, policies=command.policies, version=program.version + 1
         ),
+        command.actor,
     )
     return Accepted(Changed(id=program.id))
 
@@ -204,6 +207,9 @@ def _policies_refusal(state: State, policies: Policies) -> Rejected | None:
     if len(days) > NOTICES_MAX or len(set(days)) < len(days) or not all(1 <= each <= NOTICE_DAYS_MAX for each in days):
         detail = {"minimum": 1, "maximum": NOTICE_DAYS_MAX, "at_most": NOTICES_MAX, "reason": "different numbers"}
         return Rejected(Rejection.INVALID_VALUE, "policies.notice_days", detail)
+    low = policies.low_pool
+    if low is not None and low.filled is not None and low.filled <= low.points:
+        return Rejected(Rejection.INVALID_VALUE, "policies.low_pool.filled", {"minimum": low.points + 1})
     if policies.follow is not None and not 0 <= policies.follow.grace_days <= DAYS_MAX:
         return Rejected(Rejection.INVALID_VALUE, "policies.follow.grace_days", {"minimum": 0, "maximum": DAYS_MAX})
     rate = policies.redemption_rate

@@ -182,6 +182,7 @@ class State:
         self.lifetimes: Table[int, int] = Table("lifetimes", kept=False)
         self.programs: Table[int, Program] = Table("programs")
         self.followed: Table[int, int] = Table("followed")
+        self.low_pools: Table[int, bool] = Table("low_pools")
         self.stores: Table[int, Store] = Table("stores")
         self.tills: Table[int, Till] = Table("tills")
         self.assets: Table[str, Asset] = Table("assets")

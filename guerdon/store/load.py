@@ -175,8 +175,9 @@ def _ask_config(lookup: Lookup, version: int) -> Take:
             programs={row[0]: rows.program(row) for row in programs.rows},
             since={program_no: tuple(since) for program_no, since, *_ in versions.rows},
             renewing=frozenset([program_no for program_no, _, renews, *_ in versions.rows if renews]),
-            follows={program_no: last for program_no, _, _, last, _ in versions.rows if last},
-            following={program_no: last for program_no, _, _, last, done in versions.rows if last > done},
+            follows={program_no: last for program_no, _, _, last, *_ in versions.rows if last},
+            following={program_no: last for program_no, _, _, last, done, _ in versions.rows if last > done},
+            low_pools=frozenset([program_no for program_no, *_, low in versions.rows if low]),
             stores={no: Store(no=no, id=id_, code=code, name=name) for no, id_, code, name in stores.rows},
             tills={
                 no: Till(no=no, id=id_, code=code, name=name, store_no=store_no, program_no=program_no)

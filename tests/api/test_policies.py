@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import ADMIN_KEY, Api, served, set_up
+from tests.api.conftest import ADMIN_KEY, Api, Shop, served, set_up
 from tests.api.test_loyalty import bill
 from tests.conftest import Database, addresses, drop_database
 
@@ -47,6 +47,9 @@ FAULTS: list[tuple[str, dict[str, Any], int, str, str]] = [
     ("grace for nothing", {"grace_days": 3}, 400, "invalid_value", "grace_days"),
     ("a notice twice", {"notice_days": [7, 7]}, 400, "invalid_value", "notice_days"),
     ("a notice on the day itself", {"notice_days": [0]}, 400, "invalid_value", "notice_days[0]"),
+    ("a pool that is full when it is low", {"low_pool": {"points": "10", "filled": "10"}}, 400, "invalid_value",
+     "low_pool.filled"),
+    ("a pool of half a point", {"low_pool": {"points": "-0.5"}}, 400, "wrong_scale", "low_pool.points"),
 ]  # fmt: skip
 
 
@@ -145,3 +148,11 @@ def test_a_rule_says_where_and_when_it_holds_and_how_much_it_gives(club: Any) ->
         [("base", "10", "0")],
     ]
     assert [e["rule"] for e in api.post("/v1/purchases", bill("W-9", 1_000, store="main"))["earned"]] == ["base"]
+
+
+def test_a_mark_of_a_pool_is_shown_as_it_was_given_and_can_be_taken_away(shop: Shop) -> None:
+    mark = {"points": "-20", "filled": "100"}
+    assert shop.api.patch("/v1/programs/classic", {"low_pool": mark})["low_pool"] == mark
+    shop.api.post("/v1/members/external_id:C-1/awards", {"points": "20", "reason": "x"})
+    assert shop.api.patch("/v1/programs/classic", {"name": "Club"})["low_pool"] == mark
+    assert shop.api.patch("/v1/programs/classic", {"low_pool": None})["low_pool"] is None

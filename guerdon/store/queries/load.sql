@@ -818,10 +818,11 @@ from programs where org_id = %(org)s::bigint order by no
 
 -- config_versions --
 -- when each program's versions began, the first one first; whether activity renews points of any of them; the last one
--- that points which were there follow too; and up to which all of them do
+-- that points which were there follow too; up to which all of them do; and whether its pool is low
 select v.program_no, array_agg(v.recorded_at order by v.version),
        coalesce(bool_or(v.policies -> 'expiry' ->> 'kind' in ('rolling', 'inactivity')), false),
-       coalesce(max(v.version) filter (where v.policies ->> 'follow' is not null), 0), max(p.followed)
+       coalesce(max(v.version) filter (where v.policies ->> 'follow' is not null), 0), max(p.followed),
+       bool_or(p.pool_low)
 from program_versions v
 join programs p on p.org_id = %(org)s::bigint and p.no = v.program_no
 where v.org_id = %(org)s::bigint group by v.program_no
