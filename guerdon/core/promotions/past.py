@@ -45,7 +45,8 @@ _VALUES: dict[Entity, Callable[[CartLine, str], tuple[str, ...]]] = {
 
 class Past:
     """The facts of one member, in any order. Figures are differences of running totals, and purchases with certain
-    products bits of a number, so that a question costs little however long the past is.
+    products bits of a number, so that a question costs little however long the past is. Which products were in them is
+    looked at as far back as anybody asks.
     """
 
     __slots__ = ("_basket", "_bought", "_days", "_of", "_tables", "_times", "_totals", "joined_at")
@@ -65,7 +66,7 @@ class Past:
         self._days = [each.at for each in self._bought or ()]
         self._basket: Basket | None = None
         self._of: list[int] = []
-        self._tables: dict[tuple[Entity, str], dict[str, int]] = {}
+        self._tables: dict[tuple[Entity, str], tuple[dict[str, int], int]] = {}
 
     def purchases(self, now: datetime, days: int | None) -> int:
         """How many there were."""
@@ -86,7 +87,7 @@ class Past:
         if self._bought is None:
             return None
         first, last = _window(self._days, now, days)
-        found = self._purchases_with(products, self._bought) >> first
+        found = self._purchases_with(products, self._bought, first) >> first
         return (found & ((1 << max(0, last - first)) - 1)).bit_count()
 
     def _total(self, of: str, now: datetime, days: int | None) -> int:
@@ -96,12 +97,14 @@ class Past:
         first, last = _window(self._times, now, days)
         return totals[last] - totals[min(first, last)]
 
-    def _purchases_with(self, products: Products, bought: Sequence[Bought]) -> int:
-        """The purchases as bits, by time; one criterion is looked up, several are matched line by line."""
+    def _purchases_with(self, products: Products, bought: Sequence[Bought], first: int) -> int:
+        """The purchases from the first that matters, as bits, by time; one criterion is looked up, several are matched
+        line by line.
+        """
         found = 0
         if len(products) == 1 and products[0].operator == "in":
             (only,) = products
-            table = self._table(only.entity, only.name, bought)
+            table = self._table(only.entity, only.name, bought, first)
             for value in table.keys() & only.values:
                 found |= table[value]
             return found
@@ -113,18 +116,18 @@ class Past:
             found |= 1 << self._of[line]
         return found
 
-    def _table(self, entity: Entity, name: str, bought: Sequence[Bought]) -> dict[str, int]:
-        """Purchases by one thing that a criterion may ask of a line."""
-        known = self._tables.get((entity, name))
-        if known is None:
-            known = self._tables[entity, name] = {}
+    def _table(self, entity: Entity, name: str, bought: Sequence[Bought], first: int) -> dict[str, int]:
+        """Purchases by one thing that a criterion may ask of a line, from the first that matters or before."""
+        known, begins = self._tables.get((entity, name)) or ({}, len(bought))
+        if first < begins:
             value_of = _VALUES[entity]
-            for number, each in enumerate(bought):
+            for number in range(first, begins):
                 bit = 1 << number
-                for line in each.lines:
+                for line in bought[number].lines:
                     if line.counts:
                         for value in value_of(line, name):
                             known[value] = known.get(value, 0) | bit
+            self._tables[entity, name] = known, first
         return known
 
 

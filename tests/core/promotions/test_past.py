@@ -58,6 +58,16 @@ def test_products_were_bought_where_one_line_has_all_that_is_asked(
     )
 
 
+@given(purchases, st.lists(windows, max_size=5))
+def test_what_was_asked_before_changes_no_figure(
+    told: list[tuple[datetime, list[tuple[str, str]]]], asked: list[int | None]
+) -> None:
+    past = Past(NOW, [], [Bought(at, tuple(line(5, sku=s, category=k) for s, k in lines)) for at, lines in told])
+    for days in asked:
+        plainly = sum(inside(at, days) and any(s in "ab" for s, _ in lines) for at, lines in told)
+        assert past.bought(of("sku", "a", "b"), NOW, days) == plainly
+
+
 def test_one_criterion_is_looked_up_as_baskets_look() -> None:
     one = line(5, sku="a", category="x", brand="b", tags=("t",), attributes={"size": "L"})
     past = Past(NOW, [], [Bought(NOW, (one, line(0, sku="free"), line(5, sku="gift", excluded=True)))])
