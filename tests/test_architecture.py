@@ -14,9 +14,9 @@ CORE = sorted((ROOT / "guerdon" / "core").rglob("*.py"))
 
 # What has no I/O, clock or randomness; `msgspec` makes records. Anything else must be argued for here.
 PURE = frozenset((
-    "__future__", "abc", "base64", "bisect", "calendar", "collections", "collections.abc", "csv", "dataclasses",
-    "datetime", "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "ipaddress", "itertools", "math",
-    "operator", "re", "typing", "types", "unicodedata", "zoneinfo", "msgspec",
+    "__future__", "abc", "base64", "bisect", "calendar", "collections", "collections.abc", "dataclasses", "datetime",
+    "enum", "fractions", "functools", "hashlib", "heapq", "hmac", "ipaddress", "itertools", "math", "operator", "re",
+    "typing", "types", "unicodedata", "zoneinfo", "msgspec",
 ))  # fmt: skip
 CLOCKS = frozenset(("now", "utcnow", "today"))
 

@@ -18,10 +18,10 @@ from guerdon.api.printing import LINK_MAX, PLACEHOLDER, Label, PrintingUnavailab
 from guerdon.api.problem import Problem
 from guerdon.api.routing import Routes
 from guerdon.api.services import new_command_id
-from guerdon.api.sheets import Csv, Figure, Pdf, lines
+from guerdon.api.sheets import Csv, Figure, NotCsv, Pdf, column, lines
 from guerdon.api.values import Body, PageQuery, Shown, Text, page, place, place_no, place_of_use, private, public
 from guerdon.core import codes as rules
-from guerdon.core import commands, tabular
+from guerdon.core import commands
 from guerdon.core.promotions import codes as texts
 from guerdon.core.promotions.limits import period
 from guerdon.core.promotions.terms import Promotion
@@ -373,8 +373,8 @@ def _cells(body: UploadIn) -> Iterator[tuple[int, str]]:
         yield from enumerate(body.codes, 1)
         return
     try:
-        yield from tabular.column(io.StringIO(body.csv, newline=""), "code")
-    except tabular.NotTabular as error:
+        yield from column(io.StringIO(body.csv.removeprefix("\ufeff"), newline=""), "code")
+    except NotCsv as error:
         raise Problem("invalid_value", f"This is not CSV: {error}.", field="csv") from None
 
 

@@ -16,9 +16,8 @@ from guerdon.api.problem import Problem
 from guerdon.api.refs import find, program_selector
 from guerdon.api.routing import Routes
 from guerdon.api.services import new_command_id
-from guerdon.api.sheets import Csv, Figure, lines
+from guerdon.api.sheets import Csv, Figure, NotCsv, lines, records
 from guerdon.api.values import Body, PageQuery, Selector, Shown, cursor, place_no, private, public
-from guerdon.core import tabular
 from guerdon.core.sheets import Kind
 from guerdon.store.read import ImportResultRow, ImportRow
 
@@ -133,8 +132,8 @@ def _rows(body: ImportIn) -> list[dict[str, str]]:
         given = () if isinstance(body.rows, UnsetType) else body.rows
         return [{name: str(cell) for name, cell in row.items() if cell is not None} for row in given]
     try:
-        found = [cells for _, cells in tabular.records(io.StringIO(body.csv, newline=""))]
-    except tabular.NotTabular as error:
+        found = list(records(io.StringIO(body.csv, newline="")))
+    except NotCsv as error:
         raise Problem("invalid_value", f"This is not CSV: {error}.", field="csv") from None
     if not 0 < len(found) <= ROWS_MAX:
         raise Problem("invalid_value", f"Send from 1 to {ROWS_MAX} rows.", field="csv")

@@ -21,6 +21,7 @@ from guerdon.core.programs import (
     Cap,
     Expiry,
     Follow,
+    LowPool,
     Policies,
     RedemptionRate,
     ReferralPoints,
@@ -197,6 +198,15 @@ ReturnsPolicy = Annotated[
 ]
 
 
+class LowPoolIn(Body, frozen=True, kw_only=True):
+    """Tell (`points.pool_low`) when the pool falls to so many `points`, which may be below zero; and again only after
+    it was `filled` to so many or more (null: to any more than `points`).
+    """
+
+    points: Points
+    filled: Points | None = None
+
+
 NoticeDays = Annotated[
     tuple[Annotated[int, Meta(ge=1, le=366)], ...],
     Meta(max_length=5, description="Tell of points so many days before the day on which they end (`points.expiring`)"),
@@ -233,6 +243,7 @@ class ProgramIn(Body, frozen=True, kw_only=True):
     adjustment_limit: Points | None = None
     referral: ReferralIn | None = None
     notice_days: NoticeDays = ()
+    low_pool: LowPoolIn | None = None
 
 
 class ProgramChange(Body, frozen=True, kw_only=True):
@@ -262,6 +273,7 @@ class ProgramChange(Body, frozen=True, kw_only=True):
     transfer_limits: TransferLimitsIn | UnsetType = UNSET
     adjustment_limit: Points | UnsetType | None = UNSET
     notice_days: NoticeDays | UnsetType = UNSET
+    low_pool: LowPoolIn | UnsetType | None = UNSET
     referral: ReferralIn | UnsetType | None = UNSET
 
 
@@ -281,6 +293,11 @@ class TransferLimitsOut(Shown, frozen=True, kw_only=True):
 class ReferralShown(Shown, frozen=True, kw_only=True):
     referrer: str
     referred: str
+
+
+class LowPoolShown(Shown, frozen=True, kw_only=True):
+    points: str
+    filled: str | None
 
 
 class ExpiryPolicy(Shown, frozen=True, kw_only=True, omit_defaults=True):
@@ -380,6 +397,7 @@ class ProgramOut(Shown, frozen=True, kw_only=True):
     adjustment_limit: str | None
     referral: ReferralShown | None
     notice_days: tuple[int, ...]
+    low_pool: LowPoolShown | None
     created_at: datetime
 
 
@@ -438,6 +456,7 @@ async def create_program(call: Call, body: ProgramIn) -> ProgramOut:
         adjustment_limit=_maybe(body.adjustment_limit, scale, "adjustment_limit"),
         referral=_referral(body.referral, scale),
         notice_days=body.notice_days,
+        low_pool=_low_pool(body.low_pool, scale),
     )
     command = commands.CreateProgram(
         code=body.code, name=body.name, asset=body.asset, policies=policies, **call.common()
@@ -533,6 +552,8 @@ def change_of(call: Call, row: ProgramRow, body: ProgramChange, scale: int) -> c
         given["transfers"] = _limits(body.transfer_limits, scale)
     if body.adjustment_limit is not UNSET:
         given["adjustment_limit"] = _maybe(body.adjustment_limit, scale, "adjustment_limit")
+    if body.low_pool is not UNSET:
+        given["low_pool"] = _low_pool(body.low_pool, scale)
     if body.referral is not UNSET:
         given["referral"] = _referral(body.referral, scale)
     return commands.ChangeProgram(
@@ -588,6 +609,14 @@ def _rate(given: RateIn | None, scale: int) -> RedemptionRate | None:
 
 def _maybe(given: Decimal | None, scale: int, field: str) -> int | None:
     return None if given is None else minor(given, scale, field)
+
+
+def _low_pool(given: LowPoolIn | None, scale: int) -> LowPool | None:
+    if given is None:
+        return None
+    return LowPool(
+        points=minor(given.points, scale, "low_pool.points"), filled=_maybe(given.filled, scale, "low_pool.filled")
+    )
 
 
 def _limits(given: TransferLimitsIn, scale: int) -> TransferLimits:
@@ -699,6 +728,11 @@ def _shown(directory: Directory, row: ProgramRow) -> ProgramOut:
             referrer=points(policies.referral.referrer, scale), referred=points(policies.referral.referred, scale)
         ),
         notice_days=policies.notice_days,
+        low_pool=None
+        if policies.low_pool is None
+        else LowPoolShown(
+            points=points(policies.low_pool.points, scale), filled=_shown_or_none(policies.low_pool.filled, scale)
+        ),
         created_at=row.created_at,
     )
 

@@ -29,6 +29,7 @@ from guerdon.core import (
     metadata,
     notices,
     points,
+    pools,
     postings,
     previews,
     promoting,
@@ -63,7 +64,7 @@ def decide(command: c.Command, state: State) -> Outcome:
     before = mark = state.begin(command.id, command.at, command.actor)
     try:
         if state.config.planned:
-            setup.begin_planned(state)
+            setup.begin_planned(state, "guerdon")
             mark = state.mark()
         outcome = _once(command, state, mark) if command.key else _made(command, state, mark)
     except ledger.AmountOutOfRange:
@@ -80,8 +81,11 @@ def decide(command: c.Command, state: State) -> Outcome:
 def _made(command: c.Command, state: State, mark: int) -> Outcome:
     """Decide, and book what ran low by it."""
     outcome = DECISIONS[type(command)](state, command)
-    if crossings.watched(command) and isinstance(outcome, Accepted):
-        crossings.book(state, mark, command.actor)
+    if isinstance(outcome, Accepted):
+        if crossings.watched(command):
+            crossings.book(state, mark, command.actor)
+        if pools.watched(state):
+            pools.book(state, mark, command.actor)
     return outcome
 
 

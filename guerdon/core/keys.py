@@ -101,7 +101,7 @@ def weight(command: c.Command) -> int:
     if isinstance(command, c.ReviewTiers):
         return 2 * max(1, len(command.members))
     if isinstance(command, c.IssuePromotions):
-        return max(1, len(command.members))
+        return 2 * max(1, len(command.members))
     if isinstance(command, c.AddCodes):
         return max(1, len(command.codes))
     return _WEIGHTS.get(type(command), 2)

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from guerdon.core import pools
 from guerdon.core.accounts import GENERAL_LEDGER, Ledger
 from guerdon.core.assets import SCALE_MAX, Asset
 from guerdon.core.commands import (
@@ -111,7 +112,7 @@ def create_program(state: State, command: CreateProgram) -> Outcome:
         _open_internal(state, program, role)
     state.put(state.programs, program.no, program)
     state.set_config(msgspec.structs.replace(config, programs=_with(config.programs, program.no, program)))
-    _plan(state, program.no, Planned(version=1, starts_at=state.now, policies=command.policies))
+    _plan(state, program.no, Planned(version=1, starts_at=state.now, policies=command.policies), command.actor)
     return Accepted(Opened(id=program.id, number=program.no, created_at=state.now))
 
 
@@ -148,11 +149,11 @@ def change_program(state: State, command: ChangeProgram) -> Outcome:
         programs = _with(state.config.programs, program.no, program)
         state.set_config(msgspec.structs.replace(state.config, programs=programs))
     version = len(state.config.since[program.no]) + 1
-    _plan(state, program.no, Planned(version=version, starts_at=starts_at, policies=command.policies))
+    _plan(state, program.no, Planned(version=version, starts_at=starts_at, policies=command.policies), command.actor)
     return Accepted(Changed(id=program.id))
 
 
-def _plan(state: State, program_no: int, plan: Planned) -> None:
+def _plan(state: State, program_no: int, plan: Planned, actor: str) -> None:
     """Note a version. What was to begin at its start or later gives way to it, and where that is now it begins."""
     config = state.config
     state.put(state.program_versions, (program_no, plan.version), plan)
@@ -166,10 +167,10 @@ def _plan(state: State, program_no: int, plan: Planned) -> None:
             renewing=config.renewing | {program_no} if plan.policies.expiry.renews else config.renewing,
         )
     )
-    begin_planned(state)
+    begin_planned(state, actor)
 
 
-def begin_planned(state: State) -> None:
+def begin_planned(state: State, actor: str) -> None:
     """Let versions begin whose time has come. Asked before each command, so that a version counts from its own instant
     whoever comes first after it.
     """
@@ -180,13 +181,13 @@ def begin_planned(state: State) -> None:
         if plan.starts_at <= state.now
     ]
     for _, program_no, plan in sorted(due, key=lambda each: (*each[:2], each[2].version)):
-        _begin(state, program_no, plan)
+        _begin(state, program_no, plan, actor)
 
 
-def _begin(state: State, program_no: int, plan: Planned) -> None:
+def _begin(state: State, program_no: int, plan: Planned, actor: str) -> None:
     """Put a version in force. The policies of before can still be found under their version."""
     config = state.config
-    program = config.programs[program_no]
+    before = program = config.programs[program_no]
     if program.version != plan.version:
         state.put(state.found, ("policies", program_no, program.version), program.policies)
         program = msgspec.structs.replace(program, version=plan.version, policies=plan.policies)
@@ -206,6 +207,7 @@ def _begin(state: State, program_no: int, plan: Planned) -> None:
             following=following,
         )
     )
+    pools.watch(state, None if plan.version == 1 else before, program, actor)
 
 
 def preview_change(state: State, command: PreviewChange) -> Outcome:
@@ -255,6 +257,9 @@ def _policies_refusal(state: State, policies: Policies) -> Rejected | None:
     if len(days) > NOTICES_MAX or len(set(days)) < len(days) or not all(1 <= each <= NOTICE_DAYS_MAX for each in days):
         detail = {"minimum": 1, "maximum": NOTICE_DAYS_MAX, "at_most": NOTICES_MAX, "reason": "different numbers"}
         return Rejected(Rejection.INVALID_VALUE, "policies.notice_days", detail)
+    low = policies.low_pool
+    if low is not None and low.filled is not None and low.filled <= low.points:
+        return Rejected(Rejection.INVALID_VALUE, "policies.low_pool.filled", {"minimum": low.points + 1})
     if policies.follow is not None and not 0 <= policies.follow.grace_days <= DAYS_MAX:
         return Rejected(Rejection.INVALID_VALUE, "policies.follow.grace_days", {"minimum": 0, "maximum": DAYS_MAX})
     rate = policies.redemption_rate

@@ -21,7 +21,6 @@ from guerdon.core.members import IDENTIFIER_KINDS, normalise
 from guerdon.core.outcomes import Accepted, Rejected, Rejection
 from guerdon.core.programs import CATEGORIES
 from guerdon.core.results import MembersListed
-from guerdon.core.tabular import MISSHAPEN
 
 Kind = Literal["members", "balances", "points", "redemptions", "expiry", "segments"]
 
@@ -48,6 +47,8 @@ COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 """Per kind the columns that a row must fill, and those that it may."""
 
 TEXT_MAX = 500
+MISSHAPEN = ""
+"""Under this name stands what is wrong with a row of more or fewer cells than there are names."""
 NEVER = "never"
 ACTIONS = {"add": True, "remove": False}
 _TIMES = {"balances": "as_of", "points": "earned_at", "redemptions": "redeemed_at", "expiry": "expired_at"}

@@ -181,6 +181,7 @@ class State:
         self.programs: Table[int, Program] = Table("programs")
         self.program_versions: Table[tuple[int, int], Planned] = Table("program_versions")
         self.followed: Table[int, int] = Table("followed")
+        self.low_pools: Table[int, bool] = Table("low_pools")
         self.stores: Table[int, Store] = Table("stores")
         self.tills: Table[int, Till] = Table("tills")
         self.assets: Table[str, Asset] = Table("assets")

@@ -353,6 +353,20 @@ class NamedPurchase(Struct, frozen=True, kw_only=True):
     event_at: datetime
 
 
+class PromotionRow(Struct, frozen=True, kw_only=True):
+    """What a promotion gave on what was bought with the event `seq`, under the version it was used in."""
+
+    seq: int
+    id: str
+    version: int
+    name: str
+    code: str
+    issue: str
+    discount: int
+    voucher: int
+    points: int
+
+
 class AccountRow(Struct, frozen=True, kw_only=True):
     no: int
     id: str
@@ -725,6 +739,13 @@ class Reader:
         values = {"purchases": sorted(purchases)}
         rows = await self._rows(org_id, "points", "purchases_named", values, NamedPurchase)
         return {row.no: row for row in rows}
+
+    async def promotions_of(self, org_id: int, events: list[int]) -> dict[int, list[PromotionRow]]:
+        """What promotions gave, by the events' numbers."""
+        found: dict[int, list[PromotionRow]] = {}
+        for row in await self._rows(org_id, "points", "promotions_of_events", {"seqs": events}, PromotionRow):
+            found.setdefault(row.seq, []).append(row)
+        return found
 
     async def return_numbers(self, org_id: int, purchases: set[int]) -> dict[str, int]:
         """The numbers of the returns of purchases, by id."""

@@ -51,8 +51,8 @@ _SQL = {name: Prepared(text) for name, text in statements("save").items()}
 COMMIT = Prepared("commit")
 _NO_WAIT = Prepared("set local synchronous_commit = off")
 _CONFIGURATION = (
-    "assets", "programs", "program_versions", "followed", "stores", "tills", "sources", "promotions", "promotion_lanes",
-    "tiers", "segments",
+    "assets", "programs", "program_versions", "followed", "low_pools", "stores", "tills", "sources", "promotions",
+    "promotion_lanes", "tiers", "segments",
 )  # fmt: skip
 
 
@@ -226,6 +226,9 @@ def _save_configuration(writing: _Writing, state: State, changes: dict[str, Chan
     if "followed" in changes:
         followed = [(no, version) for no, (_, version) in changes["followed"].items()]
         writing.write("write_followed", ("no", "followed"), followed)
+    if "low_pools" in changes:
+        low = [(no, is_low) for no, (_, is_low) in changes["low_pools"].items()]
+        writing.write("write_low_pools", ("no", "pool_low"), low)
     if "promotion_lanes" in changes:
         lanes = [astuple(lane) for _, lane in changes["promotion_lanes"].values()]
         writing.write("write_promotion_lanes", ("number", "mode", "once"), lanes)

@@ -67,6 +67,7 @@ create table programs (
     policies jsonb not null,
     created_at timestamptz not null,
     followed integer not null default 0,  -- up to which version all points follow those that are to be followed
+    pool_low boolean not null default false,  -- told since its mark was set, and not filled since
     primary key (org_id, no),
     unique (org_id, id),
     unique (org_id, code)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import ADMIN_KEY, Api, served, set_up
+from tests.api.conftest import ADMIN_KEY, Api, Shop, served, set_up
 from tests.api.test_loyalty import bill
 from tests.conftest import Database, addresses, drop_database
 
@@ -50,6 +50,9 @@ FAULTS: list[tuple[str, dict[str, Any], int, str, str]] = [
     ("a start at the end of time", {"starts_at": "9999-01-01T00:00:00Z"}, 400, "invalid_value", "starts_at"),
     ("a notice twice", {"notice_days": [7, 7]}, 400, "invalid_value", "notice_days"),
     ("a notice on the day itself", {"notice_days": [0]}, 400, "invalid_value", "notice_days[0]"),
+    ("a pool that is full when it is low", {"low_pool": {"points": "10", "filled": "10"}}, 400, "invalid_value",
+     "low_pool.filled"),
+    ("a pool of half a point", {"low_pool": {"points": "-0.5"}}, 400, "wrong_scale", "low_pool.points"),
 ]  # fmt: skip
 
 
@@ -186,3 +189,11 @@ def test_a_version_that_is_planned_is_foreseen_as_it_will_be_and_begins_when_it_
         assert told == [(5, "in_force"), (4, "replaced"), (3, "past"), (2, "past"), (1, "past")]
         clock[0] = starts_at + timedelta(days=9)
         assert api.get(path)["minimum_redemption"] == "0"
+
+
+def test_a_mark_of_a_pool_is_shown_as_it_was_given_and_can_be_taken_away(shop: Shop) -> None:
+    mark = {"points": "-20", "filled": "100"}
+    assert shop.api.patch("/v1/programs/classic", {"low_pool": mark})["low_pool"] == mark
+    shop.api.post("/v1/members/external_id:C-1/awards", {"points": "20", "reason": "x"})
+    assert shop.api.patch("/v1/programs/classic", {"name": "Club"})["low_pool"] == mark
+    assert shop.api.patch("/v1/programs/classic", {"low_pool": None})["low_pool"] is None

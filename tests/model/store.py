@@ -42,8 +42,8 @@ from guerdon.writer.stats import Stats
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 GENERAL = Ledger(no=GENERAL_LEDGER, id="general_ledger_id", name="General Ledger", opened_at=EPOCH)
 CONFIGURATION = (
-    "assets", "programs", "program_versions", "followed", "stores", "tills", "sources", "promotions", "promotion_lanes",
-    "tiers", "segments",
+    "assets", "programs", "program_versions", "followed", "low_pools", "stores", "tills", "sources", "promotions",
+    "promotion_lanes", "tiers", "segments",
 )  # fmt: skip
 
 CHANGEABLE: dict[str, tuple[str, ...]] = {
@@ -239,6 +239,7 @@ class MemoryStore:
             tills=dict(self.rows("tills")),
             sources=frozenset(self.rows("sources")),
             **self._follows(),
+            low_pools=frozenset(no for no, low in self.rows("low_pools").items() if low),
             promotions=Shelf(dict(self.rows("promotions")), dict(self.rows("promotion_lanes"))),
             tiers=self._tiers(),
             segments=dict(self.rows("segments")),

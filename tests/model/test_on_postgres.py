@@ -9,6 +9,7 @@ import asyncio
 import random
 
 import psycopg
+import pytest
 
 from guerdon.audit.verify import audit
 from guerdon.core.keys import keys, weight
@@ -26,7 +27,7 @@ from tests.model.store import MemoryStore, one_by_one
 from tests.model.test_grouping import SEED, sizes
 from tests.model.test_policies import Living
 
-HISTORIES, LENGTH = 5, 150
+HISTORIES, LENGTH, LIVING = 5, 150, 2
 
 
 async def on_postgres(pool: Pool, org_id: int, history: History | Living, groups: list[int]) -> list[Outcome]:
@@ -45,10 +46,11 @@ async def on_postgres(pool: Pool, org_id: int, history: History | Living, groups
     return await asyncio.gather(*(each.future for each in waiting))
 
 
+@pytest.mark.timeout(300)
 async def test_the_real_store_does_what_the_store_in_memory_does(database: Database) -> None:
     async with make_pool(database.app_dsn, name="history", size_max=2) as pool:
         histories: list[History | Living] = [History(seed, LENGTH) for seed in range(SEED, SEED + HISTORIES)]
-        histories += [Living(seed) for seed in range(SEED, SEED + HISTORIES)]
+        histories += [Living(seed) for seed in range(SEED, SEED + LIVING)]
         for number, history in enumerate(histories):
             async with pool.connection() as connection:
                 org_id = (await organisations.create(connection, f"history-{number}")).org_id

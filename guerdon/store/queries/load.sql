@@ -833,12 +833,13 @@ from programs where org_id = %(org)s::bigint order by no
 
 -- config_versions --
 -- when each program's versions begin, or those that came before them, the first one first; whether activity renews
--- points of any of them; which of those that have begun points that were there follow too; and up to which all of them do
+-- points of any of them; which of those that have begun points that were there follow too; up to which all of them do;
+-- and whether its pool is low
 select v.program_no, array_agg(v.begins_at order by v.version),
        coalesce(bool_or(v.policies -> 'expiry' ->> 'kind' in ('rolling', 'inactivity')), false),
        coalesce(array_agg(v.version order by v.version)
                 filter (where v.begins and v.version <= p.version and v.policies ->> 'follow' is not null), '{}'),
-       max(p.followed)
+       max(p.followed), bool_or(p.pool_low)
 from (select x.program_no, x.version, x.policies,
              (select min(later.starts_at) from program_versions later
               where later.org_id = %(org)s::bigint and later.program_no = x.program_no

@@ -124,6 +124,22 @@ order by seq
 select no, id, number, currency, amount, paid, event_at
 from purchases where org_id = %(org)s and no = any(%(purchases)s)
 
+-- promotions_of_events --
+-- what promotions gave on what was bought with the events of a page: the purchase's, or the committed cart's
+select e.seq, u.promotion::text as id, u.version, v.terms::jsonb ->> 'name' as name, u.code, u.issue, u.discount,
+       u.voucher, u.points
+from events e
+left join promotion_commits w on w.org_id = %(org)s and e.name = 'PromotionReturn'
+                              and w.id = (nullif(e.body, '')::jsonb ->> 'commit_id')::uuid
+cross join lateral (
+    select x.* from promotion_uses x where x.org_id = %(org)s and e.purchase_no > 0 and x.purchase_no = e.purchase_no
+    union all
+    select x.* from promotion_uses x
+    where x.org_id = %(org)s and e.purchase_no = 0 and x.event_seq = coalesce(w.event_seq, e.seq)) u
+left join promotion_versions v on v.org_id = %(org)s and v.promotion = u.promotion and v.version = u.version
+where e.org_id = %(org)s and e.seq = any(%(seqs)s) and u.of_seq = 0
+order by e.seq, u.event_seq, u.position
+
 -- returns_named --
 -- the returns of a page's purchases
 select no, id from purchase_returns where org_id = %(org)s and purchase_no = any(%(purchases)s) order by no
