@@ -256,8 +256,7 @@ class _Side:
 
     def _occasion(self, program: Program, past: Past) -> Occasion:
         keys = caps.counters(program, past.member, past.at)
-        usage = {key: self.counters.get(key, _ZERO).at(past.at) for key in keys}
-        left = caps.still_left(program, keys, usage)
+        left = caps.still_left(program, [self.counters.get(key, _ZERO).at(past.at).used for key in keys])
         return Occasion(at=past.at, store=past.store, source=past.channel, left=left)
 
     def _earned(self, program: Program | None, past: Past, nets: list[int], occasion: Occasion | None) -> int:

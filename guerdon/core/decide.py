@@ -55,25 +55,26 @@ from guerdon.core.state import State
 
 
 def decide(command: c.Command, state: State) -> Outcome:
-    """Decide one command and change the state accordingly; a refusal changes nothing but its stored outcome.
+    """Decide one command and change the state accordingly; a refusal changes nothing but its stored outcome. Versions
+    of policies whose time has come begin before.
 
     With an idempotency key the same request gets the stored answer, accepted or refused, and another request under the
     same key is refused. Raises `NotLoaded`, with the state as it was, when the batch lacks a row.
     """
-    mark = state.begin(command.id, command.at, command.actor)
+    before = mark = state.begin(command.id, command.at, command.actor)
     try:
-        if command.key:
-            return _once(command, state, mark)
-        outcome = _made(command, state, mark)
+        if state.config.planned:
+            setup.begin_planned(state, "guerdon")
+            mark = state.mark()
+        outcome = _once(command, state, mark) if command.key else _made(command, state, mark)
     except ledger.AmountOutOfRange:
         outcome = _OUT_OF_RANGE
     except BaseException:
-        state.rollback(mark)
+        state.rollback(before)
         raise
-    if isinstance(outcome, Rejected):
+    if isinstance(outcome, Rejected) and not command.key:
         state.rollback(mark)
-    else:
-        state.accept()
+    state.accept()
     return outcome
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from guerdon.core.lots import Lot
     from guerdon.core.members import Member
     from guerdon.core.persons import Person
-    from guerdon.core.programs import Config, Program, Store, Till
+    from guerdon.core.programs import Config, Planned, Program, Store, Till
     from guerdon.core.promotions.terms import Lane, Promotion
     from guerdon.core.purchases import Purchase, PurchaseReturn
     from guerdon.core.redemptions import Redemption
@@ -179,6 +179,7 @@ class State:
         self.persons: Table[int, Person] = Table("persons", kept=False)
         self.lifetimes: Table[int, int] = Table("lifetimes", kept=False)
         self.programs: Table[int, Program] = Table("programs")
+        self.program_versions: Table[tuple[int, int], Planned] = Table("program_versions")
         self.followed: Table[int, int] = Table("followed")
         self.low_pools: Table[int, bool] = Table("low_pools")
         self.stores: Table[int, Store] = Table("stores")

@@ -20,7 +20,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from guerdon.core.catalogue import RewardList, Shelved, Status
-from guerdon.core.programs import Policies
+from guerdon.core.programs import Planned, Policies
 from guerdon.core.promotions.codes import Form
 from guerdon.core.segments import Segment
 from guerdon.core.tiers import Structure
@@ -75,13 +75,28 @@ class ProgramRow(Struct, frozen=True, kw_only=True):
     policies: Policies
     created_at: datetime
     following: int | None = None
+    planned: tuple[Planned, ...] = ()
+
+    def at(self, now: datetime) -> ProgramRow:
+        """With the version that is in force at a moment."""
+        begun = [plan for plan in self.planned if plan.starts_at <= now]
+        if not begun:
+            return self
+        return msgspec.structs.replace(
+            self,
+            version=begun[-1].version,
+            policies=begun[-1].policies,
+            following=max([plan.version for plan in begun if plan.policies.follow], default=self.following),
+            planned=self.planned[len(begun) :],
+        )
 
 
 class VersionRow(Struct, frozen=True, kw_only=True):
-    """One version of a program's policies, since when, and who made it."""
+    """One version of a program's policies, from when on, and who made it when."""
 
     version: int
     policies: Policies
+    starts_at: datetime
     recorded_at: datetime
     actor: str
 
@@ -135,6 +150,15 @@ class Directory(Struct, frozen=True, kw_only=True):
     stores: dict[int, StoreRow]
     tills: dict[int, TillRow]
     sources: dict[str, SourceRow]
+
+    def at(self, now: datetime) -> Directory:
+        """With the versions of programs that begin by a moment, also where nothing has been booked since."""
+        begun = {
+            no: program.at(now)
+            for no, program in self.programs.items()
+            if program.planned and program.planned[0].starts_at <= now
+        }
+        return msgspec.structs.replace(self, programs={**self.programs, **begun}) if begun else self
 
     def scale(self, asset: str) -> int:
         return self.assets[asset].scale
@@ -357,6 +381,7 @@ class LotRow(Struct, frozen=True, kw_only=True):
     account: int
     expires_at: datetime | None
     returned: int
+    version: int
 
 
 class PartyRow(Struct, frozen=True, kw_only=True):

@@ -37,6 +37,7 @@ def audit(rows: Rows) -> None:
     _referrals(rows)
     claims(rows)
     _caps(rows)
+    _lists(rows)
     _pools(rows)
     promotion_auditor.audit(rows)
 
@@ -429,6 +430,12 @@ def _code_of_claim(rows: Rows, claim: Any, body: dict[str, Any], batch: str) -> 
     if claim.status in ("denied", "cancelled"):
         switch = rows("code_switches").get((batch, code.code))
         assert switch is not None, claim
+
+
+def _lists(rows: Rows) -> None:
+    """Who was merged into another is on no list."""
+    merged = {no for no, member in rows("members").items() if member.status == "merged"}
+    assert not [place for place, (_, there) in rows("segment_entries").items() if there and place[1] in merged]
 
 
 def _caps(rows: Rows) -> None:

@@ -78,6 +78,7 @@ create table program_versions (
     program_no bigint not null,
     version integer not null,
     policies jsonb not null,
+    starts_at timestamptz not null,  -- unless a later version is made before that and starts no later
     recorded_at timestamptz not null,
     actor text not null,
     primary key (org_id, program_no, version)

@@ -1426,23 +1426,25 @@ union all
  order by coalesce(m.no, e.member_no) limit %(limit)s)
 
 -- configuration --
--- each program's versions are contiguous and the last one is in force; what events and tills name exists
+-- each program's versions are contiguous and the last one whose time has come is in force; what events and tills name exists
 (select 'program ' || p.no, concat_ws('; ',
             case when v.count is distinct from v.last then 'versions are missing' end,
-            case when p.version is distinct from v.last
-                 then 'version is ' || p.version || ', should be ' || coalesce(v.last, 0) end,
-            case when p.policies <> c.policies then 'its policies are not those of its last version' end,
+            case when p.version is distinct from v.begun
+                 then 'version is ' || p.version || ', should be ' || coalesce(v.begun, 0) end,
+            case when p.policies <> c.policies then 'its policies are not those of its version' end,
             case when r.roles is distinct from 6
                  then 'it has ' || coalesce(r.roles, 0) || ' internal accounts, should be 6' end)
  from programs p
- left join (select program_no, count(*) as count, max(version) as last
-            from program_versions where org_id = %(org)s group by 1) v
+ left join (select x.program_no, count(*) as count, max(x.version) as last,
+                   max(x.version) filter (where x.starts_at <= h.last_recorded_at) as begun
+            from program_versions x join heads h on h.org_id = %(org)s
+            where x.org_id = %(org)s group by 1) v
       on v.program_no = p.no
  left join program_versions c on c.org_id = %(org)s and c.program_no = p.no and c.version = p.version
  left join (select program_no, count(distinct role) as roles
             from accounts where org_id = %(org)s and role <> '' group by 1) r
       on r.program_no = p.no
- where p.org_id = %(org)s and (v.count is distinct from v.last or p.version is distinct from v.last
+ where p.org_id = %(org)s and (v.count is distinct from v.last or p.version is distinct from v.begun
                                or p.policies is distinct from c.policies or r.roles is distinct from 6)
  order by p.no limit %(limit)s)
 union all

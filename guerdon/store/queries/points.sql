@@ -110,8 +110,8 @@ from accounts where org_id = %(org)s and member_no = %(member)s
 order by program_no, no
 
 -- lots_named --
--- when lots end and what of them was taken back, by number
-select no, account, expires_at, returned from lots where org_id = %(org)s and no = any(%(lots)s)
+-- when lots end, what of them was taken back, and the version of what gave them, by number
+select no, account, expires_at, returned, version from lots where org_id = %(org)s and no = any(%(lots)s)
 
 -- entries --
 -- what a page's events moved, in order; one row per transfer
