@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -16,12 +17,13 @@ from guerdon.api.values import PageQuery, Shown, last_moment, page, place_no, po
 from guerdon.core import commands
 from guerdon.core.forecasts import Forecast, Foreseen, Foresight, Sum
 from guerdon.core.lots import Lot
-from guerdon.store.read import ProgramRow, StandingRow
+from guerdon.core.programs import Planned
+from guerdon.store.read import ProgramRow, StandingRow, VersionRow
 
 routes = Routes("Programs")
 
 LOTS_AT_ONCE = 5_000
-_ERRORS = ("program_not_found", "asset_not_found", "wrong_scale", "amount_out_of_range", "change_in_progress")
+_ERRORS = ("program_not_found", "asset_not_found", "wrong_scale", "amount_out_of_range", "policy_in_the_past")
 _EXAMPLE = {"expiry": {"kind": "months", "count": 6}, "existing_points": "follow", "grace_days": 30}
 
 
@@ -40,12 +42,14 @@ class MonthOfEnds(Shown, frozen=True, kw_only=True):
 
 
 class ForecastOut(Shown, frozen=True, kw_only=True):
-    """What the change would do if it were made now. `all` is what there is; of that ends some `sooner`, some `later`,
-    and the rest when it does now (`same`). A member may be among several.
+    """What the change would do if it were made now, and nothing else happened until it begins. `all` is what there is
+    then; of that ends some `sooner`, some `later`, and the rest when it does without the change (`same`). A member may
+    be among several.
     """
 
     version: int
     as_of: datetime
+    starts_at: datetime
     all: SumOut
     sooner: SumOut
     later: SumOut
@@ -71,12 +75,14 @@ class ForeseenPage(Shown, frozen=True, kw_only=True):
 
 
 class VersionOut(Shown, frozen=True, kw_only=True):
-    """One version of a program: since when, made with which key, what it says of expiry, and whether points that were
-    there follow it.
+    """One version of a program: since when, made when and with which key, what it says of expiry, and whether points
+    that were there follow it. `replaced` are versions that never began, since a later one did in their place.
     """
 
     version: int
+    status: Literal["planned", "in_force", "past", "replaced"]
     since: datetime
+    made_at: datetime
     made_by: str
     expiry: ExpiryPolicy
     rules: tuple[str, ...]
@@ -92,8 +98,10 @@ class _Asked(Struct, frozen=True, kw_only=True):
     """What a preview is about."""
 
     row: ProgramRow
+    version: int
     scale: int
     now: datetime
+    starts_at: datetime
     zone: ZoneInfo
     timezone: str
     foresight: Foresight
@@ -116,8 +124,9 @@ async def preview(call: Call, program: str, body: ProgramChange) -> ForecastOut:
     async for some in _foreseen(call, asked):
         forecast.add(some)
     return ForecastOut(
-        version=asked.row.version + 1,
+        version=asked.version,
         as_of=asked.now,
+        starts_at=asked.starts_at,
         months=tuple(
             MonthOfEnds(month=month, points_now=points(now, asked.scale), points_then=points(then, asked.scale))
             for month, (now, then) in sorted(forecast.months.items(), key=lambda each: (not each[0], each[0]))
@@ -195,7 +204,9 @@ async def list_versions(call: Call, program: str) -> VersionList:
         data=tuple(
             VersionOut(
                 version=each.version,
-                since=each.recorded_at,
+                status=_status(each, versions, row),
+                since=each.starts_at,
+                made_at=each.recorded_at,
                 made_by=each.actor,
                 expiry=expiry_shown(each.policies.expiry),
                 rules=tuple(rule.code for rule in each.policies.rules),
@@ -204,6 +215,25 @@ async def list_versions(call: Call, program: str) -> VersionList:
             )
             for each in versions
         )
+    )
+
+
+def _status(
+    version: VersionRow, versions: Sequence[VersionRow], row: ProgramRow
+) -> Literal["planned", "in_force", "past", "replaced"]:
+    if _replaced(version, versions):
+        return "replaced"
+    if version.version == row.version:
+        return "in_force"
+    return "past" if version.version < row.version else "planned"
+
+
+def _replaced(version: VersionRow, versions: Sequence[VersionRow]) -> bool:
+    return any(
+        later.version > version.version
+        and later.starts_at <= version.starts_at
+        and later.recorded_at < version.starts_at
+        for later in versions
     )
 
 
@@ -216,28 +246,38 @@ async def _asked(call: Call, program: str, body: ProgramChange) -> _Asked:
     await call.submit(commands.PreviewChange(of=change, **call.common()), scale, FIELDS)
     versions = await call.services.reader.program_versions(call.org_id, row.no)
     now = call.services.now()
+    starts_at = change.starts_at or now
+    followed = [
+        Planned(version=each.version, starts_at=each.starts_at, policies=each.policies)
+        for each in reversed(versions)
+        if each.policies.follow is not None and not _replaced(each, versions) and each.starts_at < starts_at
+    ]
+    planned = Planned(version=versions[0].version + 1, starts_at=starts_at, policies=change.policies)
     return _Asked(
         row=row,
+        version=planned.version,
         scale=scale,
         now=now,
+        starts_at=starts_at,
         zone=ZoneInfo(change.policies.timezone),
         timezone=change.policies.timezone,
-        foresight=Foresight({each.version: each.policies for each in versions}, change.policies, now),
+        foresight=Foresight({each.version: each.policies for each in versions}, followed, planned),
     )
 
 
 async def _foreseen(call: Call, asked: _Asked, after: int = 0) -> AsyncIterator[list[Foreseen]]:
     """All that is there, some at a time, by the number of the lot."""
     while True:
-        rows = await call.services.reader.standing(call.org_id, asked.row.no, asked.now, after, LOTS_AT_ONCE)
-        yield [foresee(row, asked.foresight) for row in rows]
+        rows = await call.services.reader.standing(call.org_id, asked.row.no, asked.starts_at, after, LOTS_AT_ONCE)
+        found = [foresee(row, asked.foresight) for row in rows]
+        yield [each for each in found if each.ends_at is None or each.ends_at > asked.starts_at]
         if len(rows) < LOTS_AT_ONCE:
             return
         after = rows[-1].no
 
 
 def foresee(row: StandingRow, foresight: Foresight) -> Foreseen:
-    """One lot as it stands and as it would."""
+    """One lot as it ends without the change and with it."""
     lot = Lot(
         no=row.no,
         account=row.account,
@@ -251,7 +291,7 @@ def foresee(row: StandingRow, foresight: Foresight) -> Foreseen:
         releases_at=row.releases_at,
         promise=row.promise,
     )
-    return Foreseen(row.no, row.member, row.category, row.remaining, row.expires_at, foresight.would_end_at(lot))
+    return Foreseen(row.no, row.member, row.category, row.remaining, *foresight.ends(lot))
 
 
 def _foreseen_out(each: Foreseen, asked: _Asked) -> ForeseenOut:

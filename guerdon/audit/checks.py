@@ -243,6 +243,7 @@ CHECKS = (
     Check("requests", "what waits is what was asked", find=_requests),
     Check("lots", "each lot is what its moves made it"),
     Check("points", "each points account is its lots less what it owes"),
+    Check("pools", "each pool that ran low was said to, once until it was filled again"),
     Check("redemptions", "each redemption is what its event says, less what was given back"),
     Check("purchases", "each bill adds up and is what its event says"),
     Check("returns", "each return is what its event says"),

@@ -99,7 +99,10 @@ class Translator(PromotionCommands, TierCommands):
 
     def _change(self, step: Step) -> c.Command:
         return c.ChangeProgram(
-            **self._envelope(step.at), program=("code", step["name"]), policies=terms(step["terms"]).policies
+            **self._envelope(step.at),
+            program=("code", step["name"]),
+            policies=terms(step["terms"]).policies,
+            starts_at=moment(step["starts_at"]) if step["starts_at"] else None,
         )
 
     def _open(self, step: Step) -> c.Command:

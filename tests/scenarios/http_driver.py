@@ -204,6 +204,8 @@ class HttpDriver(PromotionRequests, TierRequests):
     def _change(self, step: Step) -> Answer:
         follow = terms(step["terms"]).policies.follow
         existing = {"existing_points": "follow", "grace_days": follow.grace_days} if follow else {}
+        if step["starts_at"]:
+            existing["starts_at"] = moment(step["starts_at"]).isoformat()
         return self._send("PATCH", f"/v1/programs/{step['name']}", {**self._terms(step), **existing})
 
     def _open(self, step: Step, **more: str) -> Answer:

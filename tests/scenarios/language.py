@@ -81,7 +81,7 @@ _WHO = rf"(?:@[\w:]+|{_NAME})"
 
 _PATTERNS: tuple[tuple[str, str], ...] = (
     ("program", rf"program (?P<name>{_NAME}): (?P<terms>.+)"),
-    ("change", rf"program (?P<name>{_NAME}) becomes: (?P<terms>.+)"),
+    ("change", rf"program (?P<name>{_NAME}) becomes(?: from (?P<starts_at>[\d-]+(?: [\d:]+)?))?: (?P<terms>.+)"),
     ("open", rf"account (?P<name>{_NAME}) of (?P<asset>[A-Z]+)"),
     ("wallet", rf"wallet (?P<name>{_NAME}) of (?P<asset>[A-Z]+) for (?P<member>{_NAME})"),
     ("join", rf"(?P<member>{_NAME}) joins"),
