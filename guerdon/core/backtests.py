@@ -25,7 +25,7 @@ from guerdon.core.pasts import cart_lines
 from guerdon.core.programs import Config, Program, Rule
 from guerdon.core.promotions.carts import Cart, Issue, Presented, Shopper
 from guerdon.core.promotions.effects import WHOLE
-from guerdon.core.promotions.evaluating import counters, evaluate
+from guerdon.core.promotions.evaluating import Candidates
 from guerdon.core.promotions.limits import CounterKey, Raise, Subjects, as_limit, counter_key
 from guerdon.core.promotions.offers import Catalogue
 from guerdon.core.promotions.past import Bought, Fact
@@ -231,21 +231,14 @@ class _Side:
         occasion = self._occasion(program, past) if program is not None else None
         if self._idle:
             return _Bought(0, 0, self._earned(program, past, nets, occasion), None)
-        keys = counters(cart, self.catalogue, now=past.at, shopper=shopper, presented=presented, zone=self._zone)
+        found = Candidates(cart, self.catalogue, shopper, presented)
+        keys = found.counters(past.at, self._zone)
         usage = {key: self.counters.get(key, _ZERO).at(past.at) for key in keys}
 
-        def answer(cart: Cart) -> Evaluation:
-            return evaluate(
-                cart,
-                self.catalogue,
-                now=past.at,
-                shopper=shopper,
-                presented=presented,
-                usage=usage,
-                zone=self._zone,
-            )
+        def answer(points: tuple[int, ...]) -> Evaluation:
+            return found.evaluate(now=past.at, usage=usage, points=points, zone=self._zone)
 
-        evaluation = settled(answer, cart, program, past.lines, occasion)
+        evaluation = settled(answer, found.multiply, program, past.lines, occasion)
         self._raise(evaluation.raises, past)
         if any(evaluation.discounts):
             nets = [net - off for net, off in zip(nets, evaluation.discounts, strict=True)]

@@ -55,6 +55,28 @@ async def load(
     return asked.finish()
 
 
+async def more(connection: AsyncConnection[Any], org_id: int, state: State, keys: Iterable[Key], now: datetime) -> None:
+    """Read what else `keys` name into a state that nothing has changed yet, in the transaction that `load` began: what
+    is there afterwards is what `load` would have read with these keys.
+    """
+    fresh = set(keys).difference(state.asked)
+    async with wire(connection) as sending:
+        lookup = Lookup(sending, org_id, now)
+        lookup.tiers = bool(state.config.tiers)
+        takers = ask(lookup, fresh)
+        await sending.sync()
+        for take in takers:
+            take(state)
+        if lookup.follows():
+            takers = ask_more(lookup)
+            await sending.sync()
+            for take in takers:
+                take(state)
+    for lot in state.lots.values():
+        state.know_lot(lot)
+    state.mark_loaded(fresh)
+
+
 class Asked:
     """The rows of a batch, asked for. `take` puts the first answers into `state`; where they are not `complete`,
     `ask_more` and `take_more` follow before `finish`.

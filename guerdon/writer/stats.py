@@ -23,6 +23,8 @@ class Stats:
     """Batches halved because saving failed for a reason in the data."""
     cuts: int = 0
     """Batches ended early because a command asked for a row that was not loaded."""
+    read_on: int = 0
+    """Times that a batch read such rows within its transaction instead, since nothing had changed yet."""
     overlapped: int = 0
     """Batches decided while the one before them was committed."""
     overtaken: int = 0

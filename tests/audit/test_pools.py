@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from psycopg import Connection
@@ -68,7 +69,7 @@ def test_whatever_is_changed_about_pools_is_found_although_the_chain_was_made_an
     assert any(row.startswith(named) for row in rows(pooled)), rows(pooled)
 
 
-def _change(connection: Connection[object], statement: str) -> None:
+def _change(connection: Connection[Any], statement: str) -> None:
     connection.execute(statement.encode())
     (org_id,) = connection.execute("select org_id from heads").fetchone() or (0,)
     rewrite_chain(connection, org_id, 1)

@@ -145,6 +145,7 @@ class MemoryStore:
             append=self.append,
             save=self.save,
             committed=self._committed,
+            more=self.more,
         )
 
     @asynccontextmanager
@@ -163,6 +164,11 @@ class MemoryStore:
     async def load(self, connection: Any, org_id: int, asked: Iterable[Key], *, now: datetime, memory: Any) -> State:
         """The slice that the keys name, and nothing else (`store/load.py` is what this repeats)."""
         return _Slice(self, now).read(set(asked))
+
+    async def more(self, connection: Any, org_id: int, state: State, asked: Iterable[Key], now: datetime) -> None:
+        """What else keys name, into a slice that nothing has changed yet."""
+        assert not state.mark(), "rows would be as they were before"
+        _Slice(self, now, state).read(set(asked) - state.asked)
 
     async def append(self, connection: Any, org_id: int, state: State) -> None:
         """Take events and transfers, which are final as soon as their command is decided."""
@@ -318,10 +324,11 @@ def activity_of(rows: Callable[[str], dict[Any, Any]], member_no: int) -> Activi
 class _Slice:
     """One load: keys in, a state with their rows out."""
 
-    def __init__(self, store: MemoryStore, now: datetime) -> None:
+    def __init__(self, store: MemoryStore, now: datetime, state: State | None = None) -> None:
         self.store = store
         self.now = max(now, store.last_recorded_at)
-        self.state = State(store.config(), dict(store.counters), store.last_recorded_at, store.last_hash)
+        fresh = State(store.config(), dict(store.counters), store.last_recorded_at, store.last_hash)
+        self.state = fresh if state is None else state
 
     def read(self, asked: set[Key]) -> State:
         state = self.state

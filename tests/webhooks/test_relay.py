@@ -21,6 +21,8 @@ from tests.conftest import Database
 from tests.webhooks.receiver import Answer, Got, receiving
 from tests.webhooks.site import Site
 
+TEN = (Percent(ppm=100_000),)
+
 
 @pytest.fixture
 async def site(database: Database) -> AsyncIterator[Site]:
@@ -100,12 +102,12 @@ async def test_what_is_said_of_promotions_issues_and_codes_arrives(site: Site) -
     member, books = ("external_id", "ada"), site.books
     async with receiving() as receiver:
         await site.endpoint(receiver.url, "promotion.*", "code.*")
-        given = Promotion(id="", name="Given", kind="member", issuing=Issuing(activation=True))
+        given = Promotion(id="", name="Given", kind="member", effects=TEN, issuing=Issuing(activation=True))
         given_id = (await books.ok(c.CreatePromotion, terms=given)).terms.id
         issue = await books.ok(c.IssuePromotion, promotion=given_id, member=member, reason="a birthday")
         await books.ok(c.ActivateIssue, member=member, issue=issue.id)
         await books.ok(c.RevokeIssue, issue=issue.id)
-        coded = Promotion(id="", name="Coded", kind="code", effects=(Percent(ppm=100_000),))
+        coded = Promotion(id="", name="Coded", kind="code", effects=TEN)
         coded_id = (await books.ok(c.CreatePromotion, terms=coded)).terms.id
         batch = await books.ok(c.CreateCodeBatch, promotion=coded_id)
         await books.ok(c.AddCodes, batch=batch.id, codes=("ZN34C",))

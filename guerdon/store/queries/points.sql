@@ -132,7 +132,7 @@ from events e
 left join promotion_commits w on w.org_id = %(org)s and e.name = 'PromotionReturn'
                               and w.id = (nullif(e.body, '')::jsonb ->> 'commit_id')::uuid
 cross join lateral (
-    select x.* from promotion_uses x where x.org_id = %(org)s and e.purchase_no > 0 and x.purchase_no = e.purchase_no
+    select x.* from promotion_uses x where x.org_id = %(org)s and x.purchase_no > 0 and x.purchase_no = e.purchase_no
     union all
     select x.* from promotion_uses x
     where x.org_id = %(org)s and e.purchase_no = 0 and x.event_seq = coalesce(w.event_seq, e.seq)) u
