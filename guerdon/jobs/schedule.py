@@ -41,8 +41,9 @@ LOOK_EVERY_S = 1.0
 """After commits an organisation is looked at no more often than this."""
 DUE_MAX = 2_000
 """So much is taken of each kind at a time; what is left is taken at once after it."""
-LOTS_MAX = 400
-"""So many lots that have ended one command posts; where an account has more, another one follows."""
+LOTS_MAX = 200
+"""So many lots that have come due one command posts, which is half of what is loaded of an account; where it has more,
+another one follows. Small commands are sent to the database while the next ones are decided, and nobody waits long."""
 NOTICES_EVERY = timedelta(minutes=10)
 """How often it is looked for points that are about to end."""
 READERS = 2
@@ -262,7 +263,7 @@ class Jobs:
                 **_envelope(now),
                 accounts=accounts,
                 members=members,
-                lots=min(lots, LOTS_MAX),
+                lots=lots,
                 ended_by=ended_by,
                 at_most=LOTS_MAX,
             )
@@ -305,9 +306,11 @@ class Jobs:
             if isinstance(outcome, Rejected):
                 if outcome.code != Rejection.CODE_BATCH_MOVED_ON:
                     log.warning("a job of organisation %s was refused: %s %s", org_id, outcome.code, outcome.detail)
-            elif isinstance(command, c.ExpireLots) and outcome.result.lots == command.at_most:
-                command = msgspec.structs.replace(command, id=_envelope(command.at)["id"])  # there may be more
-                continue
+            elif isinstance(command, c.ExpireLots) and outcome.result.more:
+                left = command.lots - LOTS_MAX
+                if left > 0 or outcome.result.released:  # what is released may have ended too
+                    command = msgspec.structs.replace(command, id=_envelope(command.at)["id"], lots=max(left, 0))
+                    continue
             return
 
 

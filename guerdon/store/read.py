@@ -7,7 +7,6 @@ travel in one pipeline and are one implicit transaction, so a read costs one rou
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -565,9 +564,7 @@ class Reader:
         async with self._of(org_id) as connection:
             return await tiers.counts(connection, org_id, program, now)
 
-    async def preview_tiers(
-        self, org_id: int, structure: Structure, now: datetime, most: int
-    ) -> tuple[Counter[tuple[str, str]], list[tiers.Moved]]:
+    async def preview_tiers(self, org_id: int, structure: Structure, now: datetime, most: int) -> tiers.Preview:
         """What a structure would make of everybody: how many from which tier to which, and some of them."""
         async with self._of(org_id) as connection:
             return await tiers.preview(connection, org_id, structure, now, most)

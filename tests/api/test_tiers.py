@@ -110,6 +110,33 @@ def test_a_preview_says_who_would_stand_where_and_then_they_do(shop: Shop) -> No
     assert refused.json()["field"] == "grace_days"
 
 
+def test_members_keep_what_they_had_until_the_old_structure_would_have_ended_it(database: Database) -> None:
+    clock = {"now": datetime(2030, 5, 1, 12, tzinfo=UTC)}
+    with served(database, now=lambda: clock["now"], job_interval_s=3600) as url:
+        shop = set_up(Api(url))
+        api = shop.api
+        tiers(api, currency="USD", window={"kind": "rolling", "days": 30})
+        buy(api, "B-1", 20_000)
+        harder = {
+            **TIERS, "currency": "USD", "window": {"kind": "rolling", "days": 30}, "grace_days": 5,
+            "levels": [LEVELS[0], {**LEVELS[1], "at_least": "300"}, LEVELS[2]], "existing_tiers": "keep",
+        }  # fmt: skip
+        said = api.post("/v1/programs/number:1/tiers/preview", harder, 200)
+        assert (said["changes"], said["members"]) == ([{"tier_before": "silver", "tier": "silver", "members": 1}], [])
+        assert said["kept"] == [{"tier": "silver", "tier_otherwise": "blue", "members": 1}]
+        assert said["kept_members"] == [
+            {"number": 1, "tier": "silver", "tier_otherwise": "blue", "until": "2030-06-01T00:00:00Z"}
+        ]
+        assert api.post("/v1/programs/number:1/tiers", harder)["existing_tiers"] == "keep"
+        found = tier(api)
+        assert (found["tier"], found["next"]["missing"], found["falls"]) == (
+            "silver", "300.00", {"at": "2030-06-01T00:00:00Z", "tier": "blue", "to_keep": "100.00"},
+        )  # fmt: skip
+        clock["now"] = datetime(2030, 6, 1, tzinfo=UTC)
+        assert tier(api)["tier"] == "blue"
+        assert not audit(database.app_dsn).findings
+
+
 def test_segments_decide_who_earns_more_and_who_sees_a_reward(shop: Shop, database: Database) -> None:
     api = shop.api
     api.post("/v1/segments", {"code": "vip", "name": "People we know"})

@@ -10,7 +10,7 @@ from collections import defaultdict
 from datetime import datetime
 from typing import Any, Protocol
 
-from tests.model import promotion_auditor
+from tests.model import promotion_auditor, tier_auditor
 
 MOVES_ENTRY = {"apply", "settle"}
 NO_FIGURES_CHANGE = {"reject", "schedule"}
@@ -40,6 +40,7 @@ def audit(rows: Rows) -> None:
     _lists(rows)
     _pools(rows)
     promotion_auditor.audit(rows)
+    tier_auditor.audit(rows)
 
 
 def _sequence(rows: Rows) -> None:

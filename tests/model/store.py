@@ -30,11 +30,12 @@ from guerdon.core.outcomes import Accepted, Outcome
 from guerdon.core.pasts import cart_lines
 from guerdon.core.persons import Person, profile_of
 from guerdon.core.programs import Config, Planned, Policies
+from guerdon.core.promises import by_release, is_due
 from guerdon.core.promotions.past import Bought, Fact
 from guerdon.core.promotions.shelf import Shelf
 from guerdon.core.state import Key, State
 from guerdon.core.tiers import Structure
-from guerdon.store.rows import take_ended, take_reach
+from guerdon.store.rows import take_ended, take_reach, take_released
 from guerdon.writer.batch import Batches, Steps
 from guerdon.writer.queue import Waiting
 from guerdon.writer.stats import Stats
@@ -341,7 +342,7 @@ class _Slice:
 
     # -- rows
 
-    def _take_account(self, account: Account, lots_asked: int | None) -> None:
+    def _take_account(self, account: Account, lots_asked: int) -> None:
         state = self.state
         state.accounts[account.no] = account
         state.figures[account.no] = self.store.rows("figures")[account.no]
@@ -353,25 +354,27 @@ class _Slice:
         state = self.state
         lots = [lot for lot in self.store.rows("lots").values() if lot.account == account_no and lot.remaining]
         ended = [lot for lot in lots if lot.expires_at is not None and lot.expires_at <= self.now]
-        released = [lot for lot in lots if lot.releases_at is not None and lot.releases_at <= self.now]
+        released = sorted([lot for lot in lots if is_due(lot, self.now)], key=by_release)
         first = sorted([lot for lot in lots if lot not in ended], key=by_expiry)
         if lots_asked is not None:
             first = first[:lots_asked]
             ended = sorted(ended, key=by_expiry)[: core_state.DUE_LOTS]
             take_ended(state, account_no, ended, core_state.DUE_LOTS)
+            released = released[: core_state.DUE_LOTS]
+            take_released(state, account_no, released, core_state.DUE_LOTS)
         state.lots.update({lot.no: lot for lot in (*ended, *released, *first)})
         if lots_asked is None:
             state.found["lots", account_no] = state.found["due", account_no] = True
         elif lots_asked:
             take_reach(state, account_no, first, lots_asked)
 
-    def _accounts_where(self, test: Callable[[Account], bool], lots_asked: int | None = 0) -> list[Account]:
+    def _accounts_where(self, test: Callable[[Account], bool], lots_asked: int = 0) -> list[Account]:
         accounts = [account for account in self.store.rows("accounts").values() if test(account)]
         for account in accounts:
             self._take_account(account, lots_asked)
         return accounts
 
-    def _take_member(self, member: Any, lots_asked: int | None) -> None:
+    def _take_member(self, member: Any, lots_asked: int) -> None:
         state = self.state
         state.members[member.no] = member
         accounts = state.member_accounts.setdefault(member.no, {})
@@ -395,11 +398,11 @@ class _Slice:
             self._accounts_where(lambda account: account.no in sides, core_state.FIRST_LOTS)
             state.found["event", seq] = seq
 
-    def _follow(self, event_seq: int, member_no: int, *, returning: bool = False) -> None:
+    def _follow(self, event_seq: int, member_no: int) -> None:
         self._take_event(event_seq, whole=True)
         if member_no:
             member = self.store.rows("members")[member_no]
-            self._take_member(member, None if returning else core_state.FIRST_LOTS)
+            self._take_member(member, core_state.FIRST_LOTS)
             self.state.found["member", "number", str(member_no)] = member_no
 
     # -- kinds of keys
@@ -457,6 +460,13 @@ class _Slice:
         self.state.lots.update({lot.no: lot for lot in ended})
         take_ended(self.state, key[1], ended, size)
 
+    def _released(self, key: Key) -> None:
+        lots = [lot for lot in self.store.rows("lots").values() if lot.account == key[1]]
+        size = key[2] if len(key) == 3 else None
+        released = sorted([lot for lot in lots if is_due(lot, self.now)], key=by_release)[:size]
+        self.state.lots.update({lot.no: lot for lot in released})
+        take_released(self.state, key[1], released, size)
+
     def _counter(self, key: Key) -> None:
         counter = self.store.rows("promotion_counters").get(key)
         if counter is not None:
@@ -493,7 +503,7 @@ class _Slice:
                 self.state.cart_returns.update({r.id: r for r in returns})
                 returned = tuple(r.id for r in sorted(returns, key=lambda r: r.event_seq))
                 self.state.found["cart_returns_of", commit.id] = returned
-                self._follow(commit.event_seq, commit.member_no, returning=True)
+                self._follow(commit.event_seq, commit.member_no)
 
     def _cart_return(self, key: Key) -> None:
         for returned in self.store.rows("cart_returns").values():
@@ -629,7 +639,7 @@ class _Slice:
     def _spend(self, key: Key) -> None:
         self._find_member(key, lots_asked=core_state.FIRST_LOTS)
 
-    def _find_member(self, key: Key, lots_asked: int | None) -> None:
+    def _find_member(self, key: Key, lots_asked: int) -> None:
         by, value = key[1:]
         self.state.asked.add(("member", by, value))
         for member in self.store.rows("members").values():
@@ -715,9 +725,8 @@ class _Slice:
     def _heir(self, key: Key) -> None:
         member = self.store.rows("members")[key[1]]
         while member.survivor_no:
-            merge = max(seq for seq, event in self.store.rows("events").items() if event.member_no == member.no)
-            self._follow(merge, member.no, returning=True)
-            self._follow(0, member.survivor_no, returning=True)
+            self._follow(0, member.no)
+            self._follow(0, member.survivor_no)
             self.state.found["heir", member.no] = member.survivor_no
             member = self.store.rows("members")[member.survivor_no]
 
@@ -780,7 +789,9 @@ class _Slice:
         for purchase in self.store.rows("purchases").values():
             if value == {"id": purchase.id, "number": purchase.number, "no": str(purchase.no)}.get(by):
                 self._take_purchase(purchase)
-                self._follow(purchase.event_seq, purchase.member_no, returning=True)
+                self._follow(purchase.event_seq, purchase.member_no)
+                billed = [lot for lot in self.store.rows("lots").values() if lot.purchase_no == purchase.no]
+                self.state.lots.update({lot.no: lot for lot in billed})
                 if purchase.redemption_id is not None:
                     self._take_event(self.state.redemptions[purchase.redemption_id].event_seq, whole=True)
                 self._purchase_return_of(("purchase_return_of", purchase.no))

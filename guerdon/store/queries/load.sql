@@ -33,14 +33,7 @@ select 1 / exists(
 select a.no, a.id::text, a.ledger_no, a.asset, a.indicator, a.member_no, a.program_no, a.category, a.role,
        a.tracks_lots, a.opened_at, a.options,
        f.credit::text, f.debit::text, f.inflight_credit::text, f.inflight_debit::text, f.version, f.floor::text,
-       case when not a.tracks_lots then null
-            when %(all_lots)s::boolean then (
-                select json_agg(json_build_array(
-                    l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
-                    l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise))::text
-                from lots l
-                where l.org_id = %(org)s::bigint and l.account = a.no and l.remaining > 0)
-            else (
+       case when a.tracks_lots then (
                 select json_agg(json_build_array(
                     l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
                     l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise))::text
@@ -49,13 +42,16 @@ select a.no, a.id::text, a.ledger_no, a.asset, a.indicator, a.member_no, a.progr
                     where x.org_id = %(org)s::bigint and x.account = a.no and x.remaining > 0 and x.expires_at <= m.now
                     order by x.expires_at, x.no limit %(ended)s::bigint) l)
        end as lots,
-       case when a.category = 'promised' and not %(all_lots)s::boolean then (
+       case when a.category = 'promised' then (
                 select json_agg(json_build_array(
                     l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
                     l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise))::text
-                from lots l
-                where l.org_id = %(org)s::bigint and l.account = a.no and l.remaining > 0
-                      and l.releases_at is not null and l.releases_at <= m.now)
+                from (
+                    select * from lots x
+                    where x.org_id = %(org)s::bigint and x.account = a.no and x.remaining > 0
+                          and x.releases_at is not null and x.releases_at <= m.now
+                          and (x.expires_at is null or x.expires_at > x.releases_at)
+                    order by x.releases_at, x.no limit %(ended)s::bigint) l)
        end as released_lots,
        case when a.tracks_lots and %(first)s::bigint > 0 then (
                 select json_agg(json_build_array(
@@ -271,18 +267,13 @@ left join lateral (
 where a.org_id = %(org)s::bigint and a.id = any(%(ids)s::uuid[])
 
 -- heirs --
--- merged members with whom they were merged into, and the event that did it: the last of theirs
+-- merged members with whom they were merged into
 with recursive chain as (
     select m.no, m.survivor_no from members m where m.org_id = %(org)s::bigint and m.no = any(%(nos)s::bigint[])
     union
     select m.no, m.survivor_no from chain c join members m on m.org_id = %(org)s::bigint and m.no = c.survivor_no
 )
-select c.no, c.survivor_no, e.seq
-from chain c
-cross join lateral (
-    select x.seq from events x where x.org_id = %(org)s::bigint and x.member_no = c.no
-    order by x.seq desc limit 1) e
-where c.survivor_no > 0
+select no, survivor_no from chain where survivor_no > 0
 
 -- lifetimes --
 -- all that accounts were credited with, but for what was given back after spending, less what was taken back; those of
@@ -362,10 +353,29 @@ cross join lateral (
     order by x.expires_at, x.no limit asked.size) l
 where h.org_id = %(org)s::bigint
 
+-- lots_released --
+-- of what remains on some accounts and was released, so many lots (null: all) that were released first
+select l.no, l.account, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
+       l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise
+from heads h
+cross join lateral unnest(%(nos)s::bigint[], %(sizes)s::bigint[]) as asked (no, size)
+cross join lateral (
+    select * from lots x
+    where x.org_id = %(org)s::bigint and x.account = asked.no and x.remaining > 0
+          and x.releases_at is not null and x.releases_at <= greatest(%(now)s::timestamptz, h.last_recorded_at)
+          and (x.expires_at is null or x.expires_at > x.releases_at)
+    order by x.releases_at, x.no limit asked.size) l
+where h.org_id = %(org)s::bigint
+
 -- lots_by_no --
 -- lots that the core asks for by number, open or not
 -- include lot_columns
 where l.org_id = %(org)s::bigint and l.no = any(%(nos)s::bigint[])
+
+-- lots_of_purchases --
+-- every lot that came from some purchases, open or not, wherever it lies
+-- include lot_columns
+where l.org_id = %(org)s::bigint and l.purchase_no > 0 and l.purchase_no = any(%(nos)s::bigint[])
 
 -- lots_of_events --
 -- every lot that some events moved, open or not
