@@ -1466,6 +1466,10 @@ union all
    and coalesce((nullif(l.promise, '')::jsonb ->> 4)::integer, l.version) between 1 and p.followed - 1
  group by p.no, p.followed order by p.no limit %(limit)s)
 union all
+(select 'program ' || v.program_no, 'version ' || v.version || ' starts before it was made'
+ from program_versions v where v.org_id = %(org)s and v.starts_at < v.recorded_at
+ order by v.program_no, v.version limit %(limit)s)
+union all
 (select 'program ' || v.program_no, 'does not exist, but has versions'
  from program_versions v left join programs p on p.org_id = %(org)s and p.no = v.program_no
  where v.org_id = %(org)s and p.no is null group by v.program_no order by v.program_no limit %(limit)s)
