@@ -168,13 +168,13 @@ async def open_accounts(writer: Writer, org_id: int, count: int, asset: str) -> 
     return [account.id for account in opened]
 
 
-async def open_program(writer: Writer, org_id: int, members: int) -> list[str]:
-    """A program in POINTS/0 and registered members; their ids."""
+async def open_program(writer: Writer, org_id: int, members: int, **policies: Any) -> list[str]:
+    """A program in POINTS/0 whose points end after a year, and registered members; their ids."""
     from guerdon.core.programs import Expiry, Policies
 
     await submit_all(writer, org_id, [c.CreateAsset(**envelope(), code="POINTS", scale=0)])
-    policies = Policies(expiry=Expiry(kind="months", count=12))
-    program = c.CreateProgram(**envelope(), code="club", name="Club", asset="POINTS", policies=policies)
+    said = Policies(expiry=Expiry(kind="months", count=12), **policies)
+    program = c.CreateProgram(**envelope(), code="club", name="Club", asset="POINTS", policies=said)
     await submit_all(writer, org_id, [program])
     registered = await submit_all(
         writer,

@@ -65,7 +65,7 @@ async def expire_points(call: Call, member: str, body: ExpiryIn) -> ExpiryOut:
     rows = await call.services.reader.balances(call.org_id, row.no, now, now + timedelta(days=1))
     accounts = tuple(account.no for account in rows if account.program_no == int(number))
     result = await call.submit(commands.ExpireLots(accounts=accounts, at_most=DUE_LOTS, **call.common()))
-    return ExpiryOut(lots=result.lots, points=points(result.points, scale), more=result.lots == DUE_LOTS)
+    return ExpiryOut(lots=result.lots, points=points(result.points, scale), more=result.more)
 
 
 Lots = Annotated[tuple[Annotated[int, Meta(ge=1)], ...], Meta(max_length=1000)]

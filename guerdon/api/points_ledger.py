@@ -117,13 +117,16 @@ class ReturnOut(Shown, frozen=True, kw_only=True):
 
 
 class LotMoveOut(Shown, frozen=True, kw_only=True):
-    """What the event did to one lot. `expires_at` is its last moment."""
+    """What the event did to one lot. `expires_at` is its last moment; `rule` gave it, in this `version` of the program,
+    or of the promotion where that is what gave it.
+    """
 
     lot: int
     move: str
     points: str
     expires_at: datetime | None
     rule: str
+    version: int | None
 
 
 class PromotionGiven(Shown, frozen=True, kw_only=True):
@@ -584,7 +587,12 @@ class Page:
         account = None if lot is None else self._every.get(lot.account)
         if lot is None or account is None:
             return LotMoveOut(
-                lot=move.lot, move=move.kind, points=points(move.amount, 0), expires_at=None, rule=move.rule
+                lot=move.lot,
+                move=move.kind,
+                points=points(move.amount, 0),
+                expires_at=None,
+                rule=move.rule,
+                version=None,
             )
         program = self._directory.programs[account.program_no]
         return LotMoveOut(
@@ -593,6 +601,7 @@ class Page:
             points=points(move.amount, self._directory.scale_or_zero(account.asset)),
             expires_at=last_moment(lot.expires_at, program.policies.timezone),
             rule=move.rule,
+            version=lot.version,
         )
 
 

@@ -13,7 +13,7 @@ from guerdon.api.call import Call
 from guerdon.api.problem import Problem
 from guerdon.api.refs import find, program_selector
 from guerdon.api.routing import Routes
-from guerdon.api.values import Body, Code, Minor, Name, Points, Shown, minor, points, public
+from guerdon.api.values import Body, Code, Minor, Name, Points, Shown, instant, minor, points, public
 from guerdon.core import commands
 from guerdon.core.assets import Rounding
 from guerdon.core.programs import (
@@ -252,6 +252,7 @@ class ProgramChange(Body, frozen=True, kw_only=True):
     change and `grace_days` more, unless it would have anyway.
     """
 
+    starts_at: Annotated[datetime | UnsetType, Meta(description="From when on, when not from now on")] = UNSET
     existing_points: Literal["keep", "follow"] = "keep"
     grace_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
     name: Name | UnsetType = UNSET
@@ -355,9 +356,17 @@ class RuleOut(Shown, frozen=True, kw_only=True, omit_defaults=True):
     caps: tuple[CapOut, ...] = ()
 
 
+class PlannedOut(Shown, frozen=True, kw_only=True):
+    """A version that is still to begin."""
+
+    version: int
+    starts_at: datetime
+
+
 class ProgramOut(Shown, frozen=True, kw_only=True):
     """`pool` is the internal account that points come from; `version` counts the changes. `following` is the version
-    that points which were there are being made to follow at the moment, null when all do.
+    that points which were there are being made to follow at the moment, null when all do. `planned` are versions that
+    are to begin later.
     """
 
     id: str
@@ -370,6 +379,7 @@ class ProgramOut(Shown, frozen=True, kw_only=True):
     pool: str
     version: int
     following: int | None
+    planned: tuple[PlannedOut, ...]
     timezone: str
     rounding: str
     expiry: ExpiryPolicy
@@ -492,7 +502,6 @@ async def get_program(call: Call, program: str) -> ProgramOut:
     example={"earning_rules": [{"kind": "fixed", "code": "visit", "points": "5"}]},
     errors=(
         "program_not_found",
-        "change_in_progress",
         "policy_in_the_past",
         "asset_not_found",
         "code_taken",
@@ -505,23 +514,25 @@ async def get_program(call: Call, program: str) -> ProgramOut:
     ),
 )
 async def change_program(call: Call, program: str, body: ProgramChange) -> ProgramOut:
-    """What is left out stays as it is. Points keep the terms they were earned under."""
+    """What is left out stays as it is. Points keep the terms they were earned under. With `starts_at` the new version
+    begins then; a later change that begins no later replaces it.
+    """
     directory = await call.directory()
     row = found_program(directory, program)
     scale = directory.scale(row.asset)
-    await call.submit(change_of(call, row, body, scale), scale, FIELDS)
+    await call.submit(change_of(row, body, scale, call.common()), scale, FIELDS)
     return _shown(*(await _again(call, row.id)))
 
 
-def change_of(call: Call, row: ProgramRow, body: ProgramChange, scale: int) -> commands.ChangeProgram:
-    """The change that is asked for."""
+def change_of(row: ProgramRow, body: ProgramChange, scale: int, envelope: dict[str, Any]) -> commands.ChangeProgram:
+    """The change that is asked for. `envelope` has the command's id, time and actor."""
     if body.grace_days and body.existing_points == "keep":
         raise Problem("invalid_value", "Points that keep their terms need no grace.", field="grace_days")
     given: dict[str, Any] = {
         name: value
         for name, value in msgspec.structs.asdict(body).items()
         if value is not UNSET
-        and name not in ("name", "earning_rules", "transfer_limits", "existing_points", "grace_days")
+        and name not in ("name", "starts_at", "earning_rules", "transfer_limits", "existing_points", "grace_days")
     }
     given["follow"] = Follow(grace_days=body.grace_days) if body.existing_points == "follow" else None
     if body.earning_rules is not UNSET:
@@ -549,7 +560,8 @@ def change_of(call: Call, row: ProgramRow, body: ProgramChange, scale: int) -> c
         program=("id", row.id),
         policies=msgspec.structs.replace(row.policies, **given),
         name="" if body.name is UNSET else body.name,
-        **call.common(),
+        starts_at=None if body.starts_at is UNSET else instant(body.starts_at, "starts_at"),
+        **envelope,
     )
 
 
@@ -694,6 +706,7 @@ def _shown(directory: Directory, row: ProgramRow) -> ProgramOut:
         pool=internal_name("pool", row.first, row.code),
         version=row.version,
         following=row.following,
+        planned=tuple(PlannedOut(version=each.version, starts_at=each.starts_at) for each in row.planned),
         timezone=policies.timezone,
         rounding=policies.rounding.value,
         expiry=expiry_shown(policies.expiry),

@@ -1,4 +1,4 @@
-"""CSV. Answers are streamed row by row, and safe to open in a spreadsheet; uploads are read by `column`.
+"""CSV. Answers are streamed row by row, and safe to open in a spreadsheet; uploads are read by `column` or `records`.
 
 A text that a spreadsheet would take for a formula gets an apostrophe before it. Every cell is quoted, so that no text
 breaks out of its own, whatever character a reader takes for the separator.
@@ -11,6 +11,8 @@ import io
 from collections.abc import AsyncIterator, Iterable, Iterator
 
 from msgspec import Struct
+
+from guerdon.core.sheets import MISSHAPEN
 
 MEDIA_TYPE = b"text/csv; charset=utf-8"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -72,6 +74,27 @@ def column(text: Iterable[str], name: str) -> Iterator[tuple[int, str]]:
                 place = names.index(name)
             elif any(row):
                 yield number, row[place] if place < len(row) else ""
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise NotCsv(str(error)) from error
+
+
+def records(text: Iterable[str]) -> Iterator[dict[str, str]]:
+    """Rows by the names in the first one, in small letters; empty rows are left out. A row that has more cells or fewer
+    says so under the name `MISSHAPEN`. Raises `NotCsv`, also where two columns have the same name.
+    """
+    names: list[str] | None = None
+    try:
+        for row in csv.reader(text, strict=True):
+            if not any(row):
+                continue
+            if names is None:
+                names = [cell.removeprefix("\ufeff").strip().lower() for cell in row]
+                if len(set(names)) < len(names):
+                    raise NotCsv("two columns have the same name")
+            elif len(row) != len(names):
+                yield {MISSHAPEN: f"{len(row)} cells under {len(names)} names"}
+            else:
+                yield dict(zip(names, row, strict=True))
     except (csv.Error, UnicodeDecodeError) as error:
         raise NotCsv(str(error)) from error
 

@@ -155,8 +155,33 @@ def import_expiry(
     _import_sheet("expiry", file, organisation, program, results, from_start)
 
 
+@app.command("segments")
+def import_segments(
+    file: SheetFile,
+    organisation: Organisation = "default",
+    segment: Annotated[str, typer.Option(help="Code of the list of rows that name none")] = "",
+    results: Results = None,
+    *,
+    from_start: FromStart = False,
+) -> None:
+    """Put members on lists, or take them off. Columns: member; segment, action (add or remove).
+
+    \b
+    Examples:
+      guerdon import segments regulars.csv --segment regulars
+      guerdon import segments lists.csv --organisation grocer --results out.csv
+    """
+    _import_sheet("segments", file, organisation, "", results, from_start, segment=segment)
+
+
 def _import_sheet(
-    kind: Any, file: Path, organisation: str, program: str, results: Path | None, from_start: bool
+    kind: Any,
+    file: Path,
+    organisation: str,
+    program: str,
+    results: Path | None,
+    from_start: bool,
+    segment: str = "",
 ) -> None:
     from guerdon.importing.progress import ProgressBar
     from guerdon.importing.sheets import SheetOrder, import_sheet
@@ -164,7 +189,13 @@ def _import_sheet(
 
     settings = read_settings()
     order = SheetOrder(
-        kind=kind, file=file, organisation=organisation, program=program, results=results, from_start=from_start
+        kind=kind,
+        file=file,
+        organisation=organisation,
+        program=program,
+        segment=segment,
+        results=results,
+        from_start=from_start,
     )
     with ready(settings) as installation, ProgressBar() as watch:
         report = import_sheet(order, settings, installation.app_dsn, watch)

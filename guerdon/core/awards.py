@@ -15,7 +15,7 @@ from guerdon.core.events import Name
 from guerdon.core.ledger import AmountOutOfRange, out_of_range
 from guerdon.core.metadata import write_first
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
-from guerdon.core.points import Portion, credit, expire_overdue, internal, parties
+from guerdon.core.points import Portion, credit, expire_after, expire_overdue, internal, parties
 from guerdon.core.results import Awarded, AwardedMany, RowOutcome
 
 if TYPE_CHECKING:
@@ -79,6 +79,6 @@ def _give(state: State, command: Award, name: Name, rule: str) -> Awarded | Reje
     endings.renew(state, booking, program.no)
     event = booking.close(actor=command.actor, reason=command.reason, body={"program_no": program.no})
     write_first(state, "evt", event.id, command.meta)
-    expire_overdue(state, account_no, state.now)
+    expire_after(state, account_no)
     balance = state.figures_of(account_no).balance
     return Awarded(id=event.id, event_no=event.seq, points=command.points, balance=balance)

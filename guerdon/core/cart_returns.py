@@ -19,7 +19,7 @@ from guerdon.core.division import growth, pieces
 from guerdon.core.events import Name
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.places import locate
-from guerdon.core.points import expire_overdue
+from guerdon.core.points import expire_after, expire_overdue
 from guerdon.core.purchases import Purchase
 from guerdon.core.results import CartReturned
 from guerdon.core.returns import Sums, part_of, return_earned
@@ -95,7 +95,7 @@ def take_back(state: State, command: ReturnCart) -> Outcome:
         },
     )
     for account_no in accounts.values():
-        expire_overdue(state, account_no, state.now)
+        expire_after(state, account_no)
     result = CartReturned(
         id=command.id,
         number=command.number,

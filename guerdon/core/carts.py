@@ -27,7 +27,7 @@ from guerdon.core.members import Member, account_in, resolve
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.pasts import cart_lines
 from guerdon.core.places import Place, locate
-from guerdon.core.points import Portion, choose_program, credit, expire_overdue, internal
+from guerdon.core.points import Portion, choose_program, credit, expire_after, expire_overdue, internal
 from guerdon.core.points import expires_at as points_end
 from guerdon.core.programs import Program
 from guerdon.core.promoting import shelf
@@ -117,7 +117,7 @@ def commit(state: State, command: CommitCart) -> Outcome:
         body={"commit_id": command.id, "promotions": said, **uses.told(command.reservation)},
     )
     if account_no:
-        expire_overdue(state, account_no, state.now)
+        expire_after(state, account_no)
     result = CartCommitted(
         id=command.id,
         number=command.number,

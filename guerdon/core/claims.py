@@ -24,7 +24,7 @@ from guerdon.core.ledger import internal_account
 from guerdon.core.members import Member
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.places import Place, locate
-from guerdon.core.points import expire_overdue, homes, restore, spend, taken_by
+from guerdon.core.points import expire_overdue, homes, post_due, restore, spend, taken_by
 from guerdon.core.results import ClaimMoved, RewardClaimed
 
 if TYPE_CHECKING:
@@ -280,7 +280,7 @@ def _give_back(state: State, command: MoveClaim, found: Claim, owner: int) -> tu
     written_off = restore(state, booking, owner, taken, 0, found.points)
     body = {"claim_id": found.id, "program_no": found.program_no, "status": command.status}
     event = booking.close(actor=command.actor, reason=command.reason, body=body)
-    expired = sum(expire_overdue(state, account_no, state.now)[1] for account_no in accounts)
+    expired = sum(post_due(state, account_no, state.now).points for account_no in accounts)
     reward = state.rewards[found.reward_id]
     state.put(state.rewards, reward.id, msgspec.structs.replace(reward, claimed=reward.claimed - 1))
     for of in (found.list_id, found.reward_id):

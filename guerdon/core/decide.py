@@ -51,30 +51,60 @@ from guerdon.core.assets import AMOUNT_MAX
 from guerdon.core.content import fingerprint
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.results import AnyResult
-from guerdon.core.state import State
+from guerdon.core.state import Again, MuchDue, State
 
 
 def decide(command: c.Command, state: State) -> Outcome:
-    """Decide one command and change the state accordingly; a refusal changes nothing but its stored outcome.
+    """Decide one command and change the state accordingly; a refusal changes nothing but its stored outcome. Versions
+    of policies whose time has come begin before.
 
     With an idempotency key the same request gets the stored answer, accepted or refused, and another request under the
-    same key is refused. Raises `NotLoaded`, with the state as it was, when the batch lacks a row.
+    same key is refused. Raises `NotLoaded`, with the state as it was, when the batch lacks a row, and `Again` when more
+    has come due than one command posts: a part of that is posted then, and the command is still to be decided.
     """
     mark = state.begin(command.id, command.at, command.actor)
     try:
-        if command.key:
-            return _once(command, state, mark)
-        outcome = _made(command, state, mark)
-    except ledger.AmountOutOfRange:
-        outcome = _OUT_OF_RANGE
+        return _decided(command, state)
+    except MuchDue as much:
+        state.rollback(mark)
+        return _in_parts(command, state, mark, much)
     except BaseException:
         state.rollback(mark)
         raise
+
+
+def _decided(command: c.Command, state: State) -> Outcome:
+    """Decide, and keep what an accepted command changed, and that versions began."""
+    if state.config.planned:
+        setup.begin_planned(state, "guerdon")
+    mark = state.mark()
+    if command.key:
+        return _once(command, state, mark)
+    try:
+        outcome = _made(command, state, mark)
+    except ledger.AmountOutOfRange:
+        outcome = _OUT_OF_RANGE
     if isinstance(outcome, Rejected):
         state.rollback(mark)
-    else:
-        state.accept()
+    state.accept()
     return outcome
+
+
+def _in_parts(command: c.Command, state: State, mark: int, much: MuchDue) -> Outcome:
+    """Post a part of what has come due and ask for the command again. Where there is not so much before the command, it
+    makes what comes due itself, and is decided whole.
+    """
+    try:
+        if not points.post_part(state, much):
+            state.rollback(mark)
+            state.begin(command.id, command.at, command.actor)
+            state.in_parts = False
+            return _decided(command, state)
+    except BaseException:
+        state.rollback(mark)
+        raise
+    state.accept()
+    raise Again
 
 
 def _made(command: c.Command, state: State, mark: int) -> Outcome:

@@ -22,7 +22,16 @@ from guerdon.core.ledger import out_of_range
 from guerdon.core.members import Member
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.places import Place, locate
-from guerdon.core.points import amount_refusal, choose_program, expire_overdue, expires_at, internal, owed, shortage
+from guerdon.core.points import (
+    amount_refusal,
+    choose_program,
+    expire_after,
+    expire_overdue,
+    expires_at,
+    internal,
+    owed,
+    shortage,
+)
 from guerdon.core.programs import CATEGORIES, Program
 from guerdon.core.results import Imported
 
@@ -115,7 +124,7 @@ def _add(state: State, command: ImportPoints, member: Member, program: Program, 
         reference=command.reference,
         body={"import": command.kind, "program_no": program.no, **({"opening": opening} if opening else {})},
     )
-    expired = sum(expire_overdue(state, each, state.now)[1] for each in _accounts(state, member, program))
+    expired = sum(expire_after(state, each).points for each in _accounts(state, member, program))
     balance = state.figures_of(account_no).balance
     return Accepted(
         Imported(id=event.id, event_no=event.seq, points=command.points, expired=expired, lot=lot.no, balance=balance)
@@ -175,7 +184,7 @@ def _remove(state: State, command: ImportPoints, member: Member, program: Progra
         body={"import": command.kind, "program_no": program.no},
     )
     for each in _accounts(state, member, program):
-        expire_overdue(state, each, state.now)
+        expire_after(state, each)
     balance = state.figures_of(account_no).balance
     return Accepted(Imported(id=event.id, event_no=event.seq, points=command.points, expired=0, lot=0, balance=balance))
 

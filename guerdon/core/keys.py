@@ -3,11 +3,13 @@
 Pure and generous: a key too many costs a look-up, a key too few costs a second batch (`state.NotLoaded`), neither costs
 correctness. `store/load.py` knows what each kind of key brings along:
 
-    ("account", id)  ("internal", name, asset)  ("ledger", id)     the account with its figures and overdue lots (the
-                                                                   first `state.DUE_LOTS` of them)
+    ("account", id)  ("internal", name, asset)  ("ledger", id)     the account with its figures and the lots that ended
+                                                                   or were released (the first `state.DUE_LOTS` of each)
     ("lots", account number)                                       all its open lots
     ("lots", account number, count)                                so many of them, those that are spent first
     ("due", account number)  ("due", account number, count)        those that have ended: all, or so many
+    ("released", account number)  ("released", account number, count)
+                                                                   those that were released: all, or so many
     ("member", by, value)                                          the member, its accounts, figures and overdue lots
     ("spend", by, value)                                           the same, with the first of the open lots
     ("programs",)                                                  the internal accounts of all programs
@@ -16,12 +18,13 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("lot", number)  ("account_no", number)
     ("event", seq)                                                 the event, its transfers and every lot it names
     ("reference", text)  ("outcome", actor, key)
-    ("purchase", by, value)                                        the purchase with its event's transfers, its
-                                                                   returns, redemption, and the member
+    ("purchase", by, value)                                        the purchase with its event's transfers, its lots
+                                                                   wherever they lie, its returns, redemption, and the
+                                                                   member, ready to spend
     ("return", number)  ("redemption", id)  ("redemption_reference", text)
     ("imported", kind, reference)                                  a row of an import that was taken
     ("heir", member number)                                        whom a merged member was merged into, and so on: each
-                                                                   with all open lots, and the events of the merges
+                                                                   ready to spend
     ("sent", by, value)  ("sent", member number)                   what a member has sent lately
     ("lifetime", account number)                                   what it was ever credited with (`points.lifetime`)
     ("adjustment", id)                                             with its decision and the member, ready to spend
@@ -35,6 +38,7 @@ correctness. `store/load.py` knows what each kind of key brings along:
                                                                    reward
     ("standing", by, value)  ("standing", member number)           how a member stands in the programs that have tiers
     ("person", member number)                                      a member's profile, and the lists it is on
+    ("forebears", member number)                                   who was merged into a member, and into those
     ("activity", member number)                                    all that a member bought, and those merged into it
     ("code", text)                                                 a code as it is compared, with its batch, switches,
                                                                    link, and the member it is linked to
@@ -92,7 +96,8 @@ def weight(command: c.Command) -> int:
     if isinstance(command, c.FollowPolicy):
         return 2 * max(1, len(command.accounts), command.lots)
     if isinstance(command, c.ExpireLots):
-        return 4 * max(1, len(command.accounts), command.lots)
+        lots = command.lots if command.at_most is None else min(command.lots, command.at_most)
+        return 4 * max(1, len(command.accounts), lots)
     if isinstance(command, c.AwardMany):
         return 3 * max(1, len(command.rows))
     if isinstance(command, c.ListMembers):

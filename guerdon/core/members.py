@@ -188,7 +188,7 @@ def resolve(state: State, selector: tuple[str, str], active: bool = True, field:
 def family(state: State, member_no: int) -> list[int]:
     """The member and, where it was merged, whom it was merged into and so on: the last one has what it had.
 
-    What a merge moved is loaded with ("heir", number), for each of them who was merged.
+    Each of them is loaded by ("heir", number) of the first.
     """
     found = [member_no]
     while survivor_no := state.members[found[-1]].survivor_no:

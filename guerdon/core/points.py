@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from guerdon.core import endings, lots, members, promises
+from guerdon.core import state as core_state
 from guerdon.core.assets import AMOUNT_MAX
 from guerdon.core.booking import Booking
 from guerdon.core.commands import Award, ExpireLots, PreviewRedemption, Redeem, ReverseRedemption, TransferPoints
@@ -29,7 +30,7 @@ from guerdon.core.places import Place, locate
 from guerdon.core.programs import Policies, Program
 from guerdon.core.redemptions import Redemption
 from guerdon.core.results import Expired, Redeemed, Reversed
-from guerdon.core.state import NotLoaded
+from guerdon.core.state import MuchDue, NotLoaded
 from guerdon.core.terms import terms_at
 
 if TYPE_CHECKING:
@@ -85,15 +86,53 @@ def expires_at(policies: Policies, earned_at: datetime) -> datetime | None:
     return policies.expiry.end(earned_at, policies.timezone)
 
 
-def expire_overdue(state: State, account_no: int, as_of: datetime, at_most: int | None = None) -> tuple[int, int]:
+class Posted(NamedTuple):
+    """What had come due and was posted: lots that were released, lots that ended, and the points left in these."""
+
+    released: int
+    ended: int
+    points: int
+
+    @property
+    def lots(self) -> int:
+        return self.released + self.ended
+
+
+def expire_overdue(state: State, account_no: int, as_of: datetime) -> None:
+    """Post all that has come due on an account by a moment, before a command is decided on it. Raises `MuchDue` where
+    that is more than is posted with one command; but for what the command itself has brought about.
+    """
+    if not state.in_parts:
+        post_due(state, account_no, as_of)
+    elif post_due(state, account_no, as_of, core_state.DUE_LOTS).lots >= core_state.DUE_LOTS:
+        raise MuchDue(account_no, as_of)
+
+
+def expire_after(state: State, account_no: int) -> Posted:
+    """Post what has come due on an account since the moment that a command was judged by; no more than one command may
+    post, and the rest with those that follow.
+    """
+    return post_due(state, account_no, state.now, core_state.DUE_LOTS)
+
+
+def post_part(state: State, much: MuchDue) -> bool:
+    """Post as much of what has come due as one command may, before the one that met it is decided; whether there was so
+    much.
+    """
+    state.begin_part()
+    return post_due(state, much.account_no, much.as_of, core_state.DUE_LOTS).lots >= core_state.DUE_LOTS
+
+
+def post_due(state: State, account_no: int, as_of: datetime, at_most: int | None = None) -> Posted:
     """Post what has come due on an account by a moment: first what is released to or from it (`promises.keep`), then
-    what has ended, one `PointsExpiry` per instant; of that at most so many lots. Returns (lots, points) that ended.
+    what has ended, one `PointsExpiry` per instant; at most so many lots, those that came due first.
     """
     endings.catch_up(state, account_no)
-    promises.keep(state, account_no, as_of)
-    due = lots.overdue(state, account_no, as_of, at_most)
+    released = promises.keep(state, account_no, as_of, at_most)
+    left = None if at_most is None else at_most - released
+    due = lots.overdue(state, account_no, as_of, left) if left != 0 else []
     if not due:
-        return 0, 0
+        return Posted(released, 0, 0)
     account = state.accounts[account_no]
     program = program_of(state, account_no)
     total = 0
@@ -108,7 +147,7 @@ def expire_overdue(state: State, account_no: int, as_of: datetime, at_most: int 
         booking.move(account_no, internal(state, program, "expired"), points, lower_floor=True)
         booking.close(actor="guerdon")
         total += points
-    return len(due), total
+    return Posted(released, len(due), total)
 
 
 def owed(state: State, account_no: int) -> int:
@@ -333,7 +372,7 @@ def redeem(state: State, command: Redeem) -> Outcome:
     )
     write_first(state, "rdm", command.id, command.meta)
     for account_no in accounts:
-        expire_overdue(state, account_no, state.now)
+        expire_after(state, account_no)
     return Accepted(booked)
 
 
@@ -483,7 +522,7 @@ def reverse(state: State, command: ReverseRedemption) -> Outcome:
         body={"redemption_id": id, "program_no": program.no},
     )
     write_first(state, "rvs", command.id, command.meta)
-    expired = sum(expire_overdue(state, account_no, state.now)[1] for account_no in accounts)
+    expired = sum(post_due(state, account_no, state.now).points for account_no in accounts)
     return Accepted(
         Reversed(
             id=command.id,
@@ -510,15 +549,17 @@ def give_back(state: State, booking: Booking, redemption: Redemption, member_no:
 
 def expire(state: State, command: ExpireLots) -> Outcome:
     """Post what has come due on these accounts. Running it late, twice or never changes nothing that may be spent."""
-    count = points = 0
+    released = ended = points = 0
     ended_by = min(command.ended_by or state.now, state.now)
     for account_no in command.accounts:
         if account_no not in state.accounts and state.find(("account_no", account_no)) is None:
             return Rejected(Rejection.ACCOUNT_NOT_FOUND, "accounts", {"account_no": account_no})
     endings.ready(state, command.accounts)
     for account_no in command.accounts:
-        left = None if command.at_most is None else command.at_most - count
-        lots_expired, points_expired = expire_overdue(state, account_no, ended_by, left)
-        count += lots_expired
-        points += points_expired
-    return Accepted(Expired(lots=count, points=points))
+        left = None if command.at_most is None else command.at_most - released - ended
+        if left == 0:
+            break
+        posted = post_due(state, account_no, ended_by, left)
+        released, ended, points = released + posted.released, ended + posted.ended, points + posted.points
+    more = command.at_most is not None and released + ended >= command.at_most
+    return Accepted(Expired(lots=ended, points=points, released=released, more=more))

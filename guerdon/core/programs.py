@@ -251,6 +251,16 @@ class Program(Struct, frozen=True, kw_only=True):
     policies: Policies
 
 
+class Planned(Struct, frozen=True, kw_only=True):
+    """A version of a program's policies, and from when on it holds: unless a later one is made before that and starts
+    no later.
+    """
+
+    version: int
+    starts_at: datetime
+    policies: Policies
+
+
 class Store(Struct, frozen=True, kw_only=True):
     no: int
     id: str
@@ -275,11 +285,12 @@ def internal_name(role: str, first: bool, code: str) -> str:
 
 class Config(Struct, frozen=True, kw_only=True):
     """What changes rarely and is kept per process, by the configuration version on the head row. `since` says per
-    program when each of its versions began, the first one first; `timezone` is the organisation's, by whose calendar
-    promotions count; `low_pools` are programs whose pool was told to be low and not filled since; `renewing` are
-    programs with a version whose points activity renews; `follows` has of each program the last version that the points
-    which were there follow too, and `following` those of them that not all points follow yet (`endings`); `promotions`
-    is None where there are none; `tiers` are all versions of a program's, first to last.
+    program when each of its versions begins, the first one first (one that another has replaced, when that does), and
+    `planned` those that have not begun, in the order in which they will; `timezone` is the organisation's, by whose
+    calendar promotions count; `low_pools` are programs whose pool was told to be low and not filled since; `renewing`
+    are programs with a version whose points activity renews; `follows` has of each program the last version that the
+    points which were there follow too, and `following` those that not all points follow yet, in their order
+    (`endings`); `promotions` is None where there are none; `tiers` are all versions of a program's, first to last.
     """
 
     version: int = 0
@@ -292,7 +303,8 @@ class Config(Struct, frozen=True, kw_only=True):
     timezone: str = "UTC"
     renewing: frozenset[int] = frozenset()
     follows: dict[int, int] = {}
-    following: dict[int, int] = {}
+    following: dict[int, tuple[int, ...]] = {}
+    planned: dict[int, tuple[Planned, ...]] = {}
     low_pools: frozenset[int] = frozenset()
     promotions: Shelf | None = None
     tiers: dict[int, tuple[Structure, ...]] = {}

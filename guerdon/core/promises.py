@@ -100,21 +100,22 @@ def is_due(lot: Lot, as_of: datetime) -> bool:
     )
 
 
-def keep(state: State, account_no: int, as_of: datetime) -> None:
-    """Post what a moment has released to or from an account, one `PromisedPointsConversion` per instant.
+def keep(state: State, account_no: int, as_of: datetime, at_most: int | None = None) -> int:
+    """Post what a moment has released to or from an account, one `PromisedPointsConversion` per instant; at most so
+    many lots, those released first. Returns how many.
 
     The regular account and the promised one of the same member and program are one matter here: whoever asks for
-    either sees both as they are.
+    either sees both as they are. Raises `NotLoaded` where more were released than were loaded and these do not do.
     """
     account = state.accounts[account_no]
     if account.category not in ("regular", "promised"):
-        return
+        return 0
     siblings = state.member_accounts.get(account.member_no)
     if siblings is None or (account.program_no, "promised") not in siblings:
         raise NotLoaded(("member", "number", str(account.member_no)))
     promised = siblings[account.program_no, "promised"]
     if promised in state.releases and state.releases[promised] > as_of:
-        return
+        return 0
     due: list[Lot] = []
     next_release = lots.NEVER
     for lot in state.lots_of(promised):
@@ -122,12 +123,26 @@ def keep(state: State, account_no: int, as_of: datetime) -> None:
             due.append(lot)
         elif lot.releases_at is not None and lot.releases_at > as_of:
             next_release = min(next_release, lot.releases_at)
-    if not due:
+    due.sort(key=by_release)
+    reach = state.released(promised)
+    if reach is not None and as_of >= reach.last[1]:
+        due = [lot for lot in due if by_release(lot) <= reach.last]
+        if at_most is None:
+            raise NotLoaded(("released", promised))
+        if len(due) < at_most:
+            raise NotLoaded(reach.more_released(promised))
+    elif not due and reach is None:
         state.releases[promised] = next_release
-    due.sort(key=lambda lot: (lot.releases_at, lot.no))
+    due = due[:at_most]
     for instant, group in groupby(due, key=lambda lot: lot.releases_at):
         assert instant is not None
         convert(state, promised, list(group), Place(event_at=instant, judged_at=instant), actor="guerdon")
+    return len(due)
+
+
+def by_release(lot: Lot) -> tuple[bool, datetime, int]:
+    """Sort key of lots that are released at a time: soonest first, older first on a tie."""
+    return (False, lot.releases_at or lots.NEVER, lot.no)
 
 
 def convert(

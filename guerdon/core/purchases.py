@@ -29,6 +29,7 @@ from guerdon.core.points import (
     choose_program,
     condition_refusal,
     credit,
+    expire_after,
     expire_overdue,
     internal,
     shortage,
@@ -190,7 +191,7 @@ def record(state: State, command: RecordPurchase) -> Outcome:
     credited = {"regular", *(earning.category for earning in earned)}
     for category in CATEGORIES:
         if category in credited:
-            expire_overdue(state, account_in(state, member, program, category), state.now)
+            expire_after(state, account_in(state, member, program, category))
     result = Purchased(
         id=command.id,
         number=command.number,

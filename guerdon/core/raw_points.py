@@ -19,7 +19,7 @@ from guerdon.core.events import Name
 from guerdon.core.ledger import Naming, funds_refusal
 from guerdon.core.outcomes import Rejected, Rejection
 from guerdon.core.places import Place, time_refusal
-from guerdon.core.points import expire_overdue, expires_at, owed, program_of
+from guerdon.core.points import expire_after, expire_overdue, expires_at, owed, program_of
 from guerdon.core.state import Key, NotLoaded
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def end_hold(
     ledger.shrink_hold(state, hold, amount, action, pins)
     for no in (source, destination):
         if state.accounts[no].tracks_lots:
-            expire_overdue(state, no, state.now)
+            expire_after(state, no)
     return child.seq
 
 

@@ -19,7 +19,7 @@ from guerdon.core.events import Name
 from guerdon.core.members import Member
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.places import Place, locate
-from guerdon.core.points import Portion, choose_program, credit, expire_overdue, internal
+from guerdon.core.points import Portion, choose_program, credit, expire_after, expire_overdue, internal
 from guerdon.core.programs import Program
 from guerdon.core.results import ReferralReturned, Referred
 from guerdon.core.state import NotLoaded
@@ -101,7 +101,7 @@ def _award(state: State, command: Refer, member: Member, program: Program, place
     credit(state, booking, account_no, pool, [portion], program, earned_at=place.event_at)
     endings.renew(state, booking, program.no)
     event = booking.close(actor=command.actor, body={"referral_id": command.id, "program_no": program.no})
-    expire_overdue(state, account_no, state.now)
+    expire_after(state, account_no)
     return event.seq
 
 

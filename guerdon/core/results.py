@@ -382,10 +382,14 @@ class Replayed(Result, frozen=True, kw_only=True):
 
 
 class Expired(Result, frozen=True, kw_only=True):
-    """Lots and points that were posted as expired."""
+    """Lots and points that were posted as expired, and how many lots as released; `more` where that is as many as were
+    asked for at most, so that there may be others.
+    """
 
     lots: int
     points: int
+    released: int = 0
+    more: bool = False
 
 
 class Conversion(Struct, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ from guerdon.core.events import Name
 from guerdon.core.metadata import write_first
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.places import Place, locate
-from guerdon.core.points import expire_overdue, give_back, internal
+from guerdon.core.points import expire_after, expire_overdue, give_back, internal
 from guerdon.core.programs import Program
 from guerdon.core.purchases import Purchase, PurchaseReturn
 from guerdon.core.results import Returned
@@ -87,7 +87,7 @@ def take_back(state: State, command: ReturnPurchase) -> Outcome:
     return_earned(state, booking, purchase, family, part.earned, sums)
     outcome = _keep(state, command, purchase, place, no, content, part, sums, booking)
     for account_no in accounts.values():
-        expire_overdue(state, account_no, state.now)
+        expire_after(state, account_no)
     return outcome
 
 
@@ -264,17 +264,14 @@ def return_earned(
 
 
 def _own_lots(state: State, purchase: Purchase, family: Sequence[int]) -> dict[tuple[int, str], list[lots.Lot]]:
-    """The lots of a bill by program and rule, older first: those it opened, and open ones they became, also at the
-    member that the buyer was merged into.
-
-    Closed lots of later events are not loaded, so they are not looked at even where they happen to be known.
+    """The lots of a bill by program and rule, older first: those it opened and those they became, also at the member
+    that the buyer was merged into. They are loaded with the bill, wherever they lie.
     """
     found: dict[tuple[int, str], list[lots.Lot]] = {}
-    state.open_lots(*[no for member_no in family for no in state.member_accounts[member_no].values()])
     for member_no in family:
         for (program_no, _), account_no in state.member_accounts[member_no].items():
             for lot in state.lots_of(account_no):
-                if _is_of(purchase, lot) and (lot.remaining or _is_loaded(state, purchase, lot)):
+                if _is_of(purchase, lot):
                     found.setdefault((program_no, lot.rule), []).append(lot)
     for same in found.values():
         same.sort(key=lambda lot: lot.no)
@@ -284,12 +281,6 @@ def _own_lots(state: State, purchase: Purchase, family: Sequence[int]) -> dict[t
 def _is_of(purchase: Purchase, lot: lots.Lot) -> bool:
     """Whether a bill opened a lot, or it became it. A commit without a bill (number 0) knows those it opened alone."""
     return lot.purchase_no == purchase.no if purchase.no else lot.event_seq == purchase.event_seq
-
-
-def _is_loaded(state: State, purchase: Purchase, lot: lots.Lot) -> bool:
-    """Whether a lot is among those that are read with the bill even when closed: its own, and those of merges."""
-    event = state.events.get(lot.event_seq)
-    return lot.event_seq == purchase.event_seq or (event is not None and event.name == Name.CUSTOMER_MERGE)
 
 
 def _claim(

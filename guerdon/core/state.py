@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from guerdon.core.lots import Lot
     from guerdon.core.members import Member
     from guerdon.core.persons import Person
-    from guerdon.core.programs import Config, Program, Store, Till
+    from guerdon.core.programs import Config, Planned, Program, Store, Till
     from guerdon.core.promotions.evaluating import Candidates
     from guerdon.core.promotions.terms import Lane, Promotion
     from guerdon.core.purchases import Purchase, PurchaseReturn
@@ -63,7 +63,11 @@ _MISSING: Any = object()
 FIRST_LOTS = 64
 """So many lots are loaded of an account that is to be spent from: those that are spent first."""
 DUE_LOTS = 400
-"""So many lots that have ended are loaded with their account, those that ended first."""
+"""So many lots that have ended are loaded with their account, those that ended first, and as many that were released;
+and no more than that come due in the commit of one command (`MuchDue`).
+"""
+PART_IDS, PARTS_MAX = 0x800000, 0x400000
+"""What a command books in parts before it is decided takes its ids from here on (`State.begin_part`)."""
 MORE_LOTS, MOST_LOTS = 4, 64
 """So many times as many are loaded when they were not enough: by what they were worth, within these bounds."""
 
@@ -71,7 +75,8 @@ MORE_LOTS, MOST_LOTS = 4, 64
 class Reach(NamedTuple):
     """How far the lots of an account are loaded, in the order in which they are spent: all up to the sort key `last`
     (`lots.by_expiry`), that of the last of the `asked` that were asked for. Lots beyond that may be known too, but not
-    all that come before them. Of lots that have ended the same is told apart (`State.due`).
+    all that come before them. Of lots that have ended the same is told apart (`State.due`), and of those that were
+    released, in the order of their release (`State.releasing`).
     """
 
     last: tuple[bool, datetime, int]
@@ -86,6 +91,10 @@ class Reach(NamedTuple):
         """The key of more of its lots that have ended."""
         return ("due", account_no, self.asked * MORE_LOTS)
 
+    def more_released(self, account_no: int) -> Key:
+        """The key of more of its lots that were released."""
+        return ("released", account_no, self.asked * MORE_LOTS)
+
 
 class NotLoaded(Exception):
     """The state was asked for something the batch has not loaded. Carries the key, and any others that the command is
@@ -95,6 +104,23 @@ class NotLoaded(Exception):
     def __init__(self, *keys: Key) -> None:
         super().__init__(*keys)
         self.keys = keys
+
+
+class MuchDue(Exception):
+    """More has come due on an account by a moment than is booked with one command: a part of it is booked first, in a
+    commit of its own (`decide`).
+    """
+
+    def __init__(self, account_no: int, as_of: datetime) -> None:
+        super().__init__(account_no, as_of)
+        self.account_no = account_no
+        self.as_of = as_of
+
+
+class Again(Exception):
+    """A part of what came due was booked, which stays, and the command itself is still to be decided: the writer ends
+    the batch before it and starts the next one with it.
+    """
 
 
 class Table(dict[K, V], Generic[K, V]):
@@ -113,8 +139,8 @@ class State:
 
     `counters` hold the organisation's last numbers (`seq`, `account`, `lot`, `member`, `purchase`, `config`, `ledger`);
     `account_lots` says where lots lie, `reach` how far an account's are known where that is not all of them, and `due`
-    how far those that have ended; `ends` is a moment before which nothing that is known of an account ends, `releases`
-    one before which nothing is released.
+    how far those that have ended, `releasing` how far those that were released; `ends` is a moment before which nothing
+    that is known of an account ends, `releases` one before which nothing is released.
 
     `last_recorded_at` and `last_hash` come from the head row; `transaction` is the database's own name for the batch,
     and `head` what the head row says: as it was read, and as it was written once the batch is saved.
@@ -135,6 +161,8 @@ class State:
         self.account_lots: dict[int, Table[int, bool]] = {}
         self.reach: dict[int, Reach] = {}
         self.due: dict[int, Reach] = {}
+        self.releasing: dict[int, Reach] = {}
+        self.in_parts = True
         self.ends: dict[int, datetime] = {}
         self.releases: dict[int, datetime] = {}
         self.transfers: Table[int, Transfer] = Table("transfers", kept=False)
@@ -181,6 +209,7 @@ class State:
         self.persons: Table[int, Person] = Table("persons", kept=False)
         self.lifetimes: Table[int, int] = Table("lifetimes", kept=False)
         self.programs: Table[int, Program] = Table("programs")
+        self.program_versions: Table[tuple[int, int], Planned] = Table("program_versions")
         self.followed: Table[int, int] = Table("followed")
         self.low_pools: Table[int, bool] = Table("low_pools")
         self.stores: Table[int, Store] = Table("stores")
@@ -250,6 +279,12 @@ class State:
     def ended(self, account_no: int) -> Reach | None:
         """How far the account's lots are known that have ended and may not be posted; None when all are."""
         return None if ("due", account_no) in self.found else self.due.get(account_no)
+
+    def released(self, account_no: int) -> Reach | None:
+        """How far the account's lots are known that were released and may not be posted; None when all are."""
+        if ("released", account_no) in self.found or ("lots", account_no) in self.found:
+            return None
+        return self.releasing.get(account_no)
 
     # -- changing
 
@@ -322,7 +357,14 @@ class State:
         self._id_prefix = id_prefix(command_id)
         self._ordinal = 0
         self._actor = actor
+        self.in_parts = True
         return len(self._journal)
+
+    def begin_part(self) -> None:
+        """Start to book a part of what came due before the command that was begun. Its ids follow from where in the
+        sequence it stands: the command takes its own when it is decided, and there may be many parts.
+        """
+        self._ordinal = PART_IDS + self.counters.get("seq", 0) % PARTS_MAX
 
     def mark(self) -> int:
         return len(self._journal)

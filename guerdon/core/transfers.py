@@ -22,7 +22,7 @@ from guerdon.core.events import Name
 from guerdon.core.members import Member
 from guerdon.core.metadata import write_first
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
-from guerdon.core.points import expire_overdue, owed, parties, shortage
+from guerdon.core.points import expire_after, expire_overdue, owed, parties, shortage
 from guerdon.core.programs import Policies, Program
 from guerdon.core.results import Transferred
 
@@ -94,7 +94,7 @@ def transfer(state: State, command: TransferPoints) -> Outcome:
         state.put(state.sent, key, Sent(before.points + command.points, before.count + 1))
     write_first(state, "evt", event.id, command.meta)
     for account_no in (source, destination):
-        expire_overdue(state, account_no, state.now)
+        expire_after(state, account_no)
     balance = state.figures_of(source).balance
     return Accepted(
         Transferred(id=event.id, event_no=event.seq, program_no=program.no, points=command.points, balance=balance)

@@ -11,7 +11,7 @@ from guerdon.core.members import Member
 from guerdon.core.metadata import write_first
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.places import locate
-from guerdon.core.points import expire_overdue
+from guerdon.core.points import expire_after, expire_overdue
 from guerdon.core.programs import Program
 from guerdon.core.results import Conversion, Unlocked
 from guerdon.core.state import NotLoaded
@@ -64,7 +64,7 @@ def unlock(state: State, command: UnlockPoints) -> Outcome:
         return _nothing(state, command, purchase_no)
     for (_, category), account_no in accounts.items():
         if category == "regular":
-            expire_overdue(state, account_no, state.now)
+            expire_after(state, account_no)
     write_first(state, "ulk", command.id, command.meta)
     points = sum(conversion.points for conversion in conversions)
     return Accepted(Unlocked(id=command.id, points=points, conversions=tuple(conversions)))

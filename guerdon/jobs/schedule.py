@@ -30,7 +30,7 @@ from guerdon.core.codes import CodeBatch, next_codes
 from guerdon.core.outcomes import Outcome, Rejected, Rejection
 from guerdon.core.places import LATE_MAX
 from guerdon.core.standings import WALKED
-from guerdon.store.due import Due, behind, due, followed, notices, organisations
+from guerdon.store.due import Due, beginning, behind, due, followed, notices, organisations
 from guerdon.store.pool import Pool
 from guerdon.writer import QueueFull, Unavailable, Writer, WriterFault
 
@@ -41,8 +41,9 @@ LOOK_EVERY_S = 1.0
 """After commits an organisation is looked at no more often than this."""
 DUE_MAX = 2_000
 """So much is taken of each kind at a time; what is left is taken at once after it."""
-LOTS_MAX = 400
-"""So many lots that have ended one command posts; where an account has more, another one follows."""
+LOTS_MAX = 200
+"""So many lots that have come due one command posts, which is half of what is loaded of an account; where it has more,
+another one follows. Small commands are sent to the database while the next ones are decided, and nobody waits long."""
 NOTICES_EVERY = timedelta(minutes=10)
 """How often it is looked for points that are about to end."""
 READERS = 2
@@ -181,8 +182,13 @@ class Jobs:
 
     async def _follow(self, org_id: int) -> int:
         """Let all points follow the versions of programs that are to count for what is there, and say so in the end:
-        when a look at all of them has found none that does not.
+        when a look at all of them has found none that does not. A version whose time has come begins with any command.
         """
+        now = self._now()
+        async with self._reading, self._pool.connection() as connection:
+            begins = await beginning(connection, org_id, now)
+        if begins:
+            await self._ask(org_id, c.FollowPolicy(**_envelope(now), accounts=()))
         async with self._reading, self._pool.connection() as connection:
             programs = await followed(connection, org_id)
         if not programs:
@@ -257,7 +263,7 @@ class Jobs:
                 **_envelope(now),
                 accounts=accounts,
                 members=members,
-                lots=min(lots, LOTS_MAX),
+                lots=lots,
                 ended_by=ended_by,
                 at_most=LOTS_MAX,
             )
@@ -300,9 +306,11 @@ class Jobs:
             if isinstance(outcome, Rejected):
                 if outcome.code != Rejection.CODE_BATCH_MOVED_ON:
                     log.warning("a job of organisation %s was refused: %s %s", org_id, outcome.code, outcome.detail)
-            elif isinstance(command, c.ExpireLots) and outcome.result.lots == command.at_most:
-                command = msgspec.structs.replace(command, id=_envelope(command.at)["id"])  # there may be more
-                continue
+            elif isinstance(command, c.ExpireLots) and outcome.result.more:
+                left = command.lots - LOTS_MAX
+                if left > 0 or outcome.result.released:  # what is released may have ended too
+                    command = msgspec.structs.replace(command, id=_envelope(command.at)["id"], lots=max(left, 0))
+                    continue
             return
 
 

@@ -53,7 +53,6 @@ class Lookup:
         self.events: set[int] = set()
         self.whole_events: set[int] = set()
         self.members: set[int] = set()
-        self.returning: set[int] = set()
         self.purchases: set[int] = set()
         self.codes: set[str] = set()
         self.tiers = False
@@ -63,13 +62,7 @@ class Lookup:
     def follows(self) -> bool:
         """Whether anything must be read next."""
         return bool(
-            self.transfers
-            or self.whole_events
-            or self.members
-            or self.returning
-            or self.purchases
-            or self.codes
-            or self.code_runs
+            self.transfers or self.whole_events or self.members or self.purchases or self.codes or self.code_runs
         )
 
     def run(self, statement: str, /, **arrays: str) -> Answer:
@@ -159,16 +152,32 @@ def _lots(lookup: Lookup, keys: _Keys) -> Take:
 
 
 def _ended_lots(lookup: Lookup, keys: _Keys) -> Take:
-    asked: dict[int, int | None] = {}
-    for _, no, *size in keys:
-        known = asked.get(no, 0)
-        asked[no] = max(size[0], known) if size and known is not None else None
+    asked = _sizes(keys)
     cursor = lookup.run("lots_ended", nos=array(list(asked)), sizes=array(list(asked.values())))
 
     def take(state: State) -> None:
         rows.take_ended_lots(state, cursor.rows, asked)
 
     return take
+
+
+def _released_lots(lookup: Lookup, keys: _Keys) -> Take:
+    asked = _sizes(keys)
+    cursor = lookup.run("lots_released", nos=array(list(asked)), sizes=array(list(asked.values())))
+
+    def take(state: State) -> None:
+        rows.take_released_lots(state, cursor.rows, asked)
+
+    return take
+
+
+def _sizes(keys: _Keys) -> dict[int, int | None]:
+    """How many lots are asked for of each account, None for all."""
+    asked: dict[int, int | None] = {}
+    for _, no, *size in keys:
+        known = asked.get(no, 0)
+        asked[no] = max(size[0], known) if size and known is not None else None
+    return asked
 
 
 def _lots_by_no(lookup: Lookup, keys: _Keys) -> Take:
@@ -207,12 +216,12 @@ def _spenders(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
-def _asking(lots: int | None) -> dict[str, str]:
-    """How many are asked for of an account's lots that are spent first; None for all lots."""
-    return {"all_lots": "t" if lots is None else "f", "first": str(lots or 0), "ended": str(core_state.DUE_LOTS)}
+def _asking(lots: int) -> dict[str, str]:
+    """How many are asked for of an account's lots that are spent first, and of those that have come due."""
+    return {"first": str(lots), "ended": str(core_state.DUE_LOTS)}
 
 
-def _ask_members(lookup: Lookup, keys: _Keys, lots_asked: int | None) -> Take:
+def _ask_members(lookup: Lookup, keys: _Keys, lots_asked: int) -> Take:
     asked = _selectors(keys)
     members = lookup.run("members", **asked)
     accounts = lookup.run("accounts_of_members", **asked, **_asking(lots_asked))
@@ -381,9 +390,8 @@ def _heirs(lookup: Lookup, keys: _Keys) -> Take:
     cursor = lookup.run("heirs", nos=array([key[1] for key in keys]))
 
     def take(state: State) -> None:
-        for no, survivor_no, merge in cursor.rows:
-            lookup.returning.update((no, survivor_no))
-            lookup.whole_events.add(merge)
+        for no, survivor_no in cursor.rows:
+            lookup.members.update((no, survivor_no))
             state.found[("heir", no)] = survivor_no
 
     return take
@@ -638,6 +646,18 @@ def _past_lines(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
+def _forebears(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("forebears", nos=array([key[1] for key in keys]))
+
+    def take(state: State) -> None:
+        found: dict[int, tuple[int, ...]] = {key[1]: () for key in keys}
+        for root, no in cursor.rows:
+            found[root] = (*found[root], no)
+        state.found.update({("forebears", root): nos for root, nos in found.items()})
+
+    return take
+
+
 def _counters(lookup: Lookup, keys: _Keys) -> Take:
     names = ("owners", "limits", "subjects", "periods")
     cursor = lookup.run("counters", **{name: array([key[i] for key in keys]) for i, name in enumerate(names, 1)})
@@ -707,7 +727,7 @@ def _commits(lookup: Lookup, keys: _Keys) -> Take:
             state.found[("cart_returns_of", commit.id)] = tuple(returned[commit.id])
             lookup.whole_events.add(commit.event_seq)
             if commit.member_no:
-                lookup.returning.add(commit.member_no)
+                lookup.members.add(commit.member_no)
 
     return take
 
@@ -811,6 +831,7 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "policies": _policies,
     "lots": _lots,
     "due": _ended_lots,
+    "released": _released_lots,
     "lot": _lots_by_no,
     "ledger": _ledgers,
     "member": _members,
@@ -848,6 +869,7 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "past": _past,
     "past_lines": _past_lines,
     "counter": _counters,
+    "forebears": _forebears,
     "reservation": _reservations,
     "reservation_cart": _reservations_of_carts,
     "cart_commit": _cart_commits,
@@ -872,10 +894,12 @@ def _uuids(keys: _Keys) -> str:
 
 
 def _follow(lookup: Lookup, state: State, fact: Purchase | Redemption) -> None:
-    """Read on from a purchase or redemption: its events with their transfers and lots, its member, its returns."""
+    """Read on from a purchase or redemption: its events with their transfers and lots, its member; a purchase's returns
+    and every lot that came from it.
+    """
     lookup.whole_events.add(fact.event_seq)
     if fact.member_no:
-        (lookup.returning if isinstance(fact, Purchase) else lookup.members).add(fact.member_no)
+        lookup.members.add(fact.member_no)
     if isinstance(fact, Purchase):
         lookup.purchases.add(fact.no)
         if fact.redemption_id is not None:
@@ -888,9 +912,9 @@ def ask_more(lookup: Lookup) -> list[Take]:
         takers.append(_ask_events(lookup))
     if lookup.transfers:
         takers.append(_ask_transfers(lookup))
-    for nos, lots_asked in ((lookup.members, core_state.FIRST_LOTS), (lookup.returning, None)):
-        if nos:
-            takers.append(_ask_members(lookup, [("spend", "number", str(no)) for no in nos], lots_asked))
+    if lookup.members:
+        members = [("spend", "number", str(no)) for no in lookup.members]
+        takers.append(_ask_members(lookup, members, core_state.FIRST_LOTS))
     if lookup.purchases:
         takers.append(_ask_returns(lookup))
     if lookup.codes:
@@ -933,9 +957,12 @@ def _ask_transfers(lookup: Lookup) -> Take:
 
 
 def _ask_returns(lookup: Lookup) -> Take:
-    cursor = lookup.run("returns_of_purchases", nos=array(lookup.purchases))
+    nos = array(lookup.purchases)
+    cursor = lookup.run("returns_of_purchases", nos=nos)
+    lots = lookup.run("lots_of_purchases", nos=nos)
 
     def take(state: State) -> None:
+        rows.take_lots(state, lots.rows)
         returns_of: dict[int, list[int]] = {no: [] for no in lookup.purchases}
         for row in cursor.rows:
             returned = rows.take_return(state, row)

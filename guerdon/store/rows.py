@@ -24,7 +24,8 @@ from guerdon.core.issues import Done, IssueMove, PromotionIssue
 from guerdon.core.lots import Lot, by_expiry
 from guerdon.core.members import Member
 from guerdon.core.persons import Person, profile_of
-from guerdon.core.programs import Policies, Program
+from guerdon.core.programs import Planned, Policies, Program
+from guerdon.core.promises import by_release
 from guerdon.core.promotions.terms import Promotion
 from guerdon.core.purchases import Purchase, PurchaseReturn
 from guerdon.core.redemptions import Redemption
@@ -61,10 +62,8 @@ list_terms = msgspec.json.Decoder(ListTerms).decode
 reward_terms = msgspec.json.Decoder(RewardTerms).decode
 
 
-def take_accounts(state: State, rows: Iterable[Row], lots_asked: int | None = 0) -> None:
-    """Accounts with their figures and lots. `lots_asked` is how many were asked for of those that are spent first, None
-    where all were.
-    """
+def take_accounts(state: State, rows: Iterable[Row], lots_asked: int = 0) -> None:
+    """Accounts with their figures and lots. `lots_asked` is how many were asked for of those that are spent first."""
     accounts, figures, lots = state.accounts, state.figures, state.lots
     for (
         no, id_, ledger_no, asset, indicator, member_no, program_no, category, role, tracks_lots, opened_at, options,
@@ -81,13 +80,12 @@ def take_accounts(state: State, rows: Iterable[Row], lots_asked: int | None = 0)
         if in_account:
             known = [_lot(lot[0], no, *lot[1:]) for lot in _lots_in_account(in_account)]
             lots.update([(lot.no, lot) for lot in known])
-            if lots_asked is not None:
-                take_ended(state, no, known, core_state.DUE_LOTS)
+            take_ended(state, no, known, core_state.DUE_LOTS)
         if released:
-            lots.update([(lot[0], _lot(lot[0], no, *lot[1:])) for lot in _lots_in_account(released)])
-        if tracks_lots and lots_asked is None:
-            state.found[("lots", no)] = state.found[("due", no)] = True
-        elif tracks_lots and lots_asked:
+            known = [_lot(lot[0], no, *lot[1:]) for lot in _lots_in_account(released)]
+            lots.update([(lot.no, lot) for lot in known])
+            take_released(state, no, known, core_state.DUE_LOTS)
+        if tracks_lots and lots_asked:
             known = [_lot(lot[0], no, *lot[1:]) for lot in _lots_in_account(first)] if first else []
             lots.update([(lot.no, lot) for lot in known])
             take_reach(state, no, known, lots_asked)
@@ -108,6 +106,12 @@ def take_ended_lots(state: State, rows: Iterable[Row], asked: dict[int, int | No
     """Lots that have ended, of accounts of which so many were asked for, None for all."""
     for no, lots in _by_account(state, rows, asked).items():
         take_ended(state, no, lots, asked[no])
+
+
+def take_released_lots(state: State, rows: Iterable[Row], asked: dict[int, int | None]) -> None:
+    """Lots that were released, of accounts of which so many were asked for, None for all."""
+    for no, lots in _by_account(state, rows, asked).items():
+        take_released(state, no, lots, asked[no])
 
 
 def _by_account(state: State, rows: Iterable[Row], asked: Iterable[int]) -> dict[int, list[Lot]]:
@@ -134,6 +138,14 @@ def take_ended(state: State, account_no: int, ended: list[Lot], asked: int | Non
         state.due[account_no] = Reach(max([by_expiry(lot) for lot in ended]), asked)
 
 
+def take_released(state: State, account_no: int, released: list[Lot], asked: int | None) -> None:
+    """Remember how far the lots of an account are known that were released, by the first ones of them."""
+    if asked is None or len(released) < asked:
+        state.found[("released", account_no)] = True
+    elif account_no not in state.releasing or state.releasing[account_no].asked < asked:
+        state.releasing[account_no] = Reach(max([by_release(lot) for lot in released]), asked)
+
+
 def take_members(state: State, rows: Iterable[Row]) -> None:
     """Members, found by what stands first in the row, and that none of their accounts is known yet."""
     for by, value, no, id_, status, enrolled, registered_at, survivor_no, names in rows:
@@ -151,7 +163,7 @@ def _pairs(names: list[str], *, alias: bool) -> tuple[tuple[str, str], ...]:
     return tuple([(kind, text) for kind, _, text in (each.partition(":") for each in wanted)])
 
 
-def take_member_accounts(state: State, rows: Iterable[Row], lots_asked: int | None) -> None:
+def take_member_accounts(state: State, rows: Iterable[Row], lots_asked: int) -> None:
     rows = list(rows)
     take_accounts(state, rows, lots_asked)
     for row in rows:
@@ -429,6 +441,15 @@ def program(row: Row) -> Program:
         no=no, id=id_, ledger_no=ledger_no, code=code, name=name, asset=asset, first=first, version=version,
         policies=policies(text),
     )  # fmt: skip
+
+
+def planned(found: list[Row]) -> dict[int, tuple[Planned, ...]]:
+    """Versions that are to begin, by program."""
+    programs: dict[int, tuple[Planned, ...]] = {}
+    for no, version, starts_at, text in found:
+        plan = Planned(version=version, starts_at=starts_at, policies=policies(text))
+        programs[no] = (*programs.get(no, ()), plan)
+    return programs
 
 
 def _lot(

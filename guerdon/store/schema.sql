@@ -78,6 +78,7 @@ create table program_versions (
     program_no bigint not null,
     version integer not null,
     policies jsonb not null,
+    starts_at timestamptz not null,  -- unless a later version is made before that and starts no later
     recorded_at timestamptz not null,
     actor text not null,
     primary key (org_id, program_no, version)
@@ -391,6 +392,7 @@ create index lots_open on lots (org_id, account, expires_at, no) where remaining
 create index lots_due on lots (org_id, expires_at) where remaining > 0 and expires_at is not null;
 create index lots_promised on lots (org_id, account, releases_at) where remaining > 0 and releases_at is not null;
 create index lots_releasing on lots (org_id, releases_at) where remaining > 0 and releases_at is not null;
+create index lots_billed on lots (org_id, purchase_no) where purchase_no > 0;
 
 -- What members have sent to others, per calendar day and month.
 create table sent (

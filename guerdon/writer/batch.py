@@ -34,7 +34,7 @@ from psycopg import errors
 
 from guerdon.core.commands import Command
 from guerdon.core.outcomes import Outcome
-from guerdon.core.state import Key, NotLoaded, State
+from guerdon.core.state import Again, Key, NotLoaded, State
 from guerdon.store.memory import Memories, Memory
 from guerdon.store.pool import Pool
 from guerdon.writer.faults import Unavailable, WriterFault
@@ -47,8 +47,9 @@ LOOKUPS_MAX = 16
 """So often may one command ask for yet another row; more is a bug in the core."""
 SLICE_S = 0.004
 """After so long in the core, others on the event loop get a turn."""
-PORTION_MIN, PORTIONS_MAX = 100, 8
-"""Rows are sent while others are still decided: in so many portions at most, and never of fewer commands than that."""
+PORTION_MIN, PORTIONS_MAX, PORTION_ROWS = 100, 8, 400
+"""Rows are sent while others are still decided: in so many portions at most, and never of fewer commands than that,
+unless these made so many rows."""
 RELAY_MAX = 64
 """So many batches in a row overlap before the connection is given back."""
 PAUSE_FIRST_S, PAUSE_MAX_S = 0.01, 1.0
@@ -355,6 +356,9 @@ class Batches:
                 mark = state.mark()
                 try:
                     answers.append(decide(waiting.command, state))
+                except Again:
+                    self._stats.parts += 1
+                    return
                 except NotLoaded as missing:
                     state.rollback(mark)
                     unchanged = not mark and self._steps.more is not None
@@ -372,7 +376,7 @@ class Batches:
                     log.exception("command %s (%s) cannot be decided", waiting.command.id, kind)
                     answers.append(WriterFault(waiting.command.id))
                 break
-            if not len(answers) % portion and state.made_rows():
+            if (not len(answers) % portion or state.unappended() >= PORTION_ROWS) and state.made_rows():
                 if attempt.flight is not None:
                     await self._begin(conn, org_id, attempt)
                 await append(conn, org_id, state)

@@ -230,9 +230,9 @@ def test_balances_by_event_time_differ_from_those_by_booking_time(api: Api) -> N
 def test_lots_and_purchases_are_shown_when_asked_for(story: Story) -> None:
     page = story.ledger(expand="lots,purchase", event="TransactionAdd", source="INSTORE")
     event = page["events"][0]
-    assert [(lot["move"], lot["points"], lot["rule"]) for lot in event["lots"]] == [
-        ("open", "300", "base"),
-        ("open", "7", "later"),
+    assert [(lot["move"], lot["points"], lot["rule"], lot["version"]) for lot in event["lots"]] == [
+        ("open", "300", "base", 1),
+        ("open", "7", "later", 1),
     ]
     assert event["purchase"]["amount_minor"] == 30000
     spent = story.ledger(expand="lots", event="PointsRedemption", source="KIOSK")["events"][0]

@@ -1,4 +1,4 @@
-"""CSV that is sent to us: one column of it, wherever it stands."""
+"""CSV that is sent to us: one column of it, wherever it stands, or rows by the names of their cells."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from guerdon.api.sheets import NotCsv, column
+from guerdon.api.sheets import NotCsv, column, records
+from guerdon.core.sheets import MISSHAPEN
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,24 @@ def test_what_is_not_text_is_told(tmp_path: Path) -> None:
 def test_a_cell_beyond_all_bounds_is_told() -> None:
     with pytest.raises(NotCsv, match="field larger"):
         list(column(io.StringIO("x" * 200_000), "code"))
+
+
+def test_rows_go_by_the_names_of_the_first_one() -> None:
+    text = '\ufeffMember, Segment \r\nada,"vip, old"\r\n\r\n"b\nea",\r\n'
+    assert list(records(io.StringIO(text, newline=""))) == [
+        {"member": "ada", "segment": "vip, old"},
+        {"member": "b\nea", "segment": ""},
+    ]
+
+
+def test_a_row_of_another_width_says_so() -> None:
+    assert list(records(["a,b", "1", "1,2,3"])) == [
+        {MISSHAPEN: "1 cells under 2 names"},
+        {MISSHAPEN: "3 cells under 2 names"},
+    ]
+
+
+@pytest.mark.parametrize("text", ['a\n"open', "a,a\n1,2\n"])
+def test_what_has_no_rows_with_names_is_told(text: str) -> None:
+    with pytest.raises(NotCsv):
+        list(records(io.StringIO(text, newline="")))

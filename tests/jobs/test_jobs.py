@@ -75,7 +75,7 @@ async def test_what_one_account_has_too_much_of_is_posted_by_several_commands(
     assert await jobs(shop).run_once() == 0
 
 
-async def test_a_bill_posts_all_that_has_ended_though_not_all_was_loaded(
+async def test_a_bill_that_meets_more_than_one_command_posts_has_it_posted_in_parts(
     shop: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(state, "DUE_LOTS", 2)
@@ -84,7 +84,16 @@ async def test_a_bill_posts_all_that_has_ended_though_not_all_was_loaded(
         await shop.buy(f"B-{number}", ada, 1_000)
         shop.later(hours=13)
     shop.later(days=60)
+    before = shop.writer.stats.parts
     await shop.buy("B-6", ada, 700)
+    assert shop.writer.stats.parts == before + 2
+    left = (
+        "select count(*) from lots l join accounts a on a.no = l.account"
+        " where l.remaining > 0 and l.expires_at <= %s and a.category = %s"
+    )
+    assert await shop.value(left, shop.now, "regular") == 0
+    assert await shop.value(left, shop.now, "promised") == 3, "those it credits besides, with the commands that follow"
+    await jobs(shop).run_once()
     assert await shop.value("select count(*) from lots where remaining > 0 and expires_at <= %s", shop.now) == 0
 
 

@@ -10,7 +10,7 @@ from collections import defaultdict
 from datetime import datetime
 from typing import Any, Protocol
 
-from tests.model import promotion_auditor
+from tests.model import promotion_auditor, tier_auditor
 
 MOVES_ENTRY = {"apply", "settle"}
 NO_FIGURES_CHANGE = {"reject", "schedule"}
@@ -37,8 +37,10 @@ def audit(rows: Rows) -> None:
     _referrals(rows)
     claims(rows)
     _caps(rows)
+    _lists(rows)
     _pools(rows)
     promotion_auditor.audit(rows)
+    tier_auditor.audit(rows)
 
 
 def _sequence(rows: Rows) -> None:
@@ -429,6 +431,12 @@ def _code_of_claim(rows: Rows, claim: Any, body: dict[str, Any], batch: str) -> 
     if claim.status in ("denied", "cancelled"):
         switch = rows("code_switches").get((batch, code.code))
         assert switch is not None, claim
+
+
+def _lists(rows: Rows) -> None:
+    """Who was merged into another is on no list."""
+    merged = {no for no, member in rows("members").items() if member.status == "merged"}
+    assert not [place for place, (_, there) in rows("segment_entries").items() if there and place[1] in merged]
 
 
 def _caps(rows: Rows) -> None:

@@ -29,12 +29,13 @@ from guerdon.core.lots import by_expiry, decode_moves
 from guerdon.core.outcomes import Accepted, Outcome
 from guerdon.core.pasts import cart_lines
 from guerdon.core.persons import Person, profile_of
-from guerdon.core.programs import Config, Policies
+from guerdon.core.programs import Config, Planned, Policies
+from guerdon.core.promises import by_release, is_due
 from guerdon.core.promotions.past import Bought, Fact
 from guerdon.core.promotions.shelf import Shelf
 from guerdon.core.state import Key, State
 from guerdon.core.tiers import Structure
-from guerdon.store.rows import take_ended, take_reach
+from guerdon.store.rows import take_ended, take_reach, take_released
 from guerdon.writer.batch import Batches, Steps
 from guerdon.writer.queue import Waiting
 from guerdon.writer.stats import Stats
@@ -42,8 +43,8 @@ from guerdon.writer.stats import Stats
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 GENERAL = Ledger(no=GENERAL_LEDGER, id="general_ledger_id", name="General Ledger", opened_at=EPOCH)
 CONFIGURATION = (
-    "assets", "programs", "followed", "low_pools", "stores", "tills", "sources", "promotions", "promotion_lanes",
-    "tiers", "segments",
+    "assets", "programs", "program_versions", "followed", "low_pools", "stores", "tills", "sources", "promotions",
+    "promotion_lanes", "tiers", "segments",
 )  # fmt: skip
 
 CHANGEABLE: dict[str, tuple[str, ...]] = {
@@ -124,6 +125,7 @@ class MemoryStore:
         self.tables: dict[str, dict[Any, Any]] = {"ledgers": {GENERAL.no: GENERAL}}
         self.versions: dict[tuple[str, str], list[tuple[int, str]]] = {}
         self.policies: dict[int, list[tuple[datetime, Policies]]] = {}
+        self.made: dict[int, list[datetime]] = {}
         self.counters: dict[str, int] = {"ledger": GENERAL_LEDGER}
         self.last_recorded_at = EPOCH
         self.last_hash = START
@@ -191,8 +193,9 @@ class MemoryStore:
             if any(version == earlier for earlier, _ in known):
                 raise Refused(f"metadata of {kind} {object_} has a version {version} already")
             known.append((version, meta))
-        for no, program, at, _ in state.history("programs"):
-            self.policies.setdefault(no, []).append((at, program.policies))
+        for (no, _), plan, at, _ in state.history("program_versions"):
+            self.policies.setdefault(no, []).append((plan.starts_at, plan.policies))
+            self.made.setdefault(no, []).append(at)
         for id_, terms, _, _ in state.history("promotions"):
             self.rows("promotion_versions")[id_, terms.version] = terms
         for no in changes.get("removed_members", {}):
@@ -235,7 +238,10 @@ class MemoryStore:
             version=self.config_version,
             assets=dict(self.rows("assets")),
             programs=dict(self.rows("programs")),
-            since={no: tuple(at for at, _ in versions) for no, versions in self.policies.items()},
+            since={
+                no: tuple(min(at for at, _ in versions[i:]) for i in range(len(versions)))
+                for no, versions in self.policies.items()
+            },
             stores=dict(self.rows("stores")),
             tills=dict(self.rows("tills")),
             sources=frozenset(self.rows("sources")),
@@ -254,14 +260,24 @@ class MemoryStore:
 
     def _follows(self) -> dict[str, Any]:
         """What of a configuration follows from all versions of its programs."""
-        numbered = {no: list(enumerate((each for _, each in versions), 1)) for no, versions in self.policies.items()}
-        follows = {no: max([i for i, p in each if p.follow is not None], default=0) for no, each in numbered.items()}
-        done = self.rows("followed")
-        return {
-            "renewing": frozenset(no for no, each in numbered.items() if any(p.expiry.renews for _, p in each)),
-            "follows": {no: last for no, last in follows.items() if last},
-            "following": {no: last for no, last in follows.items() if last > done.get(no, 0)},
-        }
+        done, programs = self.rows("followed"), self.rows("programs")
+        found: dict[str, Any] = {"renewing": frozenset(), "follows": {}, "following": {}, "planned": {}}
+        for no, versions in self.policies.items():
+            made = self.made[no]
+            if any(policies.expiry.renews for _, policies in versions):
+                found["renewing"] |= {no}
+            plans = [
+                Planned(version=i + 1, starts_at=at, policies=policies)
+                for i, (at, policies) in enumerate(versions)
+                if not any(versions[j][0] <= at and made[j] < at for j in range(i + 1, len(versions)))
+            ]
+            planned = tuple(plan for plan in plans if plan.version > programs[no].version)
+            follows = [plan.version for plan in plans if plan.policies.follow and plan not in planned]
+            following = tuple(version for version in follows if version > done.get(no, 0))
+            found["planned"] |= {no: planned} if planned else {}
+            found["follows"] |= {no: follows[-1]} if follows else {}
+            found["following"] |= {no: following} if following else {}
+        return found
 
 
 def _check(name: str, row: Any) -> None:
@@ -326,7 +342,7 @@ class _Slice:
 
     # -- rows
 
-    def _take_account(self, account: Account, lots_asked: int | None) -> None:
+    def _take_account(self, account: Account, lots_asked: int) -> None:
         state = self.state
         state.accounts[account.no] = account
         state.figures[account.no] = self.store.rows("figures")[account.no]
@@ -338,25 +354,27 @@ class _Slice:
         state = self.state
         lots = [lot for lot in self.store.rows("lots").values() if lot.account == account_no and lot.remaining]
         ended = [lot for lot in lots if lot.expires_at is not None and lot.expires_at <= self.now]
-        released = [lot for lot in lots if lot.releases_at is not None and lot.releases_at <= self.now]
+        released = sorted([lot for lot in lots if is_due(lot, self.now)], key=by_release)
         first = sorted([lot for lot in lots if lot not in ended], key=by_expiry)
         if lots_asked is not None:
             first = first[:lots_asked]
             ended = sorted(ended, key=by_expiry)[: core_state.DUE_LOTS]
             take_ended(state, account_no, ended, core_state.DUE_LOTS)
+            released = released[: core_state.DUE_LOTS]
+            take_released(state, account_no, released, core_state.DUE_LOTS)
         state.lots.update({lot.no: lot for lot in (*ended, *released, *first)})
         if lots_asked is None:
             state.found["lots", account_no] = state.found["due", account_no] = True
         elif lots_asked:
             take_reach(state, account_no, first, lots_asked)
 
-    def _accounts_where(self, test: Callable[[Account], bool], lots_asked: int | None = 0) -> list[Account]:
+    def _accounts_where(self, test: Callable[[Account], bool], lots_asked: int = 0) -> list[Account]:
         accounts = [account for account in self.store.rows("accounts").values() if test(account)]
         for account in accounts:
             self._take_account(account, lots_asked)
         return accounts
 
-    def _take_member(self, member: Any, lots_asked: int | None) -> None:
+    def _take_member(self, member: Any, lots_asked: int) -> None:
         state = self.state
         state.members[member.no] = member
         accounts = state.member_accounts.setdefault(member.no, {})
@@ -380,11 +398,11 @@ class _Slice:
             self._accounts_where(lambda account: account.no in sides, core_state.FIRST_LOTS)
             state.found["event", seq] = seq
 
-    def _follow(self, event_seq: int, member_no: int, *, returning: bool = False) -> None:
+    def _follow(self, event_seq: int, member_no: int) -> None:
         self._take_event(event_seq, whole=True)
         if member_no:
             member = self.store.rows("members")[member_no]
-            self._take_member(member, None if returning else core_state.FIRST_LOTS)
+            self._take_member(member, core_state.FIRST_LOTS)
             self.state.found["member", "number", str(member_no)] = member_no
 
     # -- kinds of keys
@@ -428,6 +446,9 @@ class _Slice:
             lists={segment: entry for (segment, no), entry in entries.items() if no == key[1]},
         )
 
+    def _forebears(self, key: Key) -> None:
+        self.state.found[key] = tuple(sorted(self._merged_into(key[1]) - {key[1]}))
+
     def _activity(self, key: Key) -> None:
         self.state.activity[key[1]] = activity_of(self.store.rows, key[1])
 
@@ -438,6 +459,13 @@ class _Slice:
         ended = sorted(ended, key=by_expiry)[:size]
         self.state.lots.update({lot.no: lot for lot in ended})
         take_ended(self.state, key[1], ended, size)
+
+    def _released(self, key: Key) -> None:
+        lots = [lot for lot in self.store.rows("lots").values() if lot.account == key[1]]
+        size = key[2] if len(key) == 3 else None
+        released = sorted([lot for lot in lots if is_due(lot, self.now)], key=by_release)[:size]
+        self.state.lots.update({lot.no: lot for lot in released})
+        take_released(self.state, key[1], released, size)
 
     def _counter(self, key: Key) -> None:
         counter = self.store.rows("promotion_counters").get(key)
@@ -475,7 +503,7 @@ class _Slice:
                 self.state.cart_returns.update({r.id: r for r in returns})
                 returned = tuple(r.id for r in sorted(returns, key=lambda r: r.event_seq))
                 self.state.found["cart_returns_of", commit.id] = returned
-                self._follow(commit.event_seq, commit.member_no, returning=True)
+                self._follow(commit.event_seq, commit.member_no)
 
     def _cart_return(self, key: Key) -> None:
         for returned in self.store.rows("cart_returns").values():
@@ -611,7 +639,7 @@ class _Slice:
     def _spend(self, key: Key) -> None:
         self._find_member(key, lots_asked=core_state.FIRST_LOTS)
 
-    def _find_member(self, key: Key, lots_asked: int | None) -> None:
+    def _find_member(self, key: Key, lots_asked: int) -> None:
         by, value = key[1:]
         self.state.asked.add(("member", by, value))
         for member in self.store.rows("members").values():
@@ -697,9 +725,8 @@ class _Slice:
     def _heir(self, key: Key) -> None:
         member = self.store.rows("members")[key[1]]
         while member.survivor_no:
-            merge = max(seq for seq, event in self.store.rows("events").items() if event.member_no == member.no)
-            self._follow(merge, member.no, returning=True)
-            self._follow(0, member.survivor_no, returning=True)
+            self._follow(0, member.no)
+            self._follow(0, member.survivor_no)
             self.state.found["heir", member.no] = member.survivor_no
             member = self.store.rows("members")[member.survivor_no]
 
@@ -762,7 +789,9 @@ class _Slice:
         for purchase in self.store.rows("purchases").values():
             if value == {"id": purchase.id, "number": purchase.number, "no": str(purchase.no)}.get(by):
                 self._take_purchase(purchase)
-                self._follow(purchase.event_seq, purchase.member_no, returning=True)
+                self._follow(purchase.event_seq, purchase.member_no)
+                billed = [lot for lot in self.store.rows("lots").values() if lot.purchase_no == purchase.no]
+                self.state.lots.update({lot.no: lot for lot in billed})
                 if purchase.redemption_id is not None:
                     self._take_event(self.state.redemptions[purchase.redemption_id].event_seq, whole=True)
                 self._purchase_return_of(("purchase_return_of", purchase.no))

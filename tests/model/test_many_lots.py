@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 
 from guerdon.core import commands as c
 from guerdon.core import state as core_state
-from guerdon.core.decide import decide
 from guerdon.core.outcomes import Accepted, Outcome
 from guerdon.core.programs import Expiry, Policies
 from guerdon.core.state import State
-from tests.core.world import World, empty_state
+from tests.core.world import World, empty_state, whole
 from tests.model.auditor import audit
 from tests.model.histories import History
 from tests.model.store import MemoryStore, one_by_one, run
@@ -45,7 +44,7 @@ def first_lots(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 def test_histories_go_as_if_every_lot_were_loaded(seed: int, first_lots: int) -> None:
     commands = History(seed, 70).commands
     state, alone, together = empty_state(), MemoryStore(), MemoryStore()
-    outcomes = [decide(command, state) for command in commands]
+    outcomes = [whole(command, state) for command in commands]
     assert one_by_one(alone, commands) == outcomes
     audit(alone.rows)
     assert run(together, commands, sizes(random.Random(seed), len(commands))) == outcomes
@@ -119,7 +118,7 @@ def test_members_with_more_lots_than_are_loaded(
 ) -> None:
     commands = commands_of(steps)
     state, alone, together = empty_state(), MemoryStore(), MemoryStore()
-    outcomes = [decide(command, state) for command in commands]
+    outcomes = [whole(command, state) for command in commands]
     assert one_by_one(alone, commands) == outcomes
     assert run(together, commands, groups) == outcomes
     assert everything(together) == everything(alone)

@@ -10,7 +10,7 @@ import pytest
 
 from guerdon.audit.verify import audit
 from guerdon.core import commands as c
-from guerdon.core.programs import Expiry, LowPool, Policies
+from guerdon.core.programs import Expiry, LowPool, Policies, Rule
 from guerdon.core.promotions.effects import Percent
 from guerdon.core.promotions.terms import Issuing, Promotion
 from guerdon.jobs import Jobs
@@ -20,6 +20,8 @@ from tests.audit.books import books
 from tests.conftest import Database
 from tests.webhooks.receiver import Answer, Got, receiving
 from tests.webhooks.site import Site
+
+TEN = (Percent(ppm=100_000),)
 
 
 @pytest.fixture
@@ -95,17 +97,34 @@ async def test_a_notice_tells_whose_points_end_when(site: Site) -> None:
     assert "points" not in told["regular"]["data"]
 
 
+async def test_points_that_are_released_are_told_with_how_many_they_are(site: Site) -> None:
+    ada = (await site.members("ada"))["ada"]
+    rule = Rule(code="later", kind="per_amount", points=1, amount=100, category="promised", release_days=1)
+    policies = Policies(currency="USD", rules=(rule,))
+    await site.books.ok(c.ChangeProgram, program=("code", "club"), policies=policies)
+    await site.books.buy("B-1", ("external_id", "ada"), 10_000, where=c.Where())
+    async with receiving() as receiver:
+        await site.endpoint(receiver.url, "points.released")
+        site.books.later(days=6)
+        await Jobs(site.books.pool, site.books.writer, Settings(), now=lambda: site.books.now).run_once()
+        await site.relay().run_once()
+        (got,) = receiver.got
+    assert got.event["subject"] == ada
+    data = got.event["data"]
+    assert (data["released"], data["points"], data["asset"]) == ("100", "0", "POINTS")
+
+
 async def test_what_is_said_of_promotions_issues_and_codes_arrives(site: Site) -> None:
     ada = (await site.members("ada"))["ada"]
     member, books = ("external_id", "ada"), site.books
     async with receiving() as receiver:
         await site.endpoint(receiver.url, "promotion.*", "code.*")
-        given = Promotion(id="", name="Given", kind="member", issuing=Issuing(activation=True))
+        given = Promotion(id="", name="Given", kind="member", effects=TEN, issuing=Issuing(activation=True))
         given_id = (await books.ok(c.CreatePromotion, terms=given)).terms.id
         issue = await books.ok(c.IssuePromotion, promotion=given_id, member=member, reason="a birthday")
         await books.ok(c.ActivateIssue, member=member, issue=issue.id)
         await books.ok(c.RevokeIssue, issue=issue.id)
-        coded = Promotion(id="", name="Coded", kind="code", effects=(Percent(ppm=100_000),))
+        coded = Promotion(id="", name="Coded", kind="code", effects=TEN)
         coded_id = (await books.ok(c.CreatePromotion, terms=coded)).terms.id
         batch = await books.ok(c.CreateCodeBatch, promotion=coded_id)
         await books.ok(c.AddCodes, batch=batch.id, codes=("ZN34C",))

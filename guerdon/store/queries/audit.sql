@@ -465,7 +465,12 @@ union all
         || ' does not watch its pool as its event says'
  from (select v.program_no, v.version, nullif(v.policies -> 'low_pool', 'null') as said,
               lag(nullif(v.policies -> 'low_pool', 'null')) over (partition by v.program_no order by v.version) as before
-       from program_versions v where v.org_id = %(org)s) v
+       from program_versions v
+       join programs p on p.org_id = %(org)s and p.no = v.program_no and v.version <= p.version
+       where v.org_id = %(org)s
+         and not exists (select from program_versions w  -- before which it gave way before it began
+                         where w.org_id = %(org)s and w.program_no = v.program_no and w.version > v.version
+                           and w.starts_at <= v.starts_at and w.recorded_at < v.starts_at)) v
  full join marks m on m.program_no = v.program_no and m.version = v.version
  where case when m.seq is null then v.said is distinct from v.before
             else v.program_no is null or m.said is distinct from v.said or v.said is not distinct from v.before end
@@ -1426,23 +1431,25 @@ union all
  order by coalesce(m.no, e.member_no) limit %(limit)s)
 
 -- configuration --
--- each program's versions are contiguous and the last one is in force; what events and tills name exists
+-- each program's versions are contiguous and the last one whose time has come is in force; what events and tills name exists
 (select 'program ' || p.no, concat_ws('; ',
             case when v.count is distinct from v.last then 'versions are missing' end,
-            case when p.version is distinct from v.last
-                 then 'version is ' || p.version || ', should be ' || coalesce(v.last, 0) end,
-            case when p.policies <> c.policies then 'its policies are not those of its last version' end,
+            case when p.version is distinct from v.begun
+                 then 'version is ' || p.version || ', should be ' || coalesce(v.begun, 0) end,
+            case when p.policies <> c.policies then 'its policies are not those of its version' end,
             case when r.roles is distinct from 6
                  then 'it has ' || coalesce(r.roles, 0) || ' internal accounts, should be 6' end)
  from programs p
- left join (select program_no, count(*) as count, max(version) as last
-            from program_versions where org_id = %(org)s group by 1) v
+ left join (select x.program_no, count(*) as count, max(x.version) as last,
+                   max(x.version) filter (where x.starts_at <= h.last_recorded_at) as begun
+            from program_versions x join heads h on h.org_id = %(org)s
+            where x.org_id = %(org)s group by 1) v
       on v.program_no = p.no
  left join program_versions c on c.org_id = %(org)s and c.program_no = p.no and c.version = p.version
  left join (select program_no, count(distinct role) as roles
             from accounts where org_id = %(org)s and role <> '' group by 1) r
       on r.program_no = p.no
- where p.org_id = %(org)s and (v.count is distinct from v.last or p.version is distinct from v.last
+ where p.org_id = %(org)s and (v.count is distinct from v.last or p.version is distinct from v.begun
                                or p.policies is distinct from c.policies or r.roles is distinct from 6)
  order by p.no limit %(limit)s)
 union all
@@ -1458,6 +1465,10 @@ union all
  where p.org_id = %(org)s
    and coalesce((nullif(l.promise, '')::jsonb ->> 4)::integer, l.version) between 1 and p.followed - 1
  group by p.no, p.followed order by p.no limit %(limit)s)
+union all
+(select 'program ' || v.program_no, 'version ' || v.version || ' starts before it was made'
+ from program_versions v where v.org_id = %(org)s and v.starts_at < v.recorded_at
+ order by v.program_no, v.version limit %(limit)s)
 union all
 (select 'program ' || v.program_no, 'does not exist, but has versions'
  from program_versions v left join programs p on p.org_id = %(org)s and p.no = v.program_no

@@ -33,14 +33,7 @@ select 1 / exists(
 select a.no, a.id::text, a.ledger_no, a.asset, a.indicator, a.member_no, a.program_no, a.category, a.role,
        a.tracks_lots, a.opened_at, a.options,
        f.credit::text, f.debit::text, f.inflight_credit::text, f.inflight_debit::text, f.version, f.floor::text,
-       case when not a.tracks_lots then null
-            when %(all_lots)s::boolean then (
-                select json_agg(json_build_array(
-                    l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
-                    l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise))::text
-                from lots l
-                where l.org_id = %(org)s::bigint and l.account = a.no and l.remaining > 0)
-            else (
+       case when a.tracks_lots then (
                 select json_agg(json_build_array(
                     l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
                     l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise))::text
@@ -49,13 +42,16 @@ select a.no, a.id::text, a.ledger_no, a.asset, a.indicator, a.member_no, a.progr
                     where x.org_id = %(org)s::bigint and x.account = a.no and x.remaining > 0 and x.expires_at <= m.now
                     order by x.expires_at, x.no limit %(ended)s::bigint) l)
        end as lots,
-       case when a.category = 'promised' and not %(all_lots)s::boolean then (
+       case when a.category = 'promised' then (
                 select json_agg(json_build_array(
                     l.no, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
                     l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise))::text
-                from lots l
-                where l.org_id = %(org)s::bigint and l.account = a.no and l.remaining > 0
-                      and l.releases_at is not null and l.releases_at <= m.now)
+                from (
+                    select * from lots x
+                    where x.org_id = %(org)s::bigint and x.account = a.no and x.remaining > 0
+                          and x.releases_at is not null and x.releases_at <= m.now
+                          and (x.expires_at is null or x.expires_at > x.releases_at)
+                    order by x.releases_at, x.no limit %(ended)s::bigint) l)
        end as released_lots,
        case when a.tracks_lots and %(first)s::bigint > 0 then (
                 select json_agg(json_build_array(
@@ -184,6 +180,21 @@ left join lateral (
 -- include persons_columns
 select root, no, since, registered_at from family
 
+-- forebears --
+-- who was merged into members, and into those, by number
+with recursive family (root, no) as (
+    select asked.no, m.no from unnest(%(nos)s::bigint[]) as asked (no)
+    cross join lateral (
+        select x.no from members x where x.org_id = %(org)s::bigint and x.survivor_no = asked.no and x.survivor_no > 0
+        offset 0) m
+    union all
+    select f.root, m.no from family f
+    cross join lateral (
+        select x.no from members x where x.org_id = %(org)s::bigint and x.survivor_no = f.no and x.survivor_no > 0
+        offset 0) m
+)
+select root, no from family order by root, no
+
 -- persons_columns --
 -- for the statements that include this
 with recursive family (root, no, since, registered_at) as (
@@ -256,18 +267,13 @@ left join lateral (
 where a.org_id = %(org)s::bigint and a.id = any(%(ids)s::uuid[])
 
 -- heirs --
--- merged members with whom they were merged into, and the event that did it: the last of theirs
+-- merged members with whom they were merged into
 with recursive chain as (
     select m.no, m.survivor_no from members m where m.org_id = %(org)s::bigint and m.no = any(%(nos)s::bigint[])
     union
     select m.no, m.survivor_no from chain c join members m on m.org_id = %(org)s::bigint and m.no = c.survivor_no
 )
-select c.no, c.survivor_no, e.seq
-from chain c
-cross join lateral (
-    select x.seq from events x where x.org_id = %(org)s::bigint and x.member_no = c.no
-    order by x.seq desc limit 1) e
-where c.survivor_no > 0
+select no, survivor_no from chain where survivor_no > 0
 
 -- lifetimes --
 -- all that accounts were credited with, but for what was given back after spending, less what was taken back; those of
@@ -347,10 +353,29 @@ cross join lateral (
     order by x.expires_at, x.no limit asked.size) l
 where h.org_id = %(org)s::bigint
 
+-- lots_released --
+-- of what remains on some accounts and was released, so many lots (null: all) that were released first
+select l.no, l.account, l.event_seq, l.amount, l.remaining, l.redeemed, l.returned, l.expired, l.held, l.written_off,
+       l.earned_at, l.expires_at, l.rule, l.version, l.line, l.purchase_no, l.releases_at, l.promise
+from heads h
+cross join lateral unnest(%(nos)s::bigint[], %(sizes)s::bigint[]) as asked (no, size)
+cross join lateral (
+    select * from lots x
+    where x.org_id = %(org)s::bigint and x.account = asked.no and x.remaining > 0
+          and x.releases_at is not null and x.releases_at <= greatest(%(now)s::timestamptz, h.last_recorded_at)
+          and (x.expires_at is null or x.expires_at > x.releases_at)
+    order by x.releases_at, x.no limit asked.size) l
+where h.org_id = %(org)s::bigint
+
 -- lots_by_no --
 -- lots that the core asks for by number, open or not
 -- include lot_columns
 where l.org_id = %(org)s::bigint and l.no = any(%(nos)s::bigint[])
+
+-- lots_of_purchases --
+-- every lot that came from some purchases, open or not, wherever it lies
+-- include lot_columns
+where l.org_id = %(org)s::bigint and l.purchase_no > 0 and l.purchase_no = any(%(nos)s::bigint[])
 
 -- lots_of_events --
 -- every lot that some events moved, open or not
@@ -817,15 +842,36 @@ select no, id::text, ledger_no, code, name, asset, first, version, policies::tex
 from programs where org_id = %(org)s::bigint order by no
 
 -- config_versions --
--- when each program's versions began, the first one first; whether activity renews points of any of them; the last one
--- that points which were there follow too; up to which all of them do; and whether its pool is low
-select v.program_no, array_agg(v.recorded_at order by v.version),
+-- when each program's versions begin, or those that came before them, the first one first; whether activity renews
+-- points of any of them; which of those that have begun points that were there follow too; up to which all of them do;
+-- and whether its pool is low
+select v.program_no, array_agg(v.begins_at order by v.version),
        coalesce(bool_or(v.policies -> 'expiry' ->> 'kind' in ('rolling', 'inactivity')), false),
-       coalesce(max(v.version) filter (where v.policies ->> 'follow' is not null), 0), max(p.followed),
-       bool_or(p.pool_low)
-from program_versions v
+       coalesce(array_agg(v.version order by v.version)
+                filter (where v.begins and v.version <= p.version and v.policies ->> 'follow' is not null), '{}'),
+       max(p.followed), bool_or(p.pool_low)
+from (select x.program_no, x.version, x.policies,
+             (select min(later.starts_at) from program_versions later
+              where later.org_id = %(org)s::bigint and later.program_no = x.program_no
+                    and later.version >= x.version) as begins_at,
+             not exists (select from program_versions later
+                         where later.org_id = %(org)s::bigint and later.program_no = x.program_no
+                               and later.version > x.version and later.starts_at <= x.starts_at
+                               and later.recorded_at < x.starts_at) as begins
+      from program_versions x where x.org_id = %(org)s::bigint) v
 join programs p on p.org_id = %(org)s::bigint and p.no = v.program_no
-where v.org_id = %(org)s::bigint group by v.program_no
+group by v.program_no
+
+-- config_planned --
+-- versions of programs that are still to begin, in their order
+select v.program_no, v.version, v.starts_at, v.policies::text
+from program_versions v
+join programs p on p.org_id = %(org)s::bigint and p.no = v.program_no and v.version > p.version
+where v.org_id = %(org)s::bigint
+      and not exists (select from program_versions later
+                      where later.org_id = %(org)s::bigint and later.program_no = v.program_no
+                            and later.version > v.version and later.starts_at <= v.starts_at)
+order by v.program_no, v.version
 
 -- config_stores --
 -- every store

@@ -110,8 +110,8 @@ from accounts where org_id = %(org)s and member_no = %(member)s
 order by program_no, no
 
 -- lots_named --
--- when lots end and what of them was taken back, by number
-select no, account, expires_at, returned from lots where org_id = %(org)s and no = any(%(lots)s)
+-- when lots end, what of them was taken back, and the version of what gave them, by number
+select no, account, expires_at, returned, version from lots where org_id = %(org)s and no = any(%(lots)s)
 
 -- entries --
 -- what a page's events moved, in order; one row per transfer
@@ -132,7 +132,7 @@ from events e
 left join promotion_commits w on w.org_id = %(org)s and e.name = 'PromotionReturn'
                               and w.id = (nullif(e.body, '')::jsonb ->> 'commit_id')::uuid
 cross join lateral (
-    select x.* from promotion_uses x where x.org_id = %(org)s and e.purchase_no > 0 and x.purchase_no = e.purchase_no
+    select x.* from promotion_uses x where x.org_id = %(org)s and x.purchase_no > 0 and x.purchase_no = e.purchase_no
     union all
     select x.* from promotion_uses x
     where x.org_id = %(org)s and e.purchase_no = 0 and x.event_seq = coalesce(w.event_seq, e.seq)) u
