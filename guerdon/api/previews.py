@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -18,7 +18,7 @@ from guerdon.core import commands
 from guerdon.core.forecasts import Forecast, Foreseen, Foresight, Sum
 from guerdon.core.lots import Lot
 from guerdon.core.programs import Planned
-from guerdon.store.read import ProgramRow, StandingRow, VersionRow
+from guerdon.store.read import ProgramRow, Reader, StandingRow, VersionRow
 
 routes = Routes("Programs")
 
@@ -94,8 +94,8 @@ class VersionList(Shown, frozen=True, kw_only=True):
     data: tuple[VersionOut, ...]
 
 
-class _Asked(Struct, frozen=True, kw_only=True):
-    """What a preview is about."""
+class Asked(Struct, frozen=True, kw_only=True):
+    """What a preview is about: a change of a program that would be accepted."""
 
     row: ProgramRow
     version: int
@@ -121,8 +121,13 @@ async def preview(call: Call, program: str, body: ProgramChange) -> ForecastOut:
     """
     asked = await _asked(call, program, body)
     forecast = Forecast(asked.zone)
-    async for some in _foreseen(call, asked):
+    async for some in foreseen(call.services.reader, call.org_id, asked):
         forecast.add(some)
+    return forecast_out(asked, forecast)
+
+
+def forecast_out(asked: Asked, forecast: Forecast) -> ForecastOut:
+    """The sums as they are told."""
     return ForecastOut(
         version=asked.version,
         as_of=asked.now,
@@ -148,7 +153,7 @@ async def preview_points(call: Call, program: str, body: ProgramChange, query: P
     asked = await _asked(call, program, body)
     after = place_no(query.cursor, "preview", asked.row.id) or 0
     found: list[Foreseen] = []
-    async for some in _foreseen(call, asked, after):
+    async for some in foreseen(call.services.reader, call.org_id, asked, after):
         found += [each for each in some if each.direction != "same"]
         if len(found) > query.limit:
             break
@@ -172,22 +177,27 @@ async def preview_sheet(call: Call, program: str, body: ProgramChange) -> Csv:
 COLUMNS = ("lot", "member", "points_category", "points", "ends_at", "would_end_at", "change")
 
 
-async def _sheet(call: Call, asked: _Asked) -> AsyncIterator[bytes]:
+async def _sheet(call: Call, asked: Asked) -> AsyncIterator[bytes]:
     yield lines([COLUMNS])
-    async for some in _foreseen(call, asked):
-        shown = [_foreseen_out(each, asked) for each in some if each.direction != "same"]
-        yield lines(
-            (
-                Figure(str(each.lot)),
-                each.member,
-                each.points_category,
-                Figure(each.points),
-                each.ends_at.isoformat() if each.ends_at else "",
-                each.would_end_at.isoformat() if each.would_end_at else "",
-                each.change,
-            )
-            for each in shown
+    async for some in foreseen(call.services.reader, call.org_id, asked):
+        yield sheet_lines(asked, some)
+
+
+def sheet_lines(asked: Asked, some: Iterable[Foreseen]) -> bytes:
+    """Lots that would end at another time, as rows of CSV."""
+    shown = [_foreseen_out(each, asked) for each in some if each.direction != "same"]
+    return lines(
+        (
+            Figure(str(each.lot)),
+            each.member,
+            each.points_category,
+            Figure(each.points),
+            each.ends_at.isoformat() if each.ends_at else "",
+            each.would_end_at.isoformat() if each.would_end_at else "",
+            each.change,
         )
+        for each in shown
+    )
 
 
 @routes.get(
@@ -237,27 +247,31 @@ def _replaced(version: VersionRow, versions: Sequence[VersionRow]) -> bool:
     )
 
 
-async def _asked(call: Call, program: str, body: ProgramChange) -> _Asked:
-    """The change, which must be one that would be accepted, and all versions so far."""
+async def _asked(call: Call, program: str, body: ProgramChange) -> Asked:
+    """The change, which must be one that would be accepted."""
     directory = await call.directory()
     row = found_program(directory, program)
     scale = directory.scale(row.asset)
-    change = change_of(call, row, body, scale)
+    change = change_of(row, body, scale, call.common())
     await call.submit(commands.PreviewChange(of=change, **call.common()), scale, FIELDS)
-    versions = await call.services.reader.program_versions(call.org_id, row.no)
-    now = call.services.now()
-    starts_at = change.starts_at or now
+    return await about(call.services.reader, call.org_id, row, change, scale)
+
+
+async def about(reader: Reader, org_id: int, row: ProgramRow, change: commands.ChangeProgram, scale: int) -> Asked:
+    """What a preview of a change is about: with all versions so far."""
+    versions = await reader.program_versions(org_id, row.no)
+    starts_at = change.starts_at or change.at
     followed = [
         Planned(version=each.version, starts_at=each.starts_at, policies=each.policies)
         for each in reversed(versions)
         if each.policies.follow is not None and not _replaced(each, versions) and each.starts_at < starts_at
     ]
     planned = Planned(version=versions[0].version + 1, starts_at=starts_at, policies=change.policies)
-    return _Asked(
+    return Asked(
         row=row,
         version=planned.version,
         scale=scale,
-        now=now,
+        now=change.at,
         starts_at=starts_at,
         zone=ZoneInfo(change.policies.timezone),
         timezone=change.policies.timezone,
@@ -265,10 +279,10 @@ async def _asked(call: Call, program: str, body: ProgramChange) -> _Asked:
     )
 
 
-async def _foreseen(call: Call, asked: _Asked, after: int = 0) -> AsyncIterator[list[Foreseen]]:
-    """All that is there, some at a time, by the number of the lot."""
+async def foreseen(reader: Reader, org_id: int, asked: Asked, after: int = 0) -> AsyncIterator[list[Foreseen]]:
+    """All that will be there, some at a time, by the number of the lot."""
     while True:
-        rows = await call.services.reader.standing(call.org_id, asked.row.no, asked.starts_at, after, LOTS_AT_ONCE)
+        rows = await reader.standing(org_id, asked.row.no, asked.starts_at, after, LOTS_AT_ONCE)
         found = [foresee(row, asked.foresight) for row in rows]
         yield [each for each in found if each.ends_at is None or each.ends_at > asked.starts_at]
         if len(rows) < LOTS_AT_ONCE:
@@ -294,7 +308,7 @@ def foresee(row: StandingRow, foresight: Foresight) -> Foreseen:
     return Foreseen(row.no, row.member, row.category, row.remaining, *foresight.ends(lot))
 
 
-def _foreseen_out(each: Foreseen, asked: _Asked) -> ForeseenOut:
+def _foreseen_out(each: Foreseen, asked: Asked) -> ForeseenOut:
     return ForeseenOut(
         lot=each.lot,
         member=public("mem", each.member),

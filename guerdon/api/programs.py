@@ -520,12 +520,12 @@ async def change_program(call: Call, program: str, body: ProgramChange) -> Progr
     directory = await call.directory()
     row = found_program(directory, program)
     scale = directory.scale(row.asset)
-    await call.submit(change_of(call, row, body, scale), scale, FIELDS)
+    await call.submit(change_of(row, body, scale, call.common()), scale, FIELDS)
     return _shown(*(await _again(call, row.id)))
 
 
-def change_of(call: Call, row: ProgramRow, body: ProgramChange, scale: int) -> commands.ChangeProgram:
-    """The change that is asked for."""
+def change_of(row: ProgramRow, body: ProgramChange, scale: int, envelope: dict[str, Any]) -> commands.ChangeProgram:
+    """The change that is asked for. `envelope` has the command's id, time and actor."""
     if body.grace_days and body.existing_points == "keep":
         raise Problem("invalid_value", "Points that keep their terms need no grace.", field="grace_days")
     given: dict[str, Any] = {
@@ -561,7 +561,7 @@ def change_of(call: Call, row: ProgramRow, body: ProgramChange, scale: int) -> c
         policies=msgspec.structs.replace(row.policies, **given),
         name="" if body.name is UNSET else body.name,
         starts_at=None if body.starts_at is UNSET else instant(body.starts_at, "starts_at"),
-        **call.common(),
+        **envelope,
     )
 
 

@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from guerdon import __version__
-from guerdon.cli import backtest, bench, codes, imports, keys, server, verify
+from guerdon.cli import backtest, bench, codes, imports, keys, preview, server, verify
 from guerdon.cli.faults import explained
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ for command in (
     verify.verify,
     bench.bench,
     backtest.backtest,
+    preview.preview,
 ):
     app.command()(command)
 app.add_typer(keys.app, name="key")

@@ -16,7 +16,7 @@ def explained(problem: Exception) -> str | None:
         return f"the database does not answer: {str(problem).strip()}"
     told = (
         *("PostgresUnavailable", "MigrationRefused", "Unsafe", "FileRefused", "KeyRefused", "VerifyRefused"),
-        *("BacktestRefused", "CodesRefused", "PrintingUnavailable"),
+        *("BacktestRefused", "CodesRefused", "PreviewRefused", "PrintingUnavailable"),
     )
     if isinstance(problem, OSError | SettingsError) or type(problem).__name__ in told:
         return str(problem)

@@ -100,6 +100,10 @@ class VersionRow(Struct, frozen=True, kw_only=True):
     actor: str
 
 
+class _Lots(Struct, frozen=True):
+    lots: int
+
+
 class StandingRow(Struct, frozen=True, kw_only=True):
     """Points that a member (id) has: what remains of one lot."""
 
@@ -510,6 +514,12 @@ class Reader:
         """Points of a program that have not ended, by the number of their lot."""
         values = {"program_no": program_no, "now": now, "after": after, "limit": limit}
         return await self._rows(org_id, "configuration", "standing", values, StandingRow)
+
+    async def standing_count(self, org_id: int, program_no: int, now: datetime) -> int:
+        """How many lots of a program have not ended."""
+        values = {"program_no": program_no, "now": now}
+        (row,) = await self._rows(org_id, "configuration", "standing_count", values, _Lots)
+        return row.lots
 
     # -- members
 

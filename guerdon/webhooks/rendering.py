@@ -35,7 +35,8 @@ class Expiring(Struct, frozen=True, kw_only=True):
 
 
 class Data(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What happened. `points` is credits less debits of the member's points, with the decimals of `asset`; `status` is
+    """What happened. `points` is credits less debits of the member's points, with the decimals of `asset`; `released`
+    are those that became regular, of what was promised or waited for a trigger; `status` is
     where the fulfilment of the `claim`, the `promotion`, or the `code` or all of `code_batch` stands after it; what an
     event does not have is left out."""
 
@@ -44,6 +45,7 @@ class Data(Struct, frozen=True, kw_only=True, omit_defaults=True):
     event_at: datetime
     recorded_at: datetime
     points: str | None = None
+    released: str | None = None
     asset: str | None = None
     member: str | None = None
     purchase: str | None = None
@@ -139,6 +141,7 @@ def body(message: Message, directory: Directory, organisation: str) -> bytes:
         event_at=message.event_at,
         recorded_at=message.recorded_at,
         points=None if message.asset is None else decimal_text(message.points, scale),
+        released=None if message.released is None else decimal_text(message.released, scale),
         asset=message.asset,
         member=member,
         purchase=None if message.purchase is None else f"pur_{message.purchase}",

@@ -47,6 +47,7 @@ FAULTS: list[tuple[str, dict[str, Any], int, str, str]] = [
     ("grace for nothing", {"grace_days": 3}, 400, "invalid_value", "grace_days"),
     ("a start in the past", {"starts_at": "2027-01-10T11:59:59Z"}, 400, "policy_in_the_past", "starts_at"),
     ("a start by no clock", {"starts_at": "2027-02-01T00:00:00"}, 400, "invalid_value", "starts_at"),
+    ("another name from a day on", {"name": "Gold", "starts_at": "2027-02-01T00:00:00Z"}, 400, "invalid_value", "name"),
     ("a start at the end of time", {"starts_at": "9999-01-01T00:00:00Z"}, 400, "invalid_value", "starts_at"),
     ("a notice twice", {"notice_days": [7, 7]}, 400, "invalid_value", "notice_days"),
     ("a notice on the day itself", {"notice_days": [0]}, 400, "invalid_value", "notice_days[0]"),

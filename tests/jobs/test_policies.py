@@ -109,6 +109,11 @@ async def test_a_planned_version_begins_with_the_job_where_nobody_comes(club: Bo
     found = audit(database.app_dsn, tell=lambda _: None).findings
     assert any("version is 1, should be 2" in finding.problem for finding in found), found
     alter(database.superuser_dsn, "update programs set version = 2, followed = 2")
+    earlier = "update program_versions set starts_at = starts_at {} interval '4 days' where version = 2"
+    alter(database.superuser_dsn, earlier.format("-"))
+    found = audit(database.app_dsn, tell=lambda _: None).findings
+    assert any("version 2 starts before it was made" in finding.problem for finding in found), found
+    alter(database.superuser_dsn, earlier.format("+"))
 
 
 async def test_a_planned_version_begins_with_a_command_that_is_refused(club: Books) -> None:

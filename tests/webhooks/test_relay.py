@@ -10,7 +10,7 @@ import pytest
 
 from guerdon.audit.verify import audit
 from guerdon.core import commands as c
-from guerdon.core.programs import Expiry, LowPool, Policies
+from guerdon.core.programs import Expiry, LowPool, Policies, Rule
 from guerdon.core.promotions.effects import Percent
 from guerdon.core.promotions.terms import Issuing, Promotion
 from guerdon.jobs import Jobs
@@ -95,6 +95,23 @@ async def test_a_notice_tells_whose_points_end_when(site: Site) -> None:
     expiring = told["regular"]["data"]["expiring"]
     assert (expiring["points"], expiring["asset"], expiring["days_before"]) == ("100", "POINTS", 30)
     assert "points" not in told["regular"]["data"]
+
+
+async def test_points_that_are_released_are_told_with_how_many_they_are(site: Site) -> None:
+    ada = (await site.members("ada"))["ada"]
+    rule = Rule(code="later", kind="per_amount", points=1, amount=100, category="promised", release_days=1)
+    policies = Policies(currency="USD", rules=(rule,))
+    await site.books.ok(c.ChangeProgram, program=("code", "club"), policies=policies)
+    await site.books.buy("B-1", ("external_id", "ada"), 10_000, where=c.Where())
+    async with receiving() as receiver:
+        await site.endpoint(receiver.url, "points.released")
+        site.books.later(days=6)
+        await Jobs(site.books.pool, site.books.writer, Settings(), now=lambda: site.books.now).run_once()
+        await site.relay().run_once()
+        (got,) = receiver.got
+    assert got.event["subject"] == ada
+    data = got.event["data"]
+    assert (data["released"], data["points"], data["asset"]) == ("100", "0", "POINTS")
 
 
 async def test_what_is_said_of_promotions_issues_and_codes_arrives(site: Site) -> None:

@@ -37,6 +37,13 @@ join members m on m.org_id = %(org)s and m.no = a.member_no
 where l.org_id = %(org)s and l.no > %(after)s and l.remaining > 0 and (l.expires_at is null or l.expires_at > %(now)s)
 order by l.no limit %(limit)s
 
+-- standing_count --
+-- how many those are in all
+select count(*) as lots
+from lots l
+join accounts a on a.org_id = %(org)s and a.no = l.account and a.program_no = %(program_no)s and a.tracks_lots
+where l.org_id = %(org)s and l.remaining > 0 and (l.expires_at is null or l.expires_at > %(now)s)
+
 -- list_stores --
 -- by number
 select no, id, code, name, created_at from stores where org_id = %(org)s order by no

@@ -85,7 +85,11 @@ case when e.name in ('PromotionIssue', 'PromotionIssueActivation', 'PromotionIss
      where t.org_id = e.org_id and t.seq > case when e.mirrors > 0 then e.mirrors else e.seq end
        and t.seq <= case when e.mirrors > 0 then e.mirrors else e.seq end + greatest(e.transfers, 1) offset 0) t
  join accounts a on a.org_id = e.org_id and a.no in (t.source, t.destination) and a.tracks_lots
- where e.points <> 0 order by t.seq limit 1) as asset
+ where e.points <> 0 or e.name in ('PromisedPointsConversion', 'TriggerPointsConversion')
+ order by t.seq limit 1) as asset,
+case when e.name in ('PromisedPointsConversion', 'TriggerPointsConversion')
+     then (select sum(t.amount) from transfers t
+           where t.org_id = e.org_id and t.seq > e.seq and t.seq <= e.seq + e.transfers) end as released
 
 -- beside --
 left join members m on m.org_id = e.org_id
