@@ -4,9 +4,9 @@ A `State` holds the rows that the commands of a batch touch. Decisions read it t
 it only through `put`, which keeps a journal. The journal is what makes a refusal free (`rollback`), and what is left of
 it at the end is exactly what has to be saved (`changes`).
 
-Asking for something that was not loaded raises `NotLoaded`: not a refusal but a request to the writer, which ends the
-batch before this command and starts the next one with that key loaded too. So no decision is ever made on a guess, and
-how commands happen to be grouped cannot change what they do.
+Asking for something that was not loaded raises `NotLoaded`: not a refusal but a request to the writer, which loads that
+key too where nothing has changed yet, and otherwise ends the batch before this command and starts the next one with it.
+So no decision is ever made on a guess, and how commands happen to be grouped cannot change what they do.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,7 +19,9 @@ from tests.conftest import Database
 
 @pytest.fixture
 def pooled(database: Database) -> Database:
-    """A pool that was filled, ran low, was filled and ran low again under another mark."""
+    """A pool that was filled, ran low, was filled and ran low again under another mark; others gave way to it or are
+    still to come.
+    """
 
     async def run() -> None:
         async with books(database.app_dsn) as b:
@@ -28,8 +31,16 @@ def pooled(database: Database) -> Database:
             for number, points in enumerate((100, 60, 20), 1):
                 await b.post(f"fill {number}", "@Treasury", "@PointsPool", 100, asset="POINTS", allow_overdraft=True)
                 await b.ok(c.Award, member=ada, points=points, reason="x")
-            await b.ok(c.ChangeProgram, program=club, policies=Policies(low_pool=LowPool(points=40)))
+            gives_way, mark = b.now + timedelta(hours=1), Policies(low_pool=LowPool(points=40))
+            await b.ok(
+                c.ChangeProgram, program=club, policies=Policies(low_pool=LowPool(points=9)), starts_at=gives_way
+            )
+            begins = b.now + timedelta(minutes=30)
+            await b.ok(c.ChangeProgram, program=club, policies=mark, starts_at=begins)
+            b.later(hours=2)
             await b.ok(c.Award, member=ada, points=100, reason="x")
+            later = b.now + timedelta(days=1)
+            await b.ok(c.ChangeProgram, program=club, policies=Policies(low_pool=LowPool(points=7)), starts_at=later)
 
     asyncio.run(run())
     return database

@@ -94,7 +94,9 @@ class Pools:
 
     def mark(self) -> None:
         if self.chance.random() < 0.3:
-            self.add(c.ChangeProgram, program=self.where(), policies=self.policies())
+            later = self.chance.choice((None, None, 3, 8))
+            starts_at = None if later is None else self.now + timedelta(seconds=later)
+            self.add(c.ChangeProgram, program=self.where(), policies=self.policies(), starts_at=starts_at)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

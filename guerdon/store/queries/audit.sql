@@ -465,7 +465,12 @@ union all
         || ' does not watch its pool as its event says'
  from (select v.program_no, v.version, nullif(v.policies -> 'low_pool', 'null') as said,
               lag(nullif(v.policies -> 'low_pool', 'null')) over (partition by v.program_no order by v.version) as before
-       from program_versions v where v.org_id = %(org)s) v
+       from program_versions v
+       join programs p on p.org_id = %(org)s and p.no = v.program_no and v.version <= p.version
+       where v.org_id = %(org)s
+         and not exists (select from program_versions w  -- before which it gave way before it began
+                         where w.org_id = %(org)s and w.program_no = v.program_no and w.version > v.version
+                           and w.starts_at <= v.starts_at and w.recorded_at < v.starts_at)) v
  full join marks m on m.program_no = v.program_no and m.version = v.version
  where case when m.seq is null then v.said is distinct from v.before
             else v.program_no is null or m.said is distinct from v.said or v.said is not distinct from v.before end
