@@ -32,7 +32,8 @@ class Connection(asyncio.Protocol):
 
     def _send(self) -> None:
         self._since = perf_counter()
-        self._transport.write(self._load.request())
+        self._number, request = self._load.request()
+        self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         self._rest += data
@@ -45,9 +46,13 @@ class Connection(asyncio.Protocol):
         if len(self._rest) < end + 4 + length:
             return
         now = perf_counter()
-        status = int(head[9:12])
-        self._load.answered(status, now - self._since, self._rest[end + 4 :])
+        status, body = int(head[9:12]), self._rest[end + 4 :]
         self._rest = b""
+        following = self._load.following(self._number, status, body)
+        if following is not None:
+            self._transport.write(following)
+            return
+        self._load.answered(status, now - self._since, body)
         if now < self._load.until:
             self._send()
         else:
@@ -77,7 +82,8 @@ class Load:
             "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         )
 
-    def request(self) -> bytes:
+    def request(self) -> tuple[int, bytes]:
+        """The next request, and its number."""
         number = next(self._numbers)
         if self._asked["kind"] == "award":
             path, body = f"/v1/members/{self._items[number % len(self._items)]}/awards", AWARD
@@ -86,9 +92,39 @@ class Load:
             body = f'{{"reward":"{self._asked["reward"]}"}}'
         elif self._asked["kind"] == "post":
             path, body = "/blnk/transactions", self._post(number)
+        elif self._asked["kind"] == "purchase":
+            path, body = "/v1/purchases", self._purchase(number)
+        elif self._asked["kind"] in ("evaluate", "reserve"):
+            path, body = "/v1/promotions/evaluate", self._cart(number)
         else:
             path, body = "/blnk/transactions/bulk", self._bulk(number)
+        return number, self._framed(path, body)
+
+    def following(self, number: int, status: int, body: bytes) -> bytes | None:
+        """What the caller asks next before it is done: the purchase of the cart that was reserved."""
+        if self._asked["kind"] != "reserve" or status >= 400 or _RESERVATION not in body:
+            return None
+        start = body.index(_RESERVATION) + len(_RESERVATION)
+        reservation = body[start : body.index(b'"', start)].decode()
+        return self._framed("/v1/purchases", self._purchase(number, f'"reservation":"rsv_{reservation}",'))
+
+    def _framed(self, path: str, body: str) -> bytes:
         return (self._head % (path, len(body)) + body).encode()
+
+    def _cart(self, number: int) -> str:
+        kept = f'"cart":"{self._run}-{number}","reserve_seconds":600,' if self._asked["kind"] == "reserve" else ""
+        return f"{{{kept}{self._content(number)}}}"
+
+    def _purchase(self, number: int, more: str = "") -> str:
+        return f'{{"number":"{self._run}-{number}",{more}{self._content(number)}}}'
+
+    def _content(self, number: int) -> str:
+        """Whose cart, what is in it, and one code: a shopper's own, used once, or a word that many know, by turns."""
+        own, words, carts = self._asked["own"], self._asked["words"], self._asked["carts"]
+        shared = number % 2 or number // 2 >= len(own)
+        code = words[number % len(words)] if shared else own[number // 2]
+        member = self._items[number * 7919 % len(self._items)]
+        return f'"currency":"USD","member":"{member}","codes":["{code}"],"lines":{carts[number % len(carts)]}'
 
     def _post(self, number: int) -> str:
         return (
@@ -126,6 +162,7 @@ class Load:
             self.first_error = body.decode(errors="replace")
 
 
+_RESERVATION = b'"reservation":{"id":"rsv_'
 AWARD = json.dumps({"points": "1", "reason": "bench"})
 
 

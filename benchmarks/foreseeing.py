@@ -17,7 +17,7 @@ from benchmarks.harness import Database, Row
 from guerdon.api.previews import LOTS_AT_ONCE, foresee
 from guerdon.core import commands as c
 from guerdon.core.forecasts import Forecast, Foresight
-from guerdon.core.programs import Expiry, Follow, Policies, Rule
+from guerdon.core.programs import Expiry, Follow, Planned, Policies, Rule
 from guerdon.importing.mapping import load_mapping, resolve_file
 from guerdon.importing.reader import read_purchases
 from guerdon.jobs import Jobs
@@ -59,7 +59,10 @@ async def _preview(database: Database) -> list[Row]:
         reader = Reader(pool)
         now = YEAR_END
         started = perf_counter()
-        forecast, foresight = Forecast(ZoneInfo("UTC")), Foresight({1: BEFORE}, AFTER, now)
+        forecast, foresight = (
+            Forecast(ZoneInfo("UTC")),
+            Foresight({1: BEFORE}, (), Planned(version=2, starts_at=now, policies=AFTER)),
+        )
         after = 0
         while True:
             lots = await reader.standing(org_id, 1, now, after, LOTS_AT_ONCE)

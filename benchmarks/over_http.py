@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,11 +123,12 @@ def answers(client: subprocess.Popen[str]) -> dict[str, Any]:
     return found
 
 
-def prepare(server: Server, members: int = MEMBERS) -> list[str]:
+def prepare(server: Server, members: int = MEMBERS, rules: Sequence[dict[str, Any]] = ()) -> list[str]:
     """A program and members in the default organisation, a key of its own; the members' ids."""
     server.post("/v1/assets", {"code": "POINTS", "scale": 0})
     server.post("/v1/assets", {"code": "USD", "scale": 2})
-    server.post("/v1/programs", {"code": "club", "name": "Club", "asset": "POINTS", "currency": "USD"})
+    program = {"code": "club", "name": "Club", "asset": "POINTS", "currency": "USD", "earning_rules": list(rules)}
+    server.post("/v1/programs", program)
     ids = [server.post("/v1/members", {"external_id": f"C-{number}"})["id"] for number in range(members)]
     server.key = server.post("/v1/keys", {"name": "bench", "scopes": ["*:*"]})["key"]
     return ids

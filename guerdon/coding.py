@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from guerdon.api.printing import Label, Sheet, pdf
+from guerdon.api.sheets import NotCsv, column
 from guerdon.core.codes import AT_ONCE, next_codes
 from guerdon.core.commands import AddCodes, Command, CreateCodeBatch, MoreCodes
 from guerdon.core.outcomes import Rejected, Rejection
@@ -247,16 +248,11 @@ _form = msgspec.json.Decoder(texts.Form).decode
 
 
 def _cells(file: Path) -> Iterator[tuple[int, str]]:
-    column = 0
-    with file.open(encoding="utf-8-sig", newline="") as opened:
-        try:
-            for number, row in enumerate(csv.reader(opened), 1):
-                if number == 1 and "code" in (names := [cell.strip().lower() for cell in row]):
-                    column = names.index("code")
-                elif any(row):
-                    yield number, row[column] if column < len(row) else ""
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise CodesRefused(f"{file.name} is not CSV: {error}") from error
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as opened:
+            yield from column(opened, "code")
+    except NotCsv as error:
+        raise CodesRefused(f"{file.name} is not CSV: {error}") from error
 
 
 def _uuid(prefix: str, text: str, noun: str) -> str:

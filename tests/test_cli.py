@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -16,12 +18,16 @@ from guerdon import cli
 from guerdon.store import migrate
 from tests.conftest import Database
 
-COMMANDS = [
-    *((name,) for name in ("serve", "demo", "migrate", "doctor", "verify", "bench", "backtest")),
-    *(("key", name) for name in ("create", "list", "revoke", "platform")),
-    ("import", "purchases"),
-    *(("codes", name) for name in ("generate", "upload", "export", "sheet", "show")),
-]
+
+def _commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    children = getattr(command, "commands", {})
+    if not children:
+        yield words
+    for name, child in children.items():
+        yield from _commands(child, (*words, name))
+
+
+COMMANDS = list(_commands(get_command(cli.app)))
 
 
 def guerdon(

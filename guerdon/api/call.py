@@ -82,7 +82,7 @@ class Call:
 
     async def directory(self) -> Directory:
         """The organisation's configuration as it stands now."""
-        return await self.services.reader.directory(self.org_id)
+        return (await self.services.reader.directory(self.org_id)).at(self.services.now())
 
     def known_directory(self) -> Directory | None:
         """The configuration as last seen by this process, None if it never was."""

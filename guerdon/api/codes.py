@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import io
 import secrets
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -19,7 +18,7 @@ from guerdon.api.printing import LINK_MAX, PLACEHOLDER, Label, PrintingUnavailab
 from guerdon.api.problem import Problem
 from guerdon.api.routing import Routes
 from guerdon.api.services import new_command_id
-from guerdon.api.sheets import Csv, Figure, Pdf, lines
+from guerdon.api.sheets import Csv, Figure, NotCsv, Pdf, column, lines
 from guerdon.api.values import Body, PageQuery, Shown, Text, page, place, place_no, place_of_use, private, public
 from guerdon.core import codes as rules
 from guerdon.core import commands
@@ -373,14 +372,9 @@ def _cells(body: UploadIn) -> Iterator[tuple[int, str]]:
     if body.codes:
         yield from enumerate(body.codes, 1)
         return
-    column = 0
     try:
-        for number, row in enumerate(csv.reader(io.StringIO(body.csv.removeprefix("\ufeff"))), 1):
-            if number == 1 and "code" in (names := [cell.strip().lower() for cell in row]):
-                column = names.index("code")
-            elif any(row):
-                yield number, row[column] if column < len(row) else ""
-    except csv.Error as error:
+        yield from column(io.StringIO(body.csv.removeprefix("\ufeff"), newline=""), "code")
+    except NotCsv as error:
         raise Problem("invalid_value", f"This is not CSV: {error}.", field="csv") from None
 
 

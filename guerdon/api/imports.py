@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import io
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from guerdon.api.call import Call
 from guerdon.api.problem import Problem
 from guerdon.api.refs import find, program_selector
 from guerdon.api.routing import Routes
 from guerdon.api.services import new_command_id
+from guerdon.api.sheets import Csv, Figure, NotCsv, lines, records
 from guerdon.api.values import Body, PageQuery, Selector, Shown, cursor, place_no, private, public
-from guerdon.store.read import ImportRow
+from guerdon.core.sheets import Kind
+from guerdon.store.read import ImportResultRow, ImportRow
 
 routes = Routes("Imports")
 
@@ -23,15 +27,19 @@ ROWS_MAX = 10_000
 
 Cell = str | int | None
 Rows = Annotated[tuple[dict[str, Cell], ...], Meta(min_length=1, max_length=ROWS_MAX)]
-Kind = Literal["members", "balances", "points", "redemptions", "expiry"]
+RESULTS_AT_ONCE = 1_000
 
 
 class ImportIn(Body, frozen=True, kw_only=True):
-    """Rows by column, as `guerdon import` takes them from files; figures with decimals as text."""
+    """Rows by column, as `guerdon import` takes them from files; figures with decimals as text. Or the text of such a
+    file: `csv` with the columns' names in its first row.
+    """
 
     kind: Kind
     program: Annotated[Selector | None, Meta(description="Of rows that name none; without it the first")] = None
-    rows: Rows
+    segment: Annotated[str, Meta(max_length=64, description="Of rows of `segments` that name none")] = ""
+    rows: Rows | UnsetType = UNSET
+    csv: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
 
 
 class ImportOut(Shown, frozen=True, kw_only=True):
@@ -83,7 +91,8 @@ class ResultQuery(PageQuery, frozen=True, kw_only=True):
 )
 async def create_import(call: Call, body: ImportIn) -> ImportOut:
     """Rows are booked in their order, each whole or not at all. A row without a `reference` goes by the import's id
-    and its number; one with a reference that is there already changes nothing.
+    and its number; one with a reference that is there already changes nothing. Rows of `segments` put a `member` on
+    the list `segment`, or with the `action` `remove` take it off.
     """
     directory = await call.directory()
     program = ""
@@ -92,7 +101,9 @@ async def create_import(call: Call, body: ImportIn) -> ImportOut:
         if found is None:
             raise Problem("program_not_found", field="program")
         program = found.code
-    rows = [{name: str(cell) for name, cell in row.items() if cell is not None} for row in body.rows]
+    rows = _rows(body)
+    if body.kind == "segments" and body.segment:
+        rows = [{**row, "segment": row.get("segment") or body.segment} for row in rows]
     if any("\x00" in text for row in rows for pair in row.items() for text in pair):
         raise Problem("invalid_value", "A cell has a NUL character.", field="rows")
     common = call.common()
@@ -112,6 +123,21 @@ async def create_import(call: Call, body: ImportIn) -> ImportOut:
     if known != fingerprint:
         raise Problem("idempotency_key_reused", field="Idempotency-Key")
     return _shown(await _found(call, public("imp", made)))
+
+
+def _rows(body: ImportIn) -> list[dict[str, str]]:
+    if (body.rows is UNSET) is (body.csv is UNSET):
+        raise Problem("invalid_value", "Send either `rows` or `csv`.", field="rows")
+    if isinstance(body.csv, UnsetType):
+        given = () if isinstance(body.rows, UnsetType) else body.rows
+        return [{name: str(cell) for name, cell in row.items() if cell is not None} for row in given]
+    try:
+        found = list(records(io.StringIO(body.csv, newline="")))
+    except NotCsv as error:
+        raise Problem("invalid_value", f"This is not CSV: {error}.", field="csv") from None
+    if not 0 < len(found) <= ROWS_MAX:
+        raise Problem("invalid_value", f"Send from 1 to {ROWS_MAX} rows.", field="csv")
+    return found
 
 
 @routes.get("/v1/imports/{import_id}", scope="imports:read", summary="Look up an import", errors=("import_not_found",))
@@ -134,18 +160,41 @@ async def list_results(call: Call, import_id: str, query: ResultQuery) -> Result
     more = len(found) > query.limit
     found = found[: query.limit]
     return ResultPage(
-        data=tuple(
-            ResultOut(
-                row=each.row,
-                status=each.status,
-                code=each.code,
-                column=each.field,
-                detail=msgspec.json.decode(each.detail) if each.detail else {},
-                event_log_id=each.event_seq or None,
-            )
+        data=tuple(map(_result, found)), next_cursor=cursor(found[-1].row, row.id, query.status) if more else None
+    )
+
+
+@routes.get(
+    "/v1/imports/{import_id}/results.csv",
+    scope="imports:read",
+    summary="Results of an import as CSV",
+    errors=("import_not_found",),
+)
+async def export_results(call: Call, import_id: str) -> Csv:
+    """What became of all rows that are done, in their order."""
+    row = await _found(call, import_id)
+    return Csv(_result_lines(call, row), f"import-{row.id}.csv")
+
+
+async def _result_lines(call: Call, row: ImportRow) -> AsyncIterator[bytes]:
+    yield lines([ResultOut.__struct_fields__])
+    after = 0
+    while found := await call.services.reader.import_results(call.org_id, row.id, "", after, RESULTS_AT_ONCE):
+        after = found[-1].row
+        yield lines(
+            (Figure(each.row), each.status, each.code, each.field, each.detail, Figure(each.event_seq or ""))
             for each in found
-        ),
-        next_cursor=cursor(found[-1].row, row.id, query.status) if more else None,
+        )
+
+
+def _result(row: ImportResultRow) -> ResultOut:
+    return ResultOut(
+        row=row.row,
+        status=row.status,
+        code=row.code,
+        column=row.field,
+        detail=msgspec.json.decode(row.detail) if row.detail else {},
+        event_log_id=row.event_seq or None,
     )
 
 

@@ -6,6 +6,7 @@ balance is that of the selected accounts after the view's last event, never the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import reduce
 from operator import or_
@@ -40,6 +41,7 @@ from guerdon.store.read import (
     LotRow,
     MemberRow,
     NamedPurchase,
+    PromotionRow,
 )
 
 routes = Routes("Points ledger")
@@ -115,21 +117,31 @@ class ReturnOut(Shown, frozen=True, kw_only=True):
 
 
 class LotMoveOut(Shown, frozen=True, kw_only=True):
-    """What the event did to one lot. `expires_at` is its last moment."""
+    """What the event did to one lot. `expires_at` is its last moment; `rule` gave it, in this `version` of the program,
+    or of the promotion where that is what gave it.
+    """
 
     lot: int
     move: str
     points: str
     expires_at: datetime | None
     rule: str
+    version: int | None
 
 
 class PromotionGiven(Shown, frozen=True, kw_only=True):
-    """A promotion that had a part in the event."""
+    """What a promotion gave on what was bought with the event, or is returned or paid with it, under the version it
+    was used in. `code` is empty where it took none; `issue` where it was not given to the member.
+    """
 
     id: str
-    code: str
+    version: int
     name: str
+    code: str
+    issue: str | None
+    discount_minor: int
+    voucher_minor: int
+    points: str
 
 
 class PurchaseOutline(Shown, frozen=True, kw_only=True):
@@ -437,6 +449,7 @@ class Page:
         entries: list[EntryRow],
         purchases: dict[int, NamedPurchase],
         lots: dict[int, LotRow],
+        promotions: dict[int, list[PromotionRow]],
         expand: tuple[str, ...],
     ) -> None:
         self._view = view
@@ -445,6 +458,7 @@ class Page:
         self._entries = {entry.seq: entry for entry in entries}
         self.purchases = purchases
         self._lots = lots
+        self._promotions = promotions
         self._expand = expand
 
     def event(self, row: EventRow) -> EventOut:
@@ -473,8 +487,22 @@ class Page:
             redemption=None if redemption is None else public("rdm", redemption),
             lots=tuple(self._moves(row)) if "lots" in self._expand else None,
             purchase=_purchase(purchase) if "purchase" in self._expand else None,
-            promotions=() if "promotions" in self._expand else None,
+            promotions=tuple(self._given(row, body)) if "promotions" in self._expand else None,
         )
+
+    def _given(self, row: EventRow, body: dict[str, Any]) -> Iterator[PromotionGiven]:
+        scale = self._scale(row, body)
+        for each in self._promotions.get(row.seq, ()):
+            yield PromotionGiven(
+                id=public("prm", each.id),
+                version=each.version,
+                name=each.name,
+                code=each.code,
+                issue=public("iss", each.issue) if each.issue else None,
+                discount_minor=each.discount,
+                voucher_minor=each.voucher,
+                points=points(each.points, scale),
+            )
 
     def _lines(self, row: EventRow, body: dict[str, Any]) -> list[EntryOut]:
         """The event's entries that the view shows, in order."""
@@ -559,7 +587,12 @@ class Page:
         account = None if lot is None else self._every.get(lot.account)
         if lot is None or account is None:
             return LotMoveOut(
-                lot=move.lot, move=move.kind, points=points(move.amount, 0), expires_at=None, rule=move.rule
+                lot=move.lot,
+                move=move.kind,
+                points=points(move.amount, 0),
+                expires_at=None,
+                rule=move.rule,
+                version=None,
             )
         program = self._directory.programs[account.program_no]
         return LotMoveOut(
@@ -568,6 +601,7 @@ class Page:
             points=points(move.amount, self._directory.scale_or_zero(account.asset)),
             expires_at=last_moment(lot.expires_at, program.policies.timezone),
             rule=move.rule,
+            version=lot.version,
         )
 
 
@@ -575,7 +609,7 @@ async def page_of(call: Call, view: View, row: MemberRow, rows: list[EventRow], 
     """Read what the events of a page need, in one statement per kind."""
     reader, org_id = call.services.reader, call.org_id
     if not rows:
-        return Page(view, {}, [], {}, {}, expand)
+        return Page(view, {}, [], {}, {}, {}, expand)
     wanted = {event.purchase_no for event in rows if event.purchase_no}
     purchases = await reader.purchases_named(org_id, wanted) if wanted else {}
     lots: dict[int, LotRow] = {}
@@ -584,7 +618,10 @@ async def page_of(call: Call, view: View, row: MemberRow, rows: list[EventRow], 
         lots = await reader.lots_named(org_id, moved)
     entries = await reader.entries(org_id, rows)
     every = await reader.accounts(org_id, row.no)
-    return Page(view, every, entries, purchases, lots, expand)
+    promotions: dict[int, list[PromotionRow]] = {}
+    if "promotions" in expand:
+        promotions = await reader.promotions_of(org_id, [event.seq for event in rows])
+    return Page(view, every, entries, purchases, lots, promotions, expand)
 
 
 def _transaction(purchase: NamedPurchase | None) -> TransactionOut | None:

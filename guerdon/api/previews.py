@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -16,12 +17,13 @@ from guerdon.api.values import PageQuery, Shown, last_moment, page, place_no, po
 from guerdon.core import commands
 from guerdon.core.forecasts import Forecast, Foreseen, Foresight, Sum
 from guerdon.core.lots import Lot
-from guerdon.store.read import ProgramRow, StandingRow
+from guerdon.core.programs import Planned
+from guerdon.store.read import ProgramRow, Reader, StandingRow, VersionRow
 
 routes = Routes("Programs")
 
 LOTS_AT_ONCE = 5_000
-_ERRORS = ("program_not_found", "asset_not_found", "wrong_scale", "amount_out_of_range", "change_in_progress")
+_ERRORS = ("program_not_found", "asset_not_found", "wrong_scale", "amount_out_of_range", "policy_in_the_past")
 _EXAMPLE = {"expiry": {"kind": "months", "count": 6}, "existing_points": "follow", "grace_days": 30}
 
 
@@ -40,12 +42,14 @@ class MonthOfEnds(Shown, frozen=True, kw_only=True):
 
 
 class ForecastOut(Shown, frozen=True, kw_only=True):
-    """What the change would do if it were made now. `all` is what there is; of that ends some `sooner`, some `later`,
-    and the rest when it does now (`same`). A member may be among several.
+    """What the change would do if it were made now, and nothing else happened until it begins. `all` is what there is
+    then; of that ends some `sooner`, some `later`, and the rest when it does without the change (`same`). A member may
+    be among several.
     """
 
     version: int
     as_of: datetime
+    starts_at: datetime
     all: SumOut
     sooner: SumOut
     later: SumOut
@@ -71,12 +75,14 @@ class ForeseenPage(Shown, frozen=True, kw_only=True):
 
 
 class VersionOut(Shown, frozen=True, kw_only=True):
-    """One version of a program: since when, made with which key, what it says of expiry, and whether points that were
-    there follow it.
+    """One version of a program: since when, made when and with which key, what it says of expiry, and whether points
+    that were there follow it. `replaced` are versions that never began, since a later one did in their place.
     """
 
     version: int
+    status: Literal["planned", "in_force", "past", "replaced"]
     since: datetime
+    made_at: datetime
     made_by: str
     expiry: ExpiryPolicy
     rules: tuple[str, ...]
@@ -88,12 +94,14 @@ class VersionList(Shown, frozen=True, kw_only=True):
     data: tuple[VersionOut, ...]
 
 
-class _Asked(Struct, frozen=True, kw_only=True):
-    """What a preview is about."""
+class Asked(Struct, frozen=True, kw_only=True):
+    """What a preview is about: a change of a program that would be accepted."""
 
     row: ProgramRow
+    version: int
     scale: int
     now: datetime
+    starts_at: datetime
     zone: ZoneInfo
     timezone: str
     foresight: Foresight
@@ -113,11 +121,17 @@ async def preview(call: Call, program: str, body: ProgramChange) -> ForecastOut:
     """
     asked = await _asked(call, program, body)
     forecast = Forecast(asked.zone)
-    async for some in _foreseen(call, asked):
+    async for some in foreseen(call.services.reader, call.org_id, asked):
         forecast.add(some)
+    return forecast_out(asked, forecast)
+
+
+def forecast_out(asked: Asked, forecast: Forecast) -> ForecastOut:
+    """The sums as they are told."""
     return ForecastOut(
-        version=asked.row.version + 1,
+        version=asked.version,
         as_of=asked.now,
+        starts_at=asked.starts_at,
         months=tuple(
             MonthOfEnds(month=month, points_now=points(now, asked.scale), points_then=points(then, asked.scale))
             for month, (now, then) in sorted(forecast.months.items(), key=lambda each: (not each[0], each[0]))
@@ -139,7 +153,7 @@ async def preview_points(call: Call, program: str, body: ProgramChange, query: P
     asked = await _asked(call, program, body)
     after = place_no(query.cursor, "preview", asked.row.id) or 0
     found: list[Foreseen] = []
-    async for some in _foreseen(call, asked, after):
+    async for some in foreseen(call.services.reader, call.org_id, asked, after):
         found += [each for each in some if each.direction != "same"]
         if len(found) > query.limit:
             break
@@ -163,22 +177,27 @@ async def preview_sheet(call: Call, program: str, body: ProgramChange) -> Csv:
 COLUMNS = ("lot", "member", "points_category", "points", "ends_at", "would_end_at", "change")
 
 
-async def _sheet(call: Call, asked: _Asked) -> AsyncIterator[bytes]:
+async def _sheet(call: Call, asked: Asked) -> AsyncIterator[bytes]:
     yield lines([COLUMNS])
-    async for some in _foreseen(call, asked):
-        shown = [_foreseen_out(each, asked) for each in some if each.direction != "same"]
-        yield lines(
-            (
-                Figure(str(each.lot)),
-                each.member,
-                each.points_category,
-                Figure(each.points),
-                each.ends_at.isoformat() if each.ends_at else "",
-                each.would_end_at.isoformat() if each.would_end_at else "",
-                each.change,
-            )
-            for each in shown
+    async for some in foreseen(call.services.reader, call.org_id, asked):
+        yield sheet_lines(asked, some)
+
+
+def sheet_lines(asked: Asked, some: Iterable[Foreseen]) -> bytes:
+    """Lots that would end at another time, as rows of CSV."""
+    shown = [_foreseen_out(each, asked) for each in some if each.direction != "same"]
+    return lines(
+        (
+            Figure(str(each.lot)),
+            each.member,
+            each.points_category,
+            Figure(each.points),
+            each.ends_at.isoformat() if each.ends_at else "",
+            each.would_end_at.isoformat() if each.would_end_at else "",
+            each.change,
         )
+        for each in shown
+    )
 
 
 @routes.get(
@@ -195,7 +214,9 @@ async def list_versions(call: Call, program: str) -> VersionList:
         data=tuple(
             VersionOut(
                 version=each.version,
-                since=each.recorded_at,
+                status=_status(each, versions, row),
+                since=each.starts_at,
+                made_at=each.recorded_at,
                 made_by=each.actor,
                 expiry=expiry_shown(each.policies.expiry),
                 rules=tuple(rule.code for rule in each.policies.rules),
@@ -207,37 +228,70 @@ async def list_versions(call: Call, program: str) -> VersionList:
     )
 
 
-async def _asked(call: Call, program: str, body: ProgramChange) -> _Asked:
-    """The change, which must be one that would be accepted, and all versions so far."""
-    directory = await call.directory()
-    row = found_program(directory, program)
-    scale = directory.scale(row.asset)
-    change = change_of(call, row, body, scale)
-    await call.submit(commands.PreviewChange(of=change, **call.common()), scale, FIELDS)
-    versions = await call.services.reader.program_versions(call.org_id, row.no)
-    now = call.services.now()
-    return _Asked(
-        row=row,
-        scale=scale,
-        now=now,
-        zone=ZoneInfo(change.policies.timezone),
-        timezone=change.policies.timezone,
-        foresight=Foresight({each.version: each.policies for each in versions}, change.policies, now),
+def _status(
+    version: VersionRow, versions: Sequence[VersionRow], row: ProgramRow
+) -> Literal["planned", "in_force", "past", "replaced"]:
+    if _replaced(version, versions):
+        return "replaced"
+    if version.version == row.version:
+        return "in_force"
+    return "past" if version.version < row.version else "planned"
+
+
+def _replaced(version: VersionRow, versions: Sequence[VersionRow]) -> bool:
+    return any(
+        later.version > version.version
+        and later.starts_at <= version.starts_at
+        and later.recorded_at < version.starts_at
+        for later in versions
     )
 
 
-async def _foreseen(call: Call, asked: _Asked, after: int = 0) -> AsyncIterator[list[Foreseen]]:
-    """All that is there, some at a time, by the number of the lot."""
+async def _asked(call: Call, program: str, body: ProgramChange) -> Asked:
+    """The change, which must be one that would be accepted."""
+    directory = await call.directory()
+    row = found_program(directory, program)
+    scale = directory.scale(row.asset)
+    change = change_of(row, body, scale, call.common())
+    await call.submit(commands.PreviewChange(of=change, **call.common()), scale, FIELDS)
+    return await about(call.services.reader, call.org_id, row, change, scale)
+
+
+async def about(reader: Reader, org_id: int, row: ProgramRow, change: commands.ChangeProgram, scale: int) -> Asked:
+    """What a preview of a change is about: with all versions so far."""
+    versions = await reader.program_versions(org_id, row.no)
+    starts_at = change.starts_at or change.at
+    followed = [
+        Planned(version=each.version, starts_at=each.starts_at, policies=each.policies)
+        for each in reversed(versions)
+        if each.policies.follow is not None and not _replaced(each, versions) and each.starts_at < starts_at
+    ]
+    planned = Planned(version=versions[0].version + 1, starts_at=starts_at, policies=change.policies)
+    return Asked(
+        row=row,
+        version=planned.version,
+        scale=scale,
+        now=change.at,
+        starts_at=starts_at,
+        zone=ZoneInfo(change.policies.timezone),
+        timezone=change.policies.timezone,
+        foresight=Foresight({each.version: each.policies for each in versions}, followed, planned),
+    )
+
+
+async def foreseen(reader: Reader, org_id: int, asked: Asked, after: int = 0) -> AsyncIterator[list[Foreseen]]:
+    """All that will be there, some at a time, by the number of the lot."""
     while True:
-        rows = await call.services.reader.standing(call.org_id, asked.row.no, asked.now, after, LOTS_AT_ONCE)
-        yield [foresee(row, asked.foresight) for row in rows]
+        rows = await reader.standing(org_id, asked.row.no, asked.starts_at, after, LOTS_AT_ONCE)
+        found = [foresee(row, asked.foresight) for row in rows]
+        yield [each for each in found if each.ends_at is None or each.ends_at > asked.starts_at]
         if len(rows) < LOTS_AT_ONCE:
             return
         after = rows[-1].no
 
 
 def foresee(row: StandingRow, foresight: Foresight) -> Foreseen:
-    """One lot as it stands and as it would."""
+    """One lot as it ends without the change and with it."""
     lot = Lot(
         no=row.no,
         account=row.account,
@@ -251,10 +305,10 @@ def foresee(row: StandingRow, foresight: Foresight) -> Foreseen:
         releases_at=row.releases_at,
         promise=row.promise,
     )
-    return Foreseen(row.no, row.member, row.category, row.remaining, row.expires_at, foresight.would_end_at(lot))
+    return Foreseen(row.no, row.member, row.category, row.remaining, *foresight.ends(lot))
 
 
-def _foreseen_out(each: Foreseen, asked: _Asked) -> ForeseenOut:
+def _foreseen_out(each: Foreseen, asked: Asked) -> ForeseenOut:
     return ForeseenOut(
         lot=each.lot,
         member=public("mem", each.member),

@@ -176,9 +176,6 @@ KINDS: dict[str, Kind] = {
     _R.CODE_EXPIRED: Kind(409, "The promotion of the code has ended"),
     _R.CODE_OF_ANOTHER_MODE: Kind(400, "The code is of another mode", "Send the mode named in `mode`."),
     _R.ASSET_IN_USE: Kind(409, "The asset is in use"),
-    _R.CHANGE_IN_PROGRESS: Kind(
-        409, "The last change is still being applied to points", "Wait until the program's `following` is null."
-    ),
     _R.POLICY_IN_THE_PAST: Kind(400, "A policy cannot start in the past", "Send a later time, or leave it out."),
     _R.EVENT_TIME_OUT_OF_RANGE: Kind(
         400, "The time is out of range", "Send a time between 1970 and now, or leave it out."

@@ -13,7 +13,7 @@ from guerdon.api.call import Call
 from guerdon.api.problem import Problem
 from guerdon.api.refs import find, program_selector
 from guerdon.api.routing import Routes
-from guerdon.api.values import Body, Code, Minor, Name, Points, Shown, minor, points, public
+from guerdon.api.values import Body, Code, Minor, Name, Points, Shown, instant, minor, points, public
 from guerdon.core import commands
 from guerdon.core.assets import Rounding
 from guerdon.core.programs import (
@@ -21,6 +21,7 @@ from guerdon.core.programs import (
     Cap,
     Expiry,
     Follow,
+    LowPool,
     Policies,
     RedemptionRate,
     ReferralPoints,
@@ -197,6 +198,15 @@ ReturnsPolicy = Annotated[
 ]
 
 
+class LowPoolIn(Body, frozen=True, kw_only=True):
+    """Tell (`points.pool_low`) when the pool falls to so many `points`, which may be below zero; and again only after
+    it was `filled` to so many or more (null: to any more than `points`).
+    """
+
+    points: Points
+    filled: Points | None = None
+
+
 NoticeDays = Annotated[
     tuple[Annotated[int, Meta(ge=1, le=366)], ...],
     Meta(max_length=5, description="Tell of points so many days before the day on which they end (`points.expiring`)"),
@@ -233,6 +243,7 @@ class ProgramIn(Body, frozen=True, kw_only=True):
     adjustment_limit: Points | None = None
     referral: ReferralIn | None = None
     notice_days: NoticeDays = ()
+    low_pool: LowPoolIn | None = None
 
 
 class ProgramChange(Body, frozen=True, kw_only=True):
@@ -241,6 +252,7 @@ class ProgramChange(Body, frozen=True, kw_only=True):
     change and `grace_days` more, unless it would have anyway.
     """
 
+    starts_at: Annotated[datetime | UnsetType, Meta(description="From when on, when not from now on")] = UNSET
     existing_points: Literal["keep", "follow"] = "keep"
     grace_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
     name: Name | UnsetType = UNSET
@@ -261,6 +273,7 @@ class ProgramChange(Body, frozen=True, kw_only=True):
     transfer_limits: TransferLimitsIn | UnsetType = UNSET
     adjustment_limit: Points | UnsetType | None = UNSET
     notice_days: NoticeDays | UnsetType = UNSET
+    low_pool: LowPoolIn | UnsetType | None = UNSET
     referral: ReferralIn | UnsetType | None = UNSET
 
 
@@ -280,6 +293,11 @@ class TransferLimitsOut(Shown, frozen=True, kw_only=True):
 class ReferralShown(Shown, frozen=True, kw_only=True):
     referrer: str
     referred: str
+
+
+class LowPoolShown(Shown, frozen=True, kw_only=True):
+    points: str
+    filled: str | None
 
 
 class ExpiryPolicy(Shown, frozen=True, kw_only=True, omit_defaults=True):
@@ -338,9 +356,17 @@ class RuleOut(Shown, frozen=True, kw_only=True, omit_defaults=True):
     caps: tuple[CapOut, ...] = ()
 
 
+class PlannedOut(Shown, frozen=True, kw_only=True):
+    """A version that is still to begin."""
+
+    version: int
+    starts_at: datetime
+
+
 class ProgramOut(Shown, frozen=True, kw_only=True):
     """`pool` is the internal account that points come from; `version` counts the changes. `following` is the version
-    that points which were there are being made to follow at the moment, null when all do.
+    that points which were there are being made to follow at the moment, null when all do. `planned` are versions that
+    are to begin later.
     """
 
     id: str
@@ -353,6 +379,7 @@ class ProgramOut(Shown, frozen=True, kw_only=True):
     pool: str
     version: int
     following: int | None
+    planned: tuple[PlannedOut, ...]
     timezone: str
     rounding: str
     expiry: ExpiryPolicy
@@ -370,6 +397,7 @@ class ProgramOut(Shown, frozen=True, kw_only=True):
     adjustment_limit: str | None
     referral: ReferralShown | None
     notice_days: tuple[int, ...]
+    low_pool: LowPoolShown | None
     created_at: datetime
 
 
@@ -428,6 +456,7 @@ async def create_program(call: Call, body: ProgramIn) -> ProgramOut:
         adjustment_limit=_maybe(body.adjustment_limit, scale, "adjustment_limit"),
         referral=_referral(body.referral, scale),
         notice_days=body.notice_days,
+        low_pool=_low_pool(body.low_pool, scale),
     )
     command = commands.CreateProgram(
         code=body.code, name=body.name, asset=body.asset, policies=policies, **call.common()
@@ -473,7 +502,6 @@ async def get_program(call: Call, program: str) -> ProgramOut:
     example={"earning_rules": [{"kind": "fixed", "code": "visit", "points": "5"}]},
     errors=(
         "program_not_found",
-        "change_in_progress",
         "policy_in_the_past",
         "asset_not_found",
         "code_taken",
@@ -486,23 +514,25 @@ async def get_program(call: Call, program: str) -> ProgramOut:
     ),
 )
 async def change_program(call: Call, program: str, body: ProgramChange) -> ProgramOut:
-    """What is left out stays as it is. Points keep the terms they were earned under."""
+    """What is left out stays as it is. Points keep the terms they were earned under. With `starts_at` the new version
+    begins then; a later change that begins no later replaces it.
+    """
     directory = await call.directory()
     row = found_program(directory, program)
     scale = directory.scale(row.asset)
-    await call.submit(change_of(call, row, body, scale), scale, FIELDS)
+    await call.submit(change_of(row, body, scale, call.common()), scale, FIELDS)
     return _shown(*(await _again(call, row.id)))
 
 
-def change_of(call: Call, row: ProgramRow, body: ProgramChange, scale: int) -> commands.ChangeProgram:
-    """The change that is asked for."""
+def change_of(row: ProgramRow, body: ProgramChange, scale: int, envelope: dict[str, Any]) -> commands.ChangeProgram:
+    """The change that is asked for. `envelope` has the command's id, time and actor."""
     if body.grace_days and body.existing_points == "keep":
         raise Problem("invalid_value", "Points that keep their terms need no grace.", field="grace_days")
     given: dict[str, Any] = {
         name: value
         for name, value in msgspec.structs.asdict(body).items()
         if value is not UNSET
-        and name not in ("name", "earning_rules", "transfer_limits", "existing_points", "grace_days")
+        and name not in ("name", "starts_at", "earning_rules", "transfer_limits", "existing_points", "grace_days")
     }
     given["follow"] = Follow(grace_days=body.grace_days) if body.existing_points == "follow" else None
     if body.earning_rules is not UNSET:
@@ -522,13 +552,16 @@ def change_of(call: Call, row: ProgramRow, body: ProgramChange, scale: int) -> c
         given["transfers"] = _limits(body.transfer_limits, scale)
     if body.adjustment_limit is not UNSET:
         given["adjustment_limit"] = _maybe(body.adjustment_limit, scale, "adjustment_limit")
+    if body.low_pool is not UNSET:
+        given["low_pool"] = _low_pool(body.low_pool, scale)
     if body.referral is not UNSET:
         given["referral"] = _referral(body.referral, scale)
     return commands.ChangeProgram(
         program=("id", row.id),
         policies=msgspec.structs.replace(row.policies, **given),
         name="" if body.name is UNSET else body.name,
-        **call.common(),
+        starts_at=None if body.starts_at is UNSET else instant(body.starts_at, "starts_at"),
+        **envelope,
     )
 
 
@@ -576,6 +609,14 @@ def _rate(given: RateIn | None, scale: int) -> RedemptionRate | None:
 
 def _maybe(given: Decimal | None, scale: int, field: str) -> int | None:
     return None if given is None else minor(given, scale, field)
+
+
+def _low_pool(given: LowPoolIn | None, scale: int) -> LowPool | None:
+    if given is None:
+        return None
+    return LowPool(
+        points=minor(given.points, scale, "low_pool.points"), filled=_maybe(given.filled, scale, "low_pool.filled")
+    )
 
 
 def _limits(given: TransferLimitsIn, scale: int) -> TransferLimits:
@@ -665,6 +706,7 @@ def _shown(directory: Directory, row: ProgramRow) -> ProgramOut:
         pool=internal_name("pool", row.first, row.code),
         version=row.version,
         following=row.following,
+        planned=tuple(PlannedOut(version=each.version, starts_at=each.starts_at) for each in row.planned),
         timezone=policies.timezone,
         rounding=policies.rounding.value,
         expiry=expiry_shown(policies.expiry),
@@ -686,6 +728,11 @@ def _shown(directory: Directory, row: ProgramRow) -> ProgramOut:
             referrer=points(policies.referral.referrer, scale), referred=points(policies.referral.referred, scale)
         ),
         notice_days=policies.notice_days,
+        low_pool=None
+        if policies.low_pool is None
+        else LowPoolShown(
+            points=points(policies.low_pool.points, scale), filled=_shown_or_none(policies.low_pool.filled, scale)
+        ),
         created_at=row.created_at,
     )
 

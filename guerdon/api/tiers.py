@@ -29,6 +29,12 @@ Threshold = Annotated[Points, Meta(description="In the units of the figure: mone
 Days = Annotated[int, Meta(ge=0, le=3660)]
 
 
+Existing = Annotated[
+    Literal["change", "keep"],
+    Meta(description="With keep, members have what they reached before until the structure before would have ended it"),
+]
+
+
 class WindowIn(Body, frozen=True, kw_only=True):
     """`calendar`: periods of `months` of the year, from `first_month` on. `rolling`: the last `days` or `months`.
     `since_join`: periods of `months` since the day of joining, or without them all of time.
@@ -64,6 +70,7 @@ class TiersIn(Body, frozen=True, kw_only=True):
     notice_days: Annotated[int, Meta(ge=0, le=366)] = 0
     timezone: Annotated[str, Meta(max_length=64, description="Without it the program's")] = ""
     starts_at: Annotated[datetime | None, Meta(description="Without it now; never in the past")] = None
+    existing_tiers: Existing = "change"
 
 
 class WindowOut(Shown, frozen=True, kw_only=True):
@@ -95,6 +102,7 @@ class TiersOut(Shown, frozen=True, kw_only=True):
     grace_days: int
     notice_days: int
     timezone: str
+    existing_tiers: str
 
 
 class TiersList(Shown, frozen=True, kw_only=True):
@@ -183,14 +191,35 @@ class MovedOut(Shown, frozen=True, kw_only=True):
     tier: str
 
 
+class KeptOut(Shown, frozen=True, kw_only=True):
+    """A member who would be left a `tier`, `until` the structure before would have ended it (null: never)."""
+
+    number: int
+    tier: str
+    tier_otherwise: str
+    until: datetime | None
+
+
+class TierKept(Shown, frozen=True, kw_only=True):
+    """How many members would be left a tier, and which they would have by the new structure alone."""
+
+    tier: str
+    tier_otherwise: str
+    members: int
+
+
 class TiersPreview(Shown, frozen=True, kw_only=True):
-    """`members` are the first of those who would change, by number."""
+    """`members` are the first of those who would change, `kept_members` of those who would be left what they have, by
+    number.
+    """
 
     program: Ref
     version: int
     at: datetime
     changes: tuple[TierMoves, ...]
     members: tuple[MovedOut, ...]
+    kept: tuple[TierKept, ...]
+    kept_members: tuple[KeptOut, ...]
 
 
 _LEVELS = [
@@ -260,15 +289,24 @@ async def preview_tiers(call: Call, program: str, body: TiersIn) -> TiersPreview
         recorded_at=now,
         terms=change.terms,
     )
-    found, moved = await call.services.reader.preview_tiers(call.org_id, structure, now, MOVED_MAX)
+    found = await call.services.reader.preview_tiers(call.org_id, structure, now, MOVED_MAX)
     return TiersPreview(
         program=program_ref(directory, result.program_no),
         version=result.version,
         at=max(now, result.starts_at),
         changes=tuple(
-            TierMoves(tier_before=before, tier=after, members=count) for (before, after), count in sorted(found.items())
+            TierMoves(tier_before=before, tier=after, members=count)
+            for (before, after), count in sorted(found.changes.items())
         ),
-        members=tuple(MovedOut(number=each.no, tier_before=each.before, tier=each.after) for each in moved),
+        members=tuple(MovedOut(number=each.no, tier_before=each.before, tier=each.after) for each in found.moved),
+        kept=tuple(
+            TierKept(tier=tier, tier_otherwise=otherwise, members=count)
+            for (tier, otherwise), count in sorted(found.kept.items())
+        ),
+        kept_members=tuple(
+            KeptOut(number=each.no, tier=each.tier, tier_otherwise=each.otherwise, until=each.until)
+            for each in found.left
+        ),
     )
 
 
@@ -380,6 +418,7 @@ async def _asked(call: Call, program: str, body: TiersIn) -> tuple[commands.Chan
         notice_days=body.notice_days,
         currency=currency,
         attribute=body.attribute,
+        keep=body.existing_tiers == "keep",
     )
     command = commands.ChangeTiers(
         program=named, terms=terms, starts_at=instant(body.starts_at, "starts_at"), **call.common()
@@ -468,4 +507,5 @@ def _shown(directory: Directory, structure: Structure, versions: tuple[Structure
         grace_days=terms.grace_days,
         notice_days=terms.notice_days,
         timezone=terms.timezone,
+        existing_tiers="keep" if terms.keep else "change",
     )

@@ -20,7 +20,7 @@ from guerdon.core.decide import replayed
 from guerdon.core.lots import EFFECTS
 from guerdon.core.promotions.codes import Form, generate
 from guerdon.core.standings import Standing, next_untold
-from guerdon.core.tiers import Structure, reckon
+from guerdon.core.tiers import Structure, reckon_under
 from guerdon.store import rows
 from guerdon.store.statements import statements
 
@@ -165,7 +165,7 @@ def _standing_problem(
         return f"there is no version {standing.version} of the program's tiers"
     done = done.within(standing.program_no)
     until = max([standing.reckoned_at, *(deed.at for deed in done.deeds)])
-    expected = reckon(structure.terms, done, until)
+    expected = reckon_under(versions[standing.program_no], structure, done, until)
     if standing.joined_at != done.joined_at(until):
         return f"joined at {standing.joined_at}, should be {done.joined_at(until)}"
     if standing.reckoning != expected:
@@ -243,6 +243,7 @@ CHECKS = (
     Check("requests", "what waits is what was asked", find=_requests),
     Check("lots", "each lot is what its moves made it"),
     Check("points", "each points account is its lots less what it owes"),
+    Check("pools", "each pool that ran low was said to, once until it was filled again"),
     Check("redemptions", "each redemption is what its event says, less what was given back"),
     Check("purchases", "each bill adds up and is what its event says"),
     Check("returns", "each return is what its event says"),

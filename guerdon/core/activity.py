@@ -81,6 +81,10 @@ class Activity(Struct, frozen=True, kw_only=True):
         """That of one program."""
         return msgspec.structs.replace(self, deeds=tuple(d for d in self.deeds if d.program_no == program_no))
 
+    def before(self, at: datetime) -> Activity:
+        """That of purchases before a moment, with what came back of them whenever it did."""
+        return msgspec.structs.replace(self, deeds=tuple(d for d in self.deeds if d.counts_at < at))
+
     def add(self, deeds: Iterable[Deed]) -> Activity:
         return msgspec.structs.replace(self, deeds=(*self.deeds, *deeds))
 

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from guerdon.core import caps
+from guerdon.core.audiences import NOBODY, Audience, asked
 from guerdon.core.carts import cart_of, earned_by, settled
 from guerdon.core.commands import Line, Tender
 from guerdon.core.earning import Occasion, earnings
@@ -25,7 +26,7 @@ from guerdon.core.pasts import cart_lines
 from guerdon.core.programs import Config, Program, Rule
 from guerdon.core.promotions.carts import Cart, Issue, Presented, Shopper
 from guerdon.core.promotions.effects import WHOLE
-from guerdon.core.promotions.evaluating import counters, evaluate
+from guerdon.core.promotions.evaluating import Candidates
 from guerdon.core.promotions.limits import CounterKey, Raise, Subjects, as_limit, counter_key
 from guerdon.core.promotions.offers import Catalogue
 from guerdon.core.promotions.past import Bought, Fact
@@ -65,7 +66,7 @@ class Trial(Struct, frozen=True, kw_only=True):
 
 class Past(Struct, frozen=True, kw_only=True):
     """A purchase as it was booked. `member` is an id, that of the survivor where it was merged, "" for a guest;
-    `joined_at` is when that member joined.
+    `joined_at` is when that member joined, and `audience` who the buyer was before it.
     """
 
     no: int
@@ -78,6 +79,7 @@ class Past(Struct, frozen=True, kw_only=True):
     tenders: tuple[Tender, ...] = ()
     paid: int = 0
     joined_at: datetime | None = None
+    audience: Audience = NOBODY
 
 
 class Told(Struct, frozen=True, kw_only=True):
@@ -231,21 +233,14 @@ class _Side:
         occasion = self._occasion(program, past) if program is not None else None
         if self._idle:
             return _Bought(0, 0, self._earned(program, past, nets, occasion), None)
-        keys = counters(cart, self.catalogue, now=past.at, shopper=shopper, presented=presented, zone=self._zone)
+        found = Candidates(cart, self.catalogue, shopper, presented)
+        keys = found.counters(past.at, self._zone)
         usage = {key: self.counters.get(key, _ZERO).at(past.at) for key in keys}
 
-        def answer(cart: Cart) -> Evaluation:
-            return evaluate(
-                cart,
-                self.catalogue,
-                now=past.at,
-                shopper=shopper,
-                presented=presented,
-                usage=usage,
-                zone=self._zone,
-            )
+        def answer(points: tuple[int, ...]) -> Evaluation:
+            return found.evaluate(now=past.at, usage=usage, points=points, zone=self._zone)
 
-        evaluation = settled(answer, cart, program, past.lines, occasion)
+        evaluation = settled(answer, found.multiply, program, past.lines, occasion)
         self._raise(evaluation.raises, past)
         if any(evaluation.discounts):
             nets = [net - off for net, off in zip(nets, evaluation.discounts, strict=True)]
@@ -256,9 +251,15 @@ class _Side:
 
     def _occasion(self, program: Program, past: Past) -> Occasion:
         keys = caps.counters(program, past.member, past.at)
-        usage = {key: self.counters.get(key, _ZERO).at(past.at) for key in keys}
-        left = caps.still_left(program, keys, usage)
-        return Occasion(at=past.at, store=past.store, source=past.channel, left=left)
+        left = caps.still_left(program, [self.counters.get(key, _ZERO).at(past.at).used for key in keys])
+        return Occasion(
+            at=past.at,
+            store=past.store,
+            source=past.channel,
+            tier=past.audience.tier,
+            segments=tuple(sorted(past.audience.segments)),
+            left=left,
+        )
 
     def _earned(self, program: Program | None, past: Past, nets: list[int], occasion: Occasion | None) -> int:
         """What the rules give, counted towards their caps."""
@@ -280,7 +281,8 @@ _ZERO = Tally()
 
 class Backtest:
     """A backtest under way: `take` purchases in the order in which they happened, then `report`. Where it `asks` about
-    members' past, it is told to `remember` the purchases from before.
+    members' past, it is told to `remember` the purchases from before; where it is `about` tiers or segments, purchases
+    bring them along.
     """
 
     def __init__(self, trial: Trial, config: Config, now: datetime) -> None:
@@ -298,6 +300,7 @@ class Backtest:
             program = msgspec.structs.replace(program, policies=policies)
         self._with = _Side(others + tried, shelf, program, self._zone)
         self._tried = tried[0] if tried else None
+        self.about = asked([*live, *tried], (*self._program.policies.rules, *program.policies.rules))
         self._sums: dict[str, _Sum] = {name: _Sum() for name in ("seen", "gives", "change", "before", "after")}
         self._refused: Counter[str] = Counter()
         self._days: dict[str, list[int | None]] = {}
@@ -336,7 +339,8 @@ class Backtest:
             known = None
             if self.asks:
                 known = History(past.joined_at or past.at, *self._past[past.member])
-            shopper = Shopper(id=past.member, past=known)
+            told = past.audience
+            shopper = Shopper(id=past.member, past=known, tier=told.tier, segments=told.segments)
         if tried is None or tried.kind not in ("code", "member"):
             return shopper, ()
         who = past.member or past.number

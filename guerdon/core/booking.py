@@ -18,7 +18,12 @@ from guerdon.core.lots import LotMove, encode_moves
 from guerdon.core.places import Place
 
 if TYPE_CHECKING:
+    from guerdon.core.programs import Program
     from guerdon.core.state import State
+
+
+ORGANISATION = 0
+"""The member of an event that is about the organisation."""
 
 
 class Booking:
@@ -135,3 +140,19 @@ class Booking:
         )
         self._state.append(self._state.events, event)
         return event
+
+
+def tell(
+    state: State,
+    name: Name,
+    member_no: int,
+    *,
+    actor: str,
+    reason: str = "",
+    reference: str = "",
+    program: Program | None = None,
+    body: dict[str, Any] | None = None,
+) -> Event:
+    """Book an event that moves nothing: what was done, or is to be known, now."""
+    here = Place(event_at=state.now, judged_at=state.now, program=program)
+    return Booking(state, name, member_no, here).close(actor=actor, reason=reason, reference=reference, body=body)

@@ -2,12 +2,13 @@
 
 They count on the same counters as the limits of promotions (`tallies`): `owner` is the program, or the program and the
 rule, and the subject is the member. A cap that counts per purchase needs none. What a purchase used up stands with what
-each rule gave (`division.EarnedParts`), so a return gives back in the period in which the purchase fell.
+each rule gave (`division.EarnedParts`), so a return gives back in the period in which the purchase fell. A member who
+was merged keeps its counters, and what they say counts for who took it over as well: both are one person.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -19,20 +20,19 @@ from guerdon.core.earning import Earning, Occasion
 from guerdon.core.members import Member
 from guerdon.core.places import Place
 from guerdon.core.programs import Cap, Program
-from guerdon.core.promotions.limits import Counter, CounterKey, Raise
+from guerdon.core.promotions.limits import CounterKey, Raise
+from guerdon.core.state import NotLoaded
 from guerdon.core.tallies import Raised
 
 if TYPE_CHECKING:
     from guerdon.core.division import EarnedParts
-    from guerdon.core.state import State
+    from guerdon.core.state import Key, State
 
 
 def occasion(state: State, program: Program, member: Member | None, place: Place) -> Occasion:
     """What the program's rules look at. Counters that are not loaded are asked for, all at once."""
     store = state.config.stores[place.store_no].code if place.store_no else ""
-    subject = str(member.no) if member is not None else ""
-    keys = counters(program, subject, place.judged_at)
-    left = still_left(program, keys, tallies.usage(state, keys, place.judged_at))
+    left = still_left(program, _used(state, program, member, place.judged_at) if member is not None else ())
     found = Occasion(at=place.judged_at, store=store, source=place.source, left=left)
     return found if member is None else _about(state, found, program, member, place.judged_at)
 
@@ -48,20 +48,43 @@ def _about(state: State, found: Occasion, program: Program, member: Member, at: 
     return found
 
 
+def _used(state: State, program: Program, member: Member, at: datetime) -> list[int]:
+    """What a member has used of each cap that counts over more than one purchase, with those merged into it."""
+    own = counters(program, str(member.no), at)
+    if not own:
+        return []
+    key = ("forebears", member.no)
+    if not _asked(state, key):
+        raise NotLoaded(key, *tallies.lacking(state, own))
+    family = [own, *(counters(program, str(no), at) for no in state.find(key) or ())]
+    usage = tallies.usage(state, [key for keys in family for key in keys], at)
+    return [sum(usage[key].used for key in same) for same in zip(*family, strict=True)]
+
+
+def join(state: State, victim: Member, survivor: Member) -> None:
+    """A merge: who asks in this batch what the survivor has used of a cap finds the victim with it."""
+    key = ("forebears", survivor.no)
+    if _asked(state, key):
+        more = state.find(("forebears", victim.no)) or ()
+        state.put(state.found, key, tuple(sorted((*(state.find(key) or ()), victim.no, *more))))
+
+
+def _asked(state: State, key: Key) -> bool:
+    return key in state.found or key in state.asked
+
+
 def counters(program: Program, subject: str, at: datetime) -> list[CounterKey]:
     """What counts towards the program's caps for a member at a time; nothing for nobody."""
     local = at.astimezone(ZoneInfo(program.policies.timezone))
     return [_key(program, rule, cap, subject, local) for rule, cap in _counted(program)] if subject else []
 
 
-def still_left(
-    program: Program, keys: Sequence[CounterKey], usage: Mapping[CounterKey, Counter]
-) -> tuple[tuple[str, str, int], ...]:
-    """What is left of each cap, by its counter; all of it where nobody is counted."""
+def still_left(program: Program, used: Sequence[int]) -> tuple[tuple[str, str, int], ...]:
+    """What is left of each cap, where so much is used of them; all of it where nobody is counted."""
     counted = _counted(program)
-    used = [usage[key].used for key in keys] or [0] * len(counted)
     return tuple(
-        (rule, cap.code, max(0, cap.points - points)) for (rule, cap), points in zip(counted, used, strict=True)
+        (rule, cap.code, max(0, cap.points - points))
+        for (rule, cap), points in zip(counted, used or [0] * len(counted), strict=True)
     )
 
 

@@ -32,8 +32,7 @@ from guerdon.core.points import expires_at as points_end
 from guerdon.core.programs import Program
 from guerdon.core.promoting import shelf
 from guerdon.core.promotions.carts import Cart, Presented, Shopper
-from guerdon.core.promotions.evaluating import counters
-from guerdon.core.promotions.evaluating import evaluate as evaluated
+from guerdon.core.promotions.evaluating import Candidates
 from guerdon.core.promotions.verdicts import Evaluation
 from guerdon.core.results import CartCommitted, Earned, Evaluated, ReservationCancelled
 from guerdon.core.state import NotLoaded
@@ -257,43 +256,52 @@ def _evaluation(
     state: State, command: Asked, place: Place, member: Member | None, program: Program | None, reservation: str = ""
 ) -> Evaluation:
     """Evaluate, with everything that is known of who asks, where and when."""
-    lines, catalogue = command.lines, shelf(state).catalogue
     shopper = None if member is None else _shopper(state, member, program, place)
     presented = codes.presented(state, command.codes, member)
+    found = _candidates(state, command, place, shopper, presented)
+    now, zone, asked = place.judged_at, ZoneInfo(state.config.timezone), found.catalogue.asks
+    keys = found.counters(now, zone)
+    capped = caps.counters(program, str(member.no), now) if program is not None and member is not None else []
+    past = None
+    missing = tallies.lacking(state, [*keys, *capped])
+    if member is not None and asked:
+        missing += pasts.lacking(state, member, asked)
+    if missing:
+        raise NotLoaded(*missing)
+    if member is not None and asked:
+        past = pasts.past(state, member, asked)
+    usage = tallies.usage(state, keys, now, reservation)
+
+    def answer(points: tuple[int, ...]) -> Evaluation:
+        return found.evaluate(now=now, usage=usage, points=points, past=past, zone=zone)
+
+    multiply = found.multiply
+    occasion = caps.occasion(state, program, member, place) if multiply and program is not None else None
+    return settled(answer, multiply, program, command.lines, occasion)
+
+
+def _candidates(
+    state: State, command: Asked, place: Place, shopper: Shopper | None, presented: tuple[Presented, ...]
+) -> Candidates:
+    """Made ready once for a command, however often it has to be begun before all that it needs is there."""
+    catalogue = shelf(state).catalogue
     store = state.config.stores[place.store_no].code if place.store_no else ""
-    everything = isinstance(command, EvaluateCart) and command.everything
-    zone = ZoneInfo(state.config.timezone)
-    occasion = None if program is None else caps.occasion(state, program, member, place)
+    on = (store, place.source, shopper, presented)
+    known = state.candidates.get(command.id)
+    if known is not None and known[0] is command and known[1].catalogue is catalogue and known[2] == on:
+        return known[1]
     cart = cart_of(
         command.currency,
-        lines,
+        command.lines,
         shipping=0 if isinstance(command, RecordPurchase) else command.shipping,
         tenders=command.tenders,
         store=store,
         channel=place.source,
     )
-    now = place.judged_at
-    keys = counters(cart, catalogue, now=now, shopper=shopper, presented=presented, zone=zone, everything=everything)
-    missing = [] if member is None else pasts.lacking(state, member, catalogue.asks)
-    if missing:
-        raise NotLoaded(*missing, *tallies.lacking(state, keys))
-    if shopper is not None and member is not None and catalogue.asks:
-        shopper = msgspec.structs.replace(shopper, past=pasts.past(state, member, catalogue.asks))
-    usage = tallies.usage(state, keys, now, reservation)
-
-    def answer(cart: Cart) -> Evaluation:
-        return evaluated(
-            cart,
-            catalogue,
-            now=now,
-            shopper=shopper,
-            presented=presented,
-            usage=usage,
-            zone=zone,
-            everything=everything,
-        )
-
-    return settled(answer, cart, program, lines, occasion)
+    everything = isinstance(command, EvaluateCart) and command.everything
+    found = Candidates(cart, catalogue, shopper, presented, everything=everything)
+    state.candidates[command.id] = (command, found, on)
+    return found
 
 
 def _shopper(state: State, member: Member, program: Program | None, place: Place) -> Shopper:
@@ -309,20 +317,23 @@ def _shopper(state: State, member: Member, program: Program | None, place: Place
 
 
 def settled(
-    answer: Callable[[Cart], Evaluation],
-    cart: Cart,
+    answer: Callable[[tuple[int, ...]], Evaluation],
+    multiply: bool,
     program: Program | None,
     lines: Sequence[Line],
     occasion: Occasion | None,
 ) -> Evaluation:
     """The answer to a cart whose lines also earn by a program's rules. Multipliers are of what the lines earn on the
-    price that promotions leave, which takes a second look where there are both.
+    price that promotions leave, which takes a second look where there are both; without any (`multiply`), nothing looks
+    at what they earn.
     """
+    if not multiply:
+        return answer(())
     nets = [line.amount for line in lines]
-    evaluation = answer(msgspec.structs.replace(cart, points=_points(program, lines, nets, occasion)))
+    evaluation = answer(_points(program, lines, nets, occasion))
     if evaluation.points and any(evaluation.discounts):
         nets = [line.amount - off for line, off in zip(lines, evaluation.discounts, strict=True)]
-        evaluation = answer(msgspec.structs.replace(cart, points=_points(program, lines, nets, occasion)))
+        evaluation = answer(_points(program, lines, nets, occasion))
     return evaluation
 
 

@@ -28,7 +28,7 @@ from guerdon.core.points import expire_overdue, homes, post_due, restore, spend,
 from guerdon.core.results import ClaimMoved, RewardClaimed
 
 if TYPE_CHECKING:
-    from guerdon.core.codes import Code
+    from guerdon.core.codes import Code, CodeLink
     from guerdon.core.state import State
 
 FORWARD: dict[str, tuple[str, ...]] = {
@@ -105,9 +105,8 @@ def claim(state: State, command: ClaimReward) -> Outcome:
         source = internal_account(state, rewards_account(reward.terms.asset), reward.terms.asset)
         booking.move(source, wallet, reward.terms.amount)
     endings.renew(state, booking, program.no)
-    if code is not None:
-        handouts.hand_out(state, code, member.no, command.id, command.actor)
-    made = _booked(state, command, booking, member, listed, reward, offered.price, wallet, code)
+    link = None if code is None else handouts.hand_out(state, code, member.no, command.id, command.actor)
+    made = _booked(state, command, booking, member, listed, reward, offered.price, wallet, code, link)
     _take_piece(state, member.no, reward, done, code)
     return Accepted(
         RewardClaimed(
@@ -180,6 +179,7 @@ def _booked(
     points: int,
     wallet: int,
     code: Code | None,
+    link: CodeLink | None,
 ) -> Claim:
     """Close the event and keep the claim. What is delivered with it is completed at once."""
     status: Status = "completed" if wallet or code else "pending"
@@ -193,8 +193,8 @@ def _booked(
         "wallet": wallet,
         "status": status,
     }
-    if code is not None:
-        body |= {"code": code.code, "code_no": code.no}
+    if code is not None and link is not None:
+        body |= {"code": code.code, "code_no": code.no, "mode": link.mode}
     event = booking.close(actor=command.actor, body=body)
     made = Claim(
         id=command.id,
@@ -235,7 +235,7 @@ def move(state: State, command: MoveClaim) -> Outcome:
         return Rejected(Rejection.FULFILMENT_NOT_FORWARD, "status", detail)
     owner = members.family(state, found.member_no)[-1]
     if command.status in GIVEN_BACK:
-        refused = handouts.take_back(state, code, command.reason) if code else None
+        refused = handouts.take_back(state, code, command.reason, command.actor) if code else None
         if refused is not None:
             return refused
         event_no, expired, written_off = _give_back(state, command, found, owner)

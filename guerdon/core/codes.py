@@ -2,7 +2,8 @@
 
 A batch belongs to one promotion. Its codes are made from its form and seed, or were brought in; both can go on at any
 later time. Codes are unique in the organisation. What was said about a batch, a code or a link is a row that never
-changes: whether a code is in force follows from the latest switch of it and of its batch, and a link is for good.
+changes, and an event's: whether a code is in force follows from the latest switch of it and of its batch, and a link is
+for good.
 How texts are made and read is `promotions/codes.py`; what a code gives is its promotion's business.
 """
 
@@ -15,7 +16,9 @@ import msgspec
 from msgspec import Struct
 
 from guerdon.core import members
+from guerdon.core.booking import ORGANISATION, tell
 from guerdon.core.commands import AddCodes, CreateCodeBatch, LinkCode, MoreCodes, StopCodes, SwitchCodes
+from guerdon.core.events import Name
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.promoting import shelf
 from guerdon.core.promotions import codes as texts
@@ -217,14 +220,23 @@ def switch(state: State, command: SwitchCodes) -> Outcome:
         if isinstance(batch, Rejected):
             return batch
         batch_id = batch.id
-    latest = state.code_switches.get((batch_id, command.code), _ON)
-    if latest.active is not command.active:
-        made = Switch(latest.version + 1, command.active, command.reason)
-        state.put(state.code_switches, (batch_id, command.code), made)
+    turn(state, batch_id, command.code, active=command.active, reason=command.reason, actor=command.actor)
     return Accepted(CodesSwitched(id=command.id, active=command.active))
 
 
 _ON = Switch(0, active=True)
+
+
+def turn(state: State, batch: str, code: str, *, active: bool, reason: str, actor: str) -> None:
+    """Switch a code, or with "" its batch, on or off, unless it is so already."""
+    latest = state.code_switches.get((batch, code), _ON)
+    if latest.active is active:
+        return
+    made = Switch(latest.version + 1, active, reason)
+    state.put(state.code_switches, (batch, code), made)
+    promotion = state.code_batches[batch].promotion
+    body = {"promotion": promotion, "batch": batch, "code": code, "version": made.version, "active": active}
+    tell(state, Name.CODE_SWITCH, ORGANISATION, actor=actor, reason=reason, body=body)
 
 
 def in_force(state: State, code: Code) -> bool:
@@ -270,6 +282,8 @@ def link(state: State, command: LinkCode) -> Outcome:
         )
         state.put(state.code_links, code.code, known)
         remember(state, member.no, code.code)
+        body = {"link_id": known.id, "code": code.code, "promotion": terms.id, "mode": known.mode}
+        tell(state, Name.CODE_LINK, member.no, actor=command.actor, body=body)
     return Accepted(CodeLinked(id=known.id, code=code.code, member_no=member.no, linked_at=known.linked_at))
 
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guerdon.core import commands as c
-from guerdon.core.booking import Booking
+from guerdon.core.booking import ORGANISATION, tell
 from guerdon.core.events import Name
-from guerdon.core.places import Place
 from guerdon.core.promoting import shelf
 from guerdon.core.promotions.limits import as_limit
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from guerdon.core.state import CounterKey, State
     from guerdon.core.tallies import Tally
 
-ORGANISATION = 0
-"""The member of an event that is about the organisation."""
 BUDGET_LOW_PERCENT = 10
 """A budget is low when so much of it, or less, is left."""
 _WATCHED = frozenset((c.ClaimReward, c.ChangeReward, c.RecordPurchase, c.CommitCart))
@@ -83,5 +80,4 @@ def _limit(state: State, whose: str, code: str) -> Limit | None:
 
 
 def _say(state: State, name: Name, reference: str, reason: str, body: dict[str, object], actor: str) -> None:
-    here = Place(event_at=state.now, judged_at=state.now)
-    Booking(state, name, ORGANISATION, here).close(actor=actor, reason=reason, reference=reference, body=body)
+    tell(state, name, ORGANISATION, actor=actor, reason=reason, reference=reference, body=body)

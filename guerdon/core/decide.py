@@ -29,6 +29,7 @@ from guerdon.core import (
     metadata,
     notices,
     points,
+    pools,
     postings,
     previews,
     promoting,
@@ -54,7 +55,8 @@ from guerdon.core.state import Again, MuchDue, State
 
 
 def decide(command: c.Command, state: State) -> Outcome:
-    """Decide one command and change the state accordingly; a refusal changes nothing but its stored outcome.
+    """Decide one command and change the state accordingly; a refusal changes nothing but its stored outcome. Versions
+    of policies whose time has come begin before.
 
     With an idempotency key the same request gets the stored answer, accepted or refused, and another request under the
     same key is refused. Raises `NotLoaded`, with the state as it was, when the batch lacks a row, and `Again` when more
@@ -62,7 +64,7 @@ def decide(command: c.Command, state: State) -> Outcome:
     """
     mark = state.begin(command.id, command.at, command.actor)
     try:
-        return _decided(command, state, mark)
+        return _decided(command, state)
     except MuchDue as much:
         state.rollback(mark)
         return _in_parts(command, state, mark, much)
@@ -71,8 +73,11 @@ def decide(command: c.Command, state: State) -> Outcome:
         raise
 
 
-def _decided(command: c.Command, state: State, mark: int) -> Outcome:
-    """Decide, and keep what an accepted command changed."""
+def _decided(command: c.Command, state: State) -> Outcome:
+    """Decide, and keep what an accepted command changed, and that versions began."""
+    if state.config.planned:
+        setup.begin_planned(state, "guerdon")
+    mark = state.mark()
     if command.key:
         return _once(command, state, mark)
     try:
@@ -81,8 +86,7 @@ def _decided(command: c.Command, state: State, mark: int) -> Outcome:
         outcome = _OUT_OF_RANGE
     if isinstance(outcome, Rejected):
         state.rollback(mark)
-    else:
-        state.accept()
+    state.accept()
     return outcome
 
 
@@ -95,7 +99,7 @@ def _in_parts(command: c.Command, state: State, mark: int, much: MuchDue) -> Out
             state.rollback(mark)
             state.begin(command.id, command.at, command.actor)
             state.in_parts = False
-            return _decided(command, state, mark)
+            return _decided(command, state)
     except BaseException:
         state.rollback(mark)
         raise
@@ -106,8 +110,11 @@ def _in_parts(command: c.Command, state: State, mark: int, much: MuchDue) -> Out
 def _made(command: c.Command, state: State, mark: int) -> Outcome:
     """Decide, and book what ran low by it."""
     outcome = DECISIONS[type(command)](state, command)
-    if crossings.watched(command) and isinstance(outcome, Accepted):
-        crossings.book(state, mark, command.actor)
+    if isinstance(outcome, Accepted):
+        if crossings.watched(command):
+            crossings.book(state, mark, command.actor)
+        if pools.watched(state):
+            pools.book(state, mark, command.actor)
     return outcome
 
 

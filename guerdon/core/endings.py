@@ -5,7 +5,8 @@ as moves on events: activity of the member, where that version lets activity put
 is to count for what is there (`programs.Follow`). What was set by hand follows nobody (`expiry.py`).
 
 A version that is to be followed counts from its instant on, whether or not a job has been there: before any command on
-an account is decided, its lots are made to follow (`catch_up`). Once every lot of the program does, that need not be
+an account is decided, its lots are made to follow (`catch_up`), where there are several such versions one after the
+other. Once every lot of the program does, that need not be
 looked at any more (`finish`), since no lot can come to follow less: late facts are made to follow as they are booked,
 and lots that are filled again as they are filled.
 """
@@ -34,6 +35,7 @@ from guerdon.core.state import NotLoaded
 from guerdon.core.terms import terms_of
 
 if TYPE_CHECKING:
+    from guerdon.core.accounts import Account
     from guerdon.core.state import Key, State
 
 ACTIVITIES: dict[Name, Activity] = {
@@ -236,15 +238,15 @@ def ready(state: State, accounts: Iterable[int], *, renews: bool = False) -> Non
 
 
 def catch_up(state: State, account_no: int) -> None:
-    """Let an account's points follow the version of their program that is still being followed, if there is one. As
-    with what is released (`promises.keep`), the regular account and the promised one of a member are one matter.
+    """Let an account's points follow the versions of their program that are still being followed, one after the other.
+    As with what is released (`promises.keep`), the regular account and the promised one of a member are one matter.
     """
     following = state.config.following
     if not following:
         return
     account = state.accounts[account_no]
-    version = following.get(account.program_no, 0)
-    if not version or not account.tracks_lots:
+    versions = following.get(account.program_no, ())
+    if not versions or not account.tracks_lots:
         return
     accounts = [account_no]
     if account.category in ("regular", "promised"):
@@ -252,10 +254,14 @@ def catch_up(state: State, account_no: int) -> None:
         if siblings is None:
             raise NotLoaded(("member", "number", str(account.member_no)))
         accounts = [siblings[account.program_no, category] for category in ("regular", "promised")]
-    if not _behind(state, accounts, version):
-        return
+    for version in versions:
+        if _behind(state, accounts, version):
+            _follow_one(state, account, accounts, version)
+
+
+def _follow_one(state: State, account: Account, accounts: Sequence[int], version: int) -> None:
     instant = state.config.since[account.program_no][version - 1]
-    promises.keep(state, account_no, instant)  # what was released before is released under the terms of before
+    promises.keep(state, account.no, instant)  # what was released before is released under the terms of before
     behind = _behind(state, accounts, version)
     if not behind:
         return
@@ -319,8 +325,10 @@ def finish(state: State, command: FinishFollowing) -> Outcome:
     program = state.config.programs.get(command.program_no)
     if program is None:
         return Rejected(Rejection.PROGRAM_NOT_FOUND, "program", {"program": command.program_no})
-    if state.config.following.get(program.no) == command.version:
-        following = {no: version for no, version in state.config.following.items() if no != program.no}
+    versions = state.config.following.get(program.no, ())
+    if command.version in versions:
+        left = tuple(version for version in versions if version > command.version)
+        following = {no: each for no, each in {**state.config.following, program.no: left}.items() if each}
         state.put(state.followed, program.no, command.version)
         state.set_config(msgspec.structs.replace(state.config, following=following))
     return Accepted(Changed(id=program.id))

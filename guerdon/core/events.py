@@ -39,6 +39,12 @@ class Name(StrEnum):
     REWARD_FULFILMENT = "RewardFulfilment"
     PROMOTION_USE = "PromotionUse"
     PROMOTION_RETURN = "PromotionReturn"
+    PROMOTION_VERSION = "PromotionVersion"
+    PROMOTION_ISSUE = "PromotionIssue"
+    PROMOTION_ISSUE_ACTIVATION = "PromotionIssueActivation"
+    PROMOTION_ISSUE_REVOCATION = "PromotionIssueRevocation"
+    CODE_LINK = "CodeLink"
+    CODE_SWITCH = "CodeSwitch"
     TIER_CHANGE = "TierChange"
     TIER_ABOUT_TO_FALL = "TierAboutToFall"
     LEDGER_TRANSACTION = "LedgerTransaction"
@@ -48,6 +54,8 @@ class Name(StrEnum):
     REWARD_STOCK_LOW = "RewardStockLow"
     REWARD_CODES_LOW = "RewardCodesLow"
     PROMOTION_BUDGET_LOW = "PromotionBudgetLow"
+    POINTS_POOL_WATCH = "PointsPoolWatch"
+    POINTS_POOL_LOW = "PointsPoolLow"
 
 
 class Event(Struct, frozen=True, gc=False):

@@ -1,12 +1,12 @@
 """Forecasts: what another version of a program's policies would do to the points that are there. Pure.
 
-Promises that the figures are those of the change itself, made at the moment of the forecast: each lot is asked the same
-question (`endings.follow`).
+Promises that the figures are those of the change itself, made when it says: each lot is asked the same question
+(`endings.follow`), also about versions that are to be followed before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from guerdon.core.endings import follow, version_of
 from guerdon.core.lots import Lot
-from guerdon.core.programs import Policies
+from guerdon.core.programs import Planned, Policies
 
 Direction = Literal["sooner", "later", "same"]
 
@@ -43,27 +43,38 @@ def direction(now: datetime | None, then: datetime | None) -> Direction:
 
 
 class Foresight:
-    """Looks at lots one by one. `versions` are the program's policies so far, by version; `after` would be the next."""
+    """Looks at lots one by one. `versions` are the program's policies so far, by version, `followed` those of them that
+    points follow before the change, first to last; `change` would be the next version.
+    """
 
-    def __init__(self, versions: Mapping[int, Policies], after: Policies, now: datetime) -> None:
+    def __init__(self, versions: Mapping[int, Policies], followed: Sequence[Planned], change: Planned) -> None:
         self._versions = versions
-        self._after = after
-        self._now = now
-        self._zone = ZoneInfo(after.timezone)
-        self._next = max(versions) + 1
-        self._known: dict[tuple[object, ...], datetime | None] = {}
+        self._followed = followed
+        self._change = change
+        self._zone = ZoneInfo(change.policies.timezone)
+        self._known: dict[tuple[object, ...], tuple[datetime | None, datetime | None]] = {}
 
-    def would_end_at(self, lot: Lot) -> datetime | None:
-        """Lots of one day that stand alike are reckoned once."""
+    def ends(self, lot: Lot) -> tuple[datetime | None, datetime | None]:
+        """When a lot ends without the change, and with it. Lots of one day that stand alike are reckoned once."""
         version = version_of(lot)
-        if self._after.follow is None or not version:
-            return lot.expires_at
+        if not version:
+            return lot.expires_at, lot.expires_at
         day = lot.earned_at.astimezone(self._zone).date()
         key = (version, day, lot.expires_at, lot.releases_at, lot.promise)
         if key not in self._known:
-            changed = follow(lot, self._versions[version], self._after, self._next, self._now)
-            self._known[key] = changed.expires_at
+            for each in self._followed:
+                lot = self._follow(lot, each)
+            without = lot.expires_at
+            if self._change.policies.follow is not None:
+                lot = self._follow(lot, self._change)
+            self._known[key] = without, lot.expires_at
         return self._known[key]
+
+    def _follow(self, lot: Lot, plan: Planned) -> Lot:
+        version = version_of(lot)
+        if version >= plan.version:
+            return lot
+        return follow(lot, self._versions[version], plan.policies, plan.version, plan.starts_at)
 
 
 class Sum(Struct):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from guerdon.core import codes
-from guerdon.core.codes import Code, CodeLink, Switch
+from guerdon.core.codes import Code, CodeLink
 from guerdon.core.outcomes import Rejected, Rejection
 from guerdon.core.promoting import shelf
 from guerdon.core.state import Key, NotLoaded
@@ -74,8 +74,8 @@ def _is_free(state: State, text: str, used: set[str]) -> bool:
     return text not in state.code_links and text not in used and codes.in_force(state, state.codes[text])
 
 
-def hand_out(state: State, code: Code, member_no: int, claim: str, actor: str) -> None:
-    """Make a code the member's. The link goes by the claim's id."""
+def hand_out(state: State, code: Code, member_no: int, claim: str, actor: str) -> CodeLink:
+    """Make a code the member's. The link goes by the claim's id, and it is the claim's event that tells of it."""
     terms = shelf(state).by_id[state.code_batches[code.batch].promotion]
     link = CodeLink(
         code=code.code,
@@ -87,9 +87,10 @@ def hand_out(state: State, code: Code, member_no: int, claim: str, actor: str) -
     )
     state.put(state.code_links, code.code, link)
     codes.remember(state, member_no, code.code)
+    return link
 
 
-def take_back(state: State, text: str, reason: str) -> Rejected | None:
+def take_back(state: State, text: str, reason: str, actor: str) -> Rejected | None:
     """Switch a code off that was handed out, unless it was used."""
     missing = [
         key for key in (("code", text), ("code_uses", text)) if key not in state.found and key not in state.asked
@@ -99,8 +100,5 @@ def take_back(state: State, text: str, reason: str) -> Rejected | None:
     uses = [use for use in state.promotion_uses.values() if use.code == text]
     if sum(-1 if use.of_seq else 1 for use in uses) > 0:
         return Rejected(Rejection.CODE_ALREADY_USED, "claim", {"code": text})
-    code = state.codes[text]
-    latest = state.code_switches.get((code.batch, text), Switch(0, active=True))
-    if latest.active:
-        state.put(state.code_switches, (code.batch, text), Switch(latest.version + 1, active=False, reason=reason))
+    codes.turn(state, state.codes[text].batch, text, active=False, reason=reason, actor=actor)
     return None

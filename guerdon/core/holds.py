@@ -18,6 +18,8 @@ from guerdon.core.results import Posted
 from guerdon.core.state import NotLoaded
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from guerdon.core.state import State
 
 
@@ -35,11 +37,8 @@ def settle(state: State, command: Settle) -> Outcome:
                 "amount",
                 {"remaining": str(hold.remaining), "amount": str(command.amount)},
             )
-    made = tuple(
-        _end(state, "settle", transfer, hold, hold.remaining if command.amount is None else command.amount)
-        for transfer, hold in held
-    )
-    return Accepted(Posted(transfers=(made,), refused=(None,)))
+    amounts = [hold.remaining if command.amount is None else command.amount for _, hold in held]
+    return Accepted(Posted(transfers=(_end_each(state, "settle", held, amounts),), refused=(None,)))
 
 
 def release(state: State, command: Release) -> Outcome:
@@ -49,8 +48,8 @@ def release(state: State, command: Release) -> Outcome:
         return Accepted(Posted(transfers=((),), refused=(None,))) if command.due else held
     if command.due:
         held = [(t, h) for t, h in held if h.expires_at is not None and h.expires_at <= state.now]
-    made = tuple(_end(state, "release", transfer, hold, hold.remaining) for transfer, hold in held)
-    return Accepted(Posted(transfers=(made,), refused=(None,)))
+    amounts = [hold.remaining for _, hold in held]
+    return Accepted(Posted(transfers=(_end_each(state, "release", held, amounts),), refused=(None,)))
 
 
 def settle_rest(state: State, transfer: Transfer, hold: Hold) -> int:
@@ -71,6 +70,19 @@ def _open_holds(state: State, id: str) -> list[tuple[Transfer, Hold]] | Rejected
         code = Rejection.ALREADY_RELEASED if any(h.released for _, h in held) else Rejection.ALREADY_SETTLED
         return Rejected(code, "transaction_id", {"transaction_id": id})
     return left
+
+
+def _end_each(
+    state: State, action: Action, held: Sequence[tuple[Transfer, Hold]], amounts: Sequence[int]
+) -> tuple[int, ...]:
+    """Settle or release so much of each. What one of them asks for is asked for all of them, since a split over many
+    members would need as many look-ups as they are."""
+    try:
+        return tuple(_end(state, action, *each, amount) for each, amount in zip(held, amounts, strict=True))
+    except NotLoaded as missing:
+        sides = [no for transfer, _ in held for no in (transfer.source, transfer.destination) if no in state.accounts]
+        wanted = [key for no in sides for key in raw_points.wanted(state, no, pays=False)]
+        raise NotLoaded(*missing.keys, *wanted) from None
 
 
 def _end(state: State, action: Action, transfer: Transfer, hold: Hold, amount: int) -> int:

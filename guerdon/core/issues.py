@@ -1,7 +1,8 @@
 """Issues: promotions of kind `member` given to one member, who may have to activate them, and what an issue stands at.
 
-An issue and what was done to it are rows that never change. What it stands at follows from these, the promotion's
-terms and the counter of its own limit. Whether a member may have another one is judged under the organisation's lock.
+An issue and what was done to it are rows that never change, and each is an event's. What it stands at follows from
+these, the promotion's terms and the counter of its own limit; it ends by itself, so no event tells of that. Whether a
+member may have another one is judged under the organisation's lock.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from guerdon.core import members
+from guerdon.core.booking import tell
 from guerdon.core.commands import ActivateIssue, IssuePromotion, IssuePromotions, RevokeIssue
 from guerdon.core.dates import end_of_day_after
+from guerdon.core.events import Name
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.promoting import shelf
 from guerdon.core.promotions.carts import Issue
@@ -132,6 +135,15 @@ def _issue(
     state.put(state.issues, id, made)
     state.put(state.found, ("issue", id), id)
     state.put(state.found, ("issues_of", member.no), (*known, id))
+    body = {
+        "issue_id": id,
+        "promotion": made.promotion,
+        "starts_at": made.starts_at,
+        "ends_at": made.ends_at,
+        "activation": made.activation,
+        "days": made.days,
+    }
+    tell(state, Name.PROMOTION_ISSUE, member.no, actor=made.actor, reason=made.reason, body=body)
     return Issued(id=id, member_no=member.no, issued_at=state.now, ends_at=ends_at, activation=made.activation)
 
 
@@ -158,7 +170,7 @@ def activate(state: State, command: ActivateIssue) -> Outcome:
         return Rejected(Rejection.ISSUE_EXPIRED, "issue", {"issue": found.id, "ended_at": min(ends, default=None)})
     if known is None and found.activation:
         ends_at = _sooner(found.ends_at, _end(state, found.days))
-        _move(state, found, "activated", ends_at, command.actor)
+        _move(state, found, "activated", ends_at, command.actor, member.no)
     return Accepted(IssueChanged(id=found.id, ends_at=ends_at))
 
 
@@ -168,13 +180,24 @@ def revoke(state: State, command: RevokeIssue) -> Outcome:
     if isinstance(found, Rejected):
         return found
     if not revoked(state, found.id):
-        _move(state, found, "revoked", state.now, command.actor)
+        _move(state, found, "revoked", state.now, command.actor, members.family(state, found.member_no)[-1])
     return Accepted(IssueChanged(id=found.id, ends_at=state.issue_moves[found.id, "revoked"].moved_at))
 
 
-def _move(state: State, found: PromotionIssue, done: Done, ends_at: datetime | None, actor: str) -> None:
+_NAMES: dict[Done, Name] = {
+    "activated": Name.PROMOTION_ISSUE_ACTIVATION,
+    "revoked": Name.PROMOTION_ISSUE_REVOCATION,
+}
+
+
+def _move(
+    state: State, found: PromotionIssue, done: Done, ends_at: datetime | None, actor: str, member_no: int
+) -> None:
+    """Note what was done to an issue, and book it on whoever's it is now."""
     move = IssueMove(issue=found.id, done=done, moved_at=state.now, ends_at=ends_at, actor=actor)
     state.put(state.issue_moves, (found.id, done), move)
+    body = {"issue_id": found.id, "promotion": found.promotion, "ends_at": ends_at}
+    tell(state, _NAMES[done], member_no, actor=actor, body=body)
 
 
 def revoked(state: State, id: str) -> bool:

@@ -38,6 +38,7 @@ correctness. `store/load.py` knows what each kind of key brings along:
                                                                    reward
     ("standing", by, value)  ("standing", member number)           how a member stands in the programs that have tiers
     ("person", member number)                                      a member's profile, and the lists it is on
+    ("forebears", member number)                                   who was merged into a member, and into those
     ("activity", member number)                                    all that a member bought, and those merged into it
     ("code", text)                                                 a code as it is compared, with its batch, switches,
                                                                    link, and the member it is linked to
@@ -104,7 +105,7 @@ def weight(command: c.Command) -> int:
     if isinstance(command, c.ReviewTiers):
         return 2 * max(1, len(command.members))
     if isinstance(command, c.IssuePromotions):
-        return max(1, len(command.members))
+        return 2 * max(1, len(command.members))
     if isinstance(command, c.AddCodes):
         return max(1, len(command.codes))
     return _WEIGHTS.get(type(command), 2)

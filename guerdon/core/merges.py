@@ -2,9 +2,10 @@
 
 All points of the victim go to the survivor, per program and category, with their times; where the victim owes, the
 survivor takes the debt over. The two ledgers stay apart, and the merge is the last event of the victim's. What the
-victim had earned counts as the survivor's (`points.lifetime`), and who was referred stays so. From then on the victim's
-identifiers name the survivor, its other accounts (a wallet) are the survivor's, and what becomes of its purchases and
-redemptions is booked on the survivor (`members.family`).
+victim had earned counts as the survivor's (`points.lifetime`), also towards caps (`caps`), the survivor is on the lists
+that the victim was on, and who was referred stays so. From then on the victim's identifiers name the survivor, its
+other accounts (a wallet) are the survivor's, and what becomes of its purchases and redemptions is booked on the
+survivor (`members.family`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from guerdon.core import issues, lots, members, pasts, standings
+from guerdon.core import caps, issues, lots, members, pasts, segments, standings
 from guerdon.core.booking import Booking
 from guerdon.core.codes import merge_links
 from guerdon.core.commands import MergeMembers
@@ -75,6 +76,8 @@ def merge(state: State, command: MergeMembers) -> Outcome:
     mirror.close(actor=command.actor, reason=command.reason, mirrors=event.seq, points=total, body=body)
     issues.join(state, victim, survivor)
     pasts.join(state, victim, survivor)
+    caps.join(state, victim, survivor)
+    segments.join(state, victim, survivor)
     _join(state, victim, survivor)
     standings.merge(state, victim.no, survivor.no)
     write_first(state, "evt", event.id, command.meta)

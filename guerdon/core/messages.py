@@ -34,6 +34,12 @@ TYPES: dict[str, str] = {
     Name.REFERRAL_RETURN: "referral.returned",
     Name.PROMOTION_USE: "promotion.used",
     Name.PROMOTION_RETURN: "promotion.returned",
+    Name.PROMOTION_VERSION: "promotion.changed",
+    Name.PROMOTION_ISSUE: "promotion.issued",
+    Name.PROMOTION_ISSUE_ACTIVATION: "promotion.issue_activated",
+    Name.PROMOTION_ISSUE_REVOCATION: "promotion.issue_revoked",
+    Name.CODE_LINK: "code.linked",
+    Name.CODE_SWITCH: "code.switched",
     Name.REWARD_CLAIM: "reward.claimed",
     Name.REWARD_CLAIM_REVERSAL: "reward.claim_reversed",
     Name.REWARD_FULFILMENT: "reward.fulfilled",
@@ -44,6 +50,8 @@ TYPES: dict[str, str] = {
     Name.REWARD_STOCK_LOW: "reward.stock_low",
     Name.REWARD_CODES_LOW: "reward.codes_low",
     Name.PROMOTION_BUDGET_LOW: "promotion.budget_low",
+    Name.POINTS_POOL_WATCH: "points.pool_watched",
+    Name.POINTS_POOL_LOW: "points.pool_low",
 }
 """Event names to message types; a test holds that every event has one."""
 

@@ -114,7 +114,6 @@ class Rejection(StrEnum):
     CODE_NOT_APPLIED = "code_not_applied"
     EVALUATION_STALE = "evaluation_stale"
     ASSET_IN_USE = "asset_in_use"
-    CHANGE_IN_PROGRESS = "change_in_progress"
     # time
     EVENT_TIME_OUT_OF_RANGE = "event_time_out_of_range"
     EXPIRY_IN_THE_PAST = "expiry_in_the_past"

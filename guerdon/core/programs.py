@@ -194,6 +194,15 @@ class ReferralPoints(Struct, frozen=True):
     referred: int
 
 
+class LowPool(Struct, frozen=True, kw_only=True):
+    """The pool is low at so many `points` or fewer, which may be below zero; told then, and again only after it was
+    `filled` to so many or more (None: to any more than `points`).
+    """
+
+    points: int
+    filled: int | None = None
+
+
 class Policies(Struct, frozen=True, kw_only=True):
     """Everything about a program that may change over time.
 
@@ -202,7 +211,8 @@ class Policies(Struct, frozen=True, kw_only=True):
     A manual adjustment of more than `adjustment_limit` points needs two persons; None is no limit. `caps` bound what
     all earning rules give together, the first of them giving first; `stacking` has the groups of rules that do not
     simply add up. `follow` is said of one version and not handed on to the next.
-    Members are told of points that are about to end so many `notice_days` before the day on which they do.
+    Members are told of points that are about to end so many `notice_days` before the day on which they do, and the
+    organisation of a `low_pool`.
     """
 
     rounding: Rounding = Rounding.HALF_UP
@@ -224,6 +234,7 @@ class Policies(Struct, frozen=True, kw_only=True):
     returns: Returning = "proportional"
     follow: Follow | None = None
     notice_days: tuple[int, ...] = ()
+    low_pool: LowPool | None = None
 
 
 class Program(Struct, frozen=True, kw_only=True):
@@ -237,6 +248,16 @@ class Program(Struct, frozen=True, kw_only=True):
     asset: str
     first: bool
     version: int
+    policies: Policies
+
+
+class Planned(Struct, frozen=True, kw_only=True):
+    """A version of a program's policies, and from when on it holds: unless a later one is made before that and starts
+    no later.
+    """
+
+    version: int
+    starts_at: datetime
     policies: Policies
 
 
@@ -264,11 +285,12 @@ def internal_name(role: str, first: bool, code: str) -> str:
 
 class Config(Struct, frozen=True, kw_only=True):
     """What changes rarely and is kept per process, by the configuration version on the head row. `since` says per
-    program when each of its versions began, the first one first; `timezone` is the organisation's, by whose calendar
-    promotions count; `renewing` are programs with a version whose points activity renews; `follows` has of each program
-    the last version that the points which were there follow too, and `following` those of them that not all points
-    follow yet (`endings`); `promotions` is None where there are none; `tiers` are all versions of a program's,
-    first to last.
+    program when each of its versions begins, the first one first (one that another has replaced, when that does), and
+    `planned` those that have not begun, in the order in which they will; `timezone` is the organisation's, by whose
+    calendar promotions count; `low_pools` are programs whose pool was told to be low and not filled since; `renewing`
+    are programs with a version whose points activity renews; `follows` has of each program the last version that the
+    points which were there follow too, and `following` those that not all points follow yet, in their order
+    (`endings`); `promotions` is None where there are none; `tiers` are all versions of a program's, first to last.
     """
 
     version: int = 0
@@ -281,7 +303,9 @@ class Config(Struct, frozen=True, kw_only=True):
     timezone: str = "UTC"
     renewing: frozenset[int] = frozenset()
     follows: dict[int, int] = {}
-    following: dict[int, int] = {}
+    following: dict[int, tuple[int, ...]] = {}
+    planned: dict[int, tuple[Planned, ...]] = {}
+    low_pools: frozenset[int] = frozenset()
     promotions: Shelf | None = None
     tiers: dict[int, tuple[Structure, ...]] = {}
     segments: dict[str, Segment] = {}

@@ -1,4 +1,5 @@
-"""Promotions in their life: drafted, changed, running, paused, ended. Every change is a version that stays.
+"""Promotions in their life: drafted, changed, running, paused, ended. Every change is a version that stays, and an
+event that has it whole.
 
 What a promotion says was checked by `promotions.authoring` before it got here; this is about what may become of it.
 """
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from guerdon.core.booking import ORGANISATION, tell
 from guerdon.core.commands import ChangePromotion, CopyPromotion, CreatePromotion, RunPromotion, SetLane
+from guerdon.core.events import Name
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.promotions.shelf import Shelf
 from guerdon.core.promotions.terms import Lane, Promotion
@@ -36,7 +39,7 @@ def create(state: State, command: CreatePromotion) -> Outcome:
     known = shelf(state).by_id
     if len(known) >= PROMOTIONS_MAX and sum(each.status != "ended" for each in known.values()) >= PROMOTIONS_MAX:
         return Rejected(Rejection.INVALID_VALUE, "", {"maximum": PROMOTIONS_MAX})
-    return _put(state, msgspec.structs.replace(command.terms, id=command.id, version=1))
+    return _put(state, msgspec.structs.replace(command.terms, id=command.id, version=1), command.actor)
 
 
 def change(state: State, command: ChangePromotion) -> Outcome:
@@ -51,7 +54,7 @@ def change(state: State, command: ChangePromotion) -> Outcome:
     terms = msgspec.structs.replace(
         command.terms, id=promotion.id, version=promotion.version + 1, status=promotion.status
     )
-    return _put(state, terms)
+    return _put(state, terms, command.actor)
 
 
 def run(state: State, command: RunPromotion) -> Outcome:
@@ -70,7 +73,7 @@ def run(state: State, command: RunPromotion) -> Outcome:
         return Rejected(Rejection.PROMOTION_NOT_ACTIVE, "promotion", {"status": promotion.status})
     if starts_at is not None and ends_at is not None and ends_at <= starts_at:
         return Rejected(Rejection.INVALID_VALUE, "ends_at", {"starts_at": starts_at.isoformat()})
-    return _put(state, msgspec.structs.replace(changed, version=promotion.version + 1))
+    return _put(state, msgspec.structs.replace(changed, version=promotion.version + 1), command.actor)
 
 
 def set_lane(state: State, command: SetLane) -> Outcome:
@@ -90,7 +93,8 @@ def copy(state: State, command: CopyPromotion) -> Outcome:
     if isinstance(promotion, Rejected):
         return promotion
     name = command.name or promotion.name
-    return _put(state, msgspec.structs.replace(promotion, id=command.id, version=1, status="draft", name=name))
+    draft = msgspec.structs.replace(promotion, id=command.id, version=1, status="draft", name=name)
+    return _put(state, draft, command.actor)
 
 
 def version_of(state: State, id: str, version: int) -> Promotion:
@@ -109,8 +113,10 @@ def _find(state: State, id: str) -> Promotion | Rejected:
     return promotion or Rejected(Rejection.PROMOTION_NOT_FOUND, "promotion", {"promotion": id})
 
 
-def _put(state: State, promotion: Promotion) -> Outcome:
+def _put(state: State, promotion: Promotion, actor: str) -> Outcome:
     state.put(state.promotions, promotion.id, promotion)
     state.put(state.found, ("promotion_version", promotion.id, promotion.version), promotion)
     state.set_config(msgspec.structs.replace(state.config, promotions=shelf(state).put(promotion)))
+    body = {"promotion": promotion.id, "version": promotion.version, "terms": promotion}
+    tell(state, Name.PROMOTION_VERSION, ORGANISATION, actor=actor, body=body)
     return Accepted(PromotionMade(terms=promotion))

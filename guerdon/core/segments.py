@@ -346,8 +346,8 @@ def _leaf_refusal(state: State, node: Condition, path: str, segments: Mapping[st
 
 
 def put_members(state: State, command: ListMembers) -> Outcome:
-    """Put members on a list, or take them off. Who is there, or gone, already, is no error; one who is not known
-    refuses the whole.
+    """Put members on a list, or take them off. Who is there, or gone, already, is no error; one who is not known,
+    or was merged into another, refuses the whole.
     """
     segment = state.config.segments.get(command.segment)
     if segment is None:
@@ -359,17 +359,37 @@ def put_members(state: State, command: ListMembers) -> Outcome:
         member = members.resolve(state, selector, active=False, field=f"members[{i}]")
         if isinstance(member, Rejected):
             return member
+        if member.status == "merged":
+            survivor = f"number:{member.survivor_no}"
+            return Rejected(Rejection.MEMBER_MERGED, f"members[{i}]", {"survivor": survivor})
         nos.append(member.no)
     missing = [("person", no) for no in dict.fromkeys(nos) if state.persons.get(no) is None]
     if missing:
         raise NotLoaded(*missing)
-    changed = 0
-    for no in dict.fromkeys(nos):
-        person = state.persons[no]
-        version, there = person.lists.get(segment.code, (0, False))
-        if there != command.present:
-            entry = (version + 1, command.present)
-            state.put(state.persons, no, msgspec.structs.replace(person, lists={**person.lists, segment.code: entry}))
-            state.put(state.segment_entries, (segment.code, no), entry)
-            changed += 1
+    changed = sum(_enter(state, segment.code, no, present=command.present) for no in dict.fromkeys(nos))
     return Accepted(MembersListed(code=segment.code, changed=changed, members=len(nos)))
+
+
+def _enter(state: State, code: str, member_no: int, *, present: bool) -> bool:
+    """Put somebody on a list or take them off; whether that changed anything."""
+    person = state.persons[member_no]
+    version, there = person.lists.get(code, (0, False))
+    if there == present:
+        return False
+    entry = (version + 1, present)
+    state.put(state.persons, member_no, msgspec.structs.replace(person, lists={**person.lists, code: entry}))
+    state.put(state.segment_entries, (code, member_no), entry)
+    return True
+
+
+def join(state: State, victim: Member, survivor: Member) -> None:
+    """A merge: the survivor is on the lists that the victim was on, and the victim on none."""
+    if all(segment.condition is not None for segment in state.config.segments.values()):
+        return
+    missing = [("person", member.no) for member in (victim, survivor) if state.persons.get(member.no) is None]
+    if missing:
+        raise NotLoaded(*missing)
+    for code, (_, there) in sorted(state.persons[victim.no].lists.items()):
+        if there:
+            _enter(state, code, survivor.no, present=True)
+            _enter(state, code, victim.no, present=False)

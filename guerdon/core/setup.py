@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from guerdon.core import pools
 from guerdon.core.accounts import GENERAL_LEDGER, Ledger
 from guerdon.core.assets import SCALE_MAX, Asset
 from guerdon.core.commands import (
@@ -30,6 +32,7 @@ from guerdon.core.programs import (
     ROLES,
     Cap,
     Expiry,
+    Planned,
     Policies,
     Program,
     ReferralPoints,
@@ -107,7 +110,9 @@ def create_program(state: State, command: CreateProgram) -> Outcome:
     )
     for role in ROLES:
         _open_internal(state, program, role)
-    _put_program(state, program)
+    state.put(state.programs, program.no, program)
+    state.set_config(msgspec.structs.replace(config, programs=_with(config.programs, program.no, program)))
+    _plan(state, program.no, Planned(version=1, starts_at=state.now, policies=command.policies), command.actor)
     return Accepted(Opened(id=program.id, number=program.no, created_at=state.now))
 
 
@@ -123,47 +128,86 @@ def _open_internal(state: State, program: Program, role: str) -> None:
     state.put(state.program_accounts, (program.no, role), no)
 
 
-def _put_program(state: State, program: Program) -> None:
-    """Put a program or its next version. The policies it had so far can still be found under their version."""
-    config = state.config
-    before = config.programs.get(program.no)
-    if before is not None:
-        state.put(state.found, ("policies", program.no, before.version), before.policies)
-    state.put(state.programs, program.no, program)
-    since = (*config.since.get(program.no, ()), state.now)
-    follows, following = config.follows, config.following
-    if program.policies.follow is not None:
-        follows, following = (_with(known, program.no, program.version) for known in (follows, following))
-    state.set_config(
-        msgspec.structs.replace(
-            config,
-            programs=_with(config.programs, program.no, program),
-            since=_with(config.since, program.no, since),
-            renewing=config.renewing | {program.no} if program.policies.expiry.renews else config.renewing,
-            follows=follows,
-            following=following,
-        )
-    )
-
-
 def change_program(state: State, command: ChangeProgram) -> Outcome:
     """The next version of a program's policies. What was earned before keeps its version."""
     program = state.config.program(command.program)
     if program is None:
         return Rejected(Rejection.PROGRAM_NOT_FOUND, "program", {"program": command.program[1]})
-    refused = _policies_refusal(state, command.policies) or _past_refusal(state, program, command.policies)
+    starts_at = state.now if command.starts_at is None else command.starts_at
+    refused = (
+        _start_refusal(state, starts_at)
+        or _policies_refusal(state, command.policies)
+        or _past_refusal(state, program, command.policies)
+    )
     if refused is not None:
         return refused
-    if command.policies.follow is not None and program.no in state.config.following:
-        version = state.config.following[program.no]
-        return Rejected(Rejection.CHANGE_IN_PROGRESS, "program", {"version": version})
-    _put_program(
-        state,
-        msgspec.structs.replace(
-            program, name=command.name or program.name, policies=command.policies, version=program.version + 1
-        ),
-    )
+    if command.name:
+        if starts_at > state.now:
+            return Rejected(Rejection.INVALID_VALUE, "name", {"reason": "a name is changed at once"})
+        program = msgspec.structs.replace(program, name=command.name)
+        state.put(state.programs, program.no, program)
+        programs = _with(state.config.programs, program.no, program)
+        state.set_config(msgspec.structs.replace(state.config, programs=programs))
+    version = len(state.config.since[program.no]) + 1
+    _plan(state, program.no, Planned(version=version, starts_at=starts_at, policies=command.policies), command.actor)
     return Accepted(Changed(id=program.id))
+
+
+def _plan(state: State, program_no: int, plan: Planned, actor: str) -> None:
+    """Note a version. What was to begin at its start or later gives way to it, and where that is now it begins."""
+    config = state.config
+    state.put(state.program_versions, (program_no, plan.version), plan)
+    before = config.since.get(program_no, ())
+    planned = [each for each in config.planned.get(program_no, ()) if each.starts_at < plan.starts_at]
+    state.set_config(
+        msgspec.structs.replace(
+            config,
+            since=_with(config.since, program_no, (*(min(at, plan.starts_at) for at in before), plan.starts_at)),
+            planned=_with(config.planned, program_no, (*planned, plan)),
+            renewing=config.renewing | {program_no} if plan.policies.expiry.renews else config.renewing,
+        )
+    )
+    begin_planned(state, actor)
+
+
+def begin_planned(state: State, actor: str) -> None:
+    """Let versions begin whose time has come. Asked before each command, so that a version counts from its own instant
+    whoever comes first after it.
+    """
+    due = [
+        (plan.starts_at, program_no, plan)
+        for program_no, planned in state.config.planned.items()
+        for plan in planned
+        if plan.starts_at <= state.now
+    ]
+    for _, program_no, plan in sorted(due, key=lambda each: (*each[:2], each[2].version)):
+        _begin(state, program_no, plan, actor)
+
+
+def _begin(state: State, program_no: int, plan: Planned, actor: str) -> None:
+    """Put a version in force. The policies of before can still be found under their version."""
+    config = state.config
+    before = program = config.programs[program_no]
+    if program.version != plan.version:
+        state.put(state.found, ("policies", program_no, program.version), program.policies)
+        program = msgspec.structs.replace(program, version=plan.version, policies=plan.policies)
+        state.put(state.programs, program_no, program)
+    left = tuple(each for each in config.planned[program_no] if each.version > plan.version)
+    planned = {no: each for no, each in _with(config.planned, program_no, left).items() if each}
+    follows, following = config.follows, config.following
+    if plan.policies.follow is not None:
+        follows = _with(follows, program_no, plan.version)
+        following = _with(following, program_no, (*following.get(program_no, ()), plan.version))
+    state.set_config(
+        msgspec.structs.replace(
+            config,
+            programs=_with(config.programs, program_no, program),
+            planned=planned,
+            follows=follows,
+            following=following,
+        )
+    )
+    pools.watch(state, None if plan.version == 1 else before, program, actor)
 
 
 def preview_change(state: State, command: PreviewChange) -> Outcome:
@@ -172,6 +216,15 @@ def preview_change(state: State, command: PreviewChange) -> Outcome:
     outcome = change_program(state, command.of)
     state.rollback(mark)
     return outcome
+
+
+def _start_refusal(state: State, starts_at: datetime) -> Rejected | None:
+    """A start in the past, or beyond all calendars."""
+    if starts_at < state.now:
+        return Rejected(Rejection.POLICY_IN_THE_PAST, "starts_at", {"now": state.now.isoformat()})
+    if starts_at.year > YEAR_MAX:
+        return Rejected(Rejection.INVALID_VALUE, "starts_at", {"latest_year": YEAR_MAX})
+    return None
 
 
 def _past_refusal(state: State, program: Program, policies: Policies) -> Rejected | None:
@@ -204,6 +257,9 @@ def _policies_refusal(state: State, policies: Policies) -> Rejected | None:
     if len(days) > NOTICES_MAX or len(set(days)) < len(days) or not all(1 <= each <= NOTICE_DAYS_MAX for each in days):
         detail = {"minimum": 1, "maximum": NOTICE_DAYS_MAX, "at_most": NOTICES_MAX, "reason": "different numbers"}
         return Rejected(Rejection.INVALID_VALUE, "policies.notice_days", detail)
+    low = policies.low_pool
+    if low is not None and low.filled is not None and low.filled <= low.points:
+        return Rejected(Rejection.INVALID_VALUE, "policies.low_pool.filled", {"minimum": low.points + 1})
     if policies.follow is not None and not 0 <= policies.follow.grace_days <= DAYS_MAX:
         return Rejected(Rejection.INVALID_VALUE, "policies.follow.grace_days", {"minimum": 0, "maximum": DAYS_MAX})
     rate = policies.redemption_rate

@@ -16,12 +16,13 @@ import msgspec
 from msgspec import Struct
 
 from guerdon.core.assets import AMOUNT_MAX
-from guerdon.core.commands import ChangeExpiry, Command, ImportPoints, RegisterMember, Selector, Where
+from guerdon.core.commands import ChangeExpiry, Command, ImportPoints, ListMembers, RegisterMember, Selector, Where
 from guerdon.core.members import IDENTIFIER_KINDS, normalise
-from guerdon.core.outcomes import Rejected, Rejection
+from guerdon.core.outcomes import Accepted, Rejected, Rejection
 from guerdon.core.programs import CATEGORIES
+from guerdon.core.results import MembersListed
 
-Kind = Literal["members", "balances", "points", "redemptions", "expiry"]
+Kind = Literal["members", "balances", "points", "redemptions", "expiry", "segments"]
 
 PROFILE = ("first_name", "last_name", "other_names", "gender", "dob", "nationality", "street", "city", "state",
            "country", "post_code")  # fmt: skip
@@ -41,11 +42,15 @@ COLUMNS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("member",),
         ("reference", "program", "purchase", "category", "last_day", "days", "points", "expired_at", "reason"),
     ),
+    "segments": (("member",), ("segment", "action")),
 }
 """Per kind the columns that a row must fill, and those that it may."""
 
 TEXT_MAX = 500
+MISSHAPEN = ""
+"""Under this name stands what is wrong with a row of more or fewer cells than there are names."""
 NEVER = "never"
+ACTIONS = {"add": True, "remove": False}
 _TIMES = {"balances": "as_of", "points": "earned_at", "redemptions": "redeemed_at", "expiry": "expired_at"}
 
 
@@ -71,15 +76,17 @@ class _Wrong(Exception):
         self.refusal = Rejected(Rejection.INVALID_VALUE, column, {"reason": reason})
 
 
-def command(kind: Kind, row: Row, programs: Mapping[str, Terms], program: str, envelope: Any) -> Command | Rejected:
-    """The command that a row asks for, or what is wrong with it. `program` is meant where the row names none;
-    `envelope` has the command's id, time and actor.
+def command(kind: Kind, row: Row, programs: Mapping[str, Terms], meant: str, envelope: Any) -> Command | Rejected:
+    """The command that a row asks for, or what is wrong with it. `meant` is the code of the program, or of the segment,
+    of rows that name none; `envelope` has the command's id, time and actor.
     """
     try:
         cells = _cells(kind, row)
         if kind == "members":
             return _member(cells, envelope)
-        code = cells.get("program", program)
+        if kind == "segments":
+            return _listed(cells, meant, envelope)
+        code = cells.get("program", meant)
         terms = programs.get(code)
         if terms is None:
             return Rejected(Rejection.PROGRAM_NOT_FOUND, "program", {"program": code})
@@ -90,6 +97,8 @@ def command(kind: Kind, row: Row, programs: Mapping[str, Terms], program: str, e
 
 def _cells(kind: Kind, row: Row) -> dict[str, str]:
     """The cells that say something, of the columns that there are."""
+    if MISSHAPEN in row.cells:
+        raise _Wrong("", row.cells[MISSHAPEN])
     needed, known = COLUMNS[kind]
     cells = {name: text.strip() for name, text in row.cells.items() if text.strip()}
     for name, text in cells.items():
@@ -116,6 +125,26 @@ def _member(cells: dict[str, str], envelope: Any) -> Command:
         source=cells.get("source", ""),
         imported=True,
     )
+
+
+def _listed(cells: dict[str, str], meant: str, envelope: Any) -> Command:
+    segment = cells.get("segment", meant)
+    if not segment:
+        raise _Wrong("segment", "the code of a list is expected")
+    action = cells.get("action", "add").lower()
+    if action not in ACTIONS:
+        raise _Wrong("action", "one of " + ", ".join(ACTIONS))
+    return ListMembers(**envelope, segment=segment, members=(_selector(cells["member"]),), present=ACTIONS[action])
+
+
+def became(outcome: Accepted) -> tuple[str, int]:
+    """What became of a row that was taken: `accepted`, or `replayed` where it changed nothing; and its event's number,
+    0 for none.
+    """
+    result = outcome.result
+    if isinstance(result, MembersListed):
+        return ("accepted" if result.changed and not outcome.replayed else "replayed"), 0
+    return ("replayed" if outcome.replayed else "accepted"), result.event_no
 
 
 def _points(kind: Kind, row: Row, cells: dict[str, str], terms: Terms, envelope: Any) -> Command:

@@ -37,7 +37,7 @@ from guerdon.core.tiers import (
     in_force,
     lapse,
     next_fall,
-    reckon,
+    reckon_under,
     tier_at,
 )
 
@@ -150,7 +150,8 @@ def count(state: State, member_no: int, program_no: int, deeds: Sequence[Deed], 
                 reckoner.add(deed.counts_at, worth)
         reckoning = reckoner.reckoning()
     else:
-        reckoning = reckon(structure.terms, activity(state, member_no).within(program_no), state.now)
+        done = activity(state, member_no).within(program_no)
+        reckoning = reckon_under(state.config.tiers[program_no], structure, done, state.now)
     last = max(standing.reckoned_at, *(deed.at for deed in deeds))
     standing = msgspec.structs.replace(standing, reckoning=reckoning, reckoned_at=last)
     _correct(state, standing, structure, max(deed.at for deed in deeds), reason)
@@ -173,7 +174,7 @@ def merge(state: State, victim_no: int, survivor_no: int) -> None:
         standing = _settle(state, survivor_no, program_no)
         if joined is None or standing is None or not joined.within(program_no).deeds:
             continue
-        reckoning = reckon(structure.terms, joined.within(program_no), state.now)
+        reckoning = reckon_under(state.config.tiers[program_no], structure, joined.within(program_no), state.now)
         standing = msgspec.structs.replace(
             standing, reckoning=reckoning, reckoned_at=state.now, joined_at=joined.joined_at(state.now)
         )
@@ -262,10 +263,11 @@ def _settle(state: State, member_no: int, program_no: int) -> Standing | None:
             version=structure.version,
             tier=told,
             joined_at=deeds.joined_at(stop),
-            reckoning=reckon(terms, deeds, stop),
+            reckoning=reckon_under(structures, structure, deeds, stop),
             reckoned_at=max([starts_at, *(deed.at for deed in deeds.deeds)]),
         )
-        there, _ = lapse(terms, standing.joined_at, reckon(terms, deeds, structure.starts_at), structure.starts_at)
+        at_start = reckon_under(structures, structure, deeds, structure.starts_at)
+        there, _ = lapse(terms, standing.joined_at, at_start, structure.starts_at)
         standing = _tell(state, standing, structure, terms.code(there.level), structure.starts_at, "structure")
         standing = _lapsed(state, standing, structure, stop)
     if standing is not None:

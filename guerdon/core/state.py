@@ -4,9 +4,9 @@ A `State` holds the rows that the commands of a batch touch. Decisions read it t
 it only through `put`, which keeps a journal. The journal is what makes a refusal free (`rollback`), and what is left of
 it at the end is exactly what has to be saved (`changes`).
 
-Asking for something that was not loaded raises `NotLoaded`: not a refusal but a request to the writer, which ends the
-batch before this command and starts the next one with that key loaded too. So no decision is ever made on a guess, and
-how commands happen to be grouped cannot change what they do.
+Asking for something that was not loaded raises `NotLoaded`: not a refusal but a request to the writer, which loads that
+key too where nothing has changed yet, and otherwise ends the batch before this command and starts the next one with it.
+So no decision is ever made on a guess, and how commands happen to be grouped cannot change what they do.
 """
 
 from __future__ import annotations
@@ -29,13 +29,15 @@ if TYPE_CHECKING:
     from guerdon.core.catalogue import CatalogueVersion, Reward, RewardList
     from guerdon.core.claims import Claim
     from guerdon.core.codes import Code, CodeBatch, CodeLink, Switch
+    from guerdon.core.commands import Command
     from guerdon.core.events import Event
     from guerdon.core.imports import ImportedRow
     from guerdon.core.issues import IssueMove, PromotionIssue
     from guerdon.core.lots import Lot
     from guerdon.core.members import Member
     from guerdon.core.persons import Person
-    from guerdon.core.programs import Config, Program, Store, Till
+    from guerdon.core.programs import Config, Planned, Program, Store, Till
+    from guerdon.core.promotions.evaluating import Candidates
     from guerdon.core.promotions.terms import Lane, Promotion
     from guerdon.core.purchases import Purchase, PurchaseReturn
     from guerdon.core.redemptions import Redemption
@@ -207,7 +209,9 @@ class State:
         self.persons: Table[int, Person] = Table("persons", kept=False)
         self.lifetimes: Table[int, int] = Table("lifetimes", kept=False)
         self.programs: Table[int, Program] = Table("programs")
+        self.program_versions: Table[tuple[int, int], Planned] = Table("program_versions")
         self.followed: Table[int, int] = Table("followed")
+        self.low_pools: Table[int, bool] = Table("low_pools")
         self.stores: Table[int, Store] = Table("stores")
         self.tills: Table[int, Till] = Table("tills")
         self.assets: Table[str, Asset] = Table("assets")
@@ -218,13 +222,15 @@ class State:
         self.outcomes: Table[tuple[str, str], tuple[bytes, str, datetime]] = Table("outcomes")
         self.found: Table[Key, Any] = Table("found", kept=False)
         self.asked: set[Key] = set()
+        self.candidates: dict[str, tuple[Command, Candidates, tuple[Any, ...]]] = {}
+        """By command: what `carts` made ready, and of what. It follows from the state and is no part of it."""
         self.links = False
         self._journal: list[tuple[Table[Any, Any], Any, Any]] = []
         self.now = last_recorded_at
         self._id_prefix = ""
         self._ordinal = 0
         self._actor = ""
-        self._accepted: list[tuple[int, datetime, str]] = []
+        self._accepted: list[tuple[int, datetime, str, datetime]] = []
         self._rows: list[Event | Transfer] = []
         self._appended = 0
 
@@ -364,8 +370,10 @@ class State:
         return len(self._journal)
 
     def rollback(self, mark: int) -> None:
-        """Undo everything since the mark."""
+        """Undo everything since the mark, commands that were accepted included."""
         journal = self._journal
+        while self._accepted and self._accepted[-1][0] > mark:
+            self.last_recorded_at = self._accepted.pop()[3]
         if len(journal) > mark:
             self.ends.clear()  # lots that were spent are there again
             self.releases.clear()
@@ -392,8 +400,8 @@ class State:
         """End an accepted command: time cannot go back behind what it recorded, if it recorded anything."""
         if len(self._journal) == (self._accepted[-1][0] if self._accepted else 0):
             return
+        self._accepted.append((len(self._journal), self.now, self._actor, self.last_recorded_at))
         self.last_recorded_at = self.now
-        self._accepted.append((len(self._journal), self.now, self._actor))
 
     # -- saving
 
@@ -436,10 +444,11 @@ class State:
         changes: list[list[Any]] = []
         latest: dict[Any, list[Any]] = {}
         accepted = iter(self._accepted)
+        unfinished = (len(self._journal), self.last_recorded_at, self._actor, self.last_recorded_at)
         end, at, actor = 0, self.last_recorded_at, ""
         for index, (table, key, old) in enumerate(self._journal):
             while index >= end:
-                end, at, actor = next(accepted, (len(self._journal), self.last_recorded_at, self._actor))
+                end, at, actor, _ = next(accepted, unfinished)
             if table.name != name:
                 continue
             if key in latest:
@@ -451,6 +460,8 @@ class State:
     def mark_loaded(self, keys: Iterable[Key]) -> None:
         """Remember that these keys were looked up, found or not."""
         self.asked.update(keys)
+        self.ends.clear()  # more lots may be known
+        self.releases.clear()
         self.links = any(key[0] == "transfer" for key in self.asked)
 
 

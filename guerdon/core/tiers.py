@@ -15,6 +15,9 @@ A figure is looked at in a window:
 
 When a tier is not held any more, and that is so for all of the days of grace too, the member falls: not at all
 (`none`), to the tier that the figure holds (`fitting`), or by one (`one`) and by one again a window later.
+
+Under a structure that keeps tiers (`TierTerms.keep`), a tier that was reached under the structure before is held for as
+long as that one would have left it without another purchase, and there is no grace after that: it had its own.
 """
 
 from __future__ import annotations
@@ -62,7 +65,8 @@ class TierTerms(Struct, frozen=True, kw_only=True):
 
     Figures: `spend` is what was really paid in `currency`, in its minor units; `points` those earned on purchases, in
     minor units; `visits` purchases that were not returned as a whole; `attribute` the sum of that numeric attribute of
-    the lines, in thousandths. `notice_days` before a tier falls, the member is told; 0 is no notice.
+    the lines, in thousandths. `notice_days` before a tier falls, the member is told; 0 is no notice. With `keep`, who
+    reached a tier of the same code under the structure before has it until that would have let it go.
     """
 
     figure: Figure
@@ -74,6 +78,7 @@ class TierTerms(Struct, frozen=True, kw_only=True):
     notice_days: int = 0
     currency: str = ""
     attribute: str = ""
+    keep: bool = False
 
     def level(self, figure: int) -> int:
         """The index of the highest tier that a figure reaches, -1 for none."""
@@ -120,11 +125,23 @@ class Change(Struct, frozen=True):
     reason: Reason
 
 
+class Kept(Struct, frozen=True, kw_only=True):
+    """A tier (index) that a member had `since` under the structure before, and has in this one from its beginning `at`
+    until the old one would have let it go, None if it never would have.
+    """
+
+    level: int
+    since: datetime
+    at: datetime
+    until: datetime | None
+
+
 class Reckoning(Struct, frozen=True, array_like=True):
     """Where the deeds up to the last one lead, without anything that time does after it.
 
     `level` since when and why; the figures of the `period` that ran then (its first instant) and of the one before, or
-    `parts` of a rolling window (until when, how much), soonest first; and when the level falls, where it is not held.
+    `parts` of a rolling window (until when, how much), soonest first; when the level falls, where it is not held; and
+    the level that is `kept` from the structure before (-1 for none), until when.
     """
 
     level: int
@@ -135,6 +152,8 @@ class Reckoning(Struct, frozen=True, array_like=True):
     previous: int = 0
     parts: tuple[tuple[datetime, int], ...] = ()
     falls_at: datetime | None = None
+    kept: int = -1
+    kept_until: datetime | None = None
 
     @property
     def figure(self) -> int:
@@ -179,13 +198,41 @@ def net(terms: TierTerms, deeds: Iterable[Deed], at: datetime) -> list[tuple[dat
     return [(counts_at, amount) for counts_at, _, amount in sorted(amounts) if amount]
 
 
-def reckon(terms: TierTerms, activity: Activity, at: datetime) -> Reckoning:
-    """Where all deeds that count at a moment lead, up to the last of them."""
+def reckon(terms: TierTerms, activity: Activity, at: datetime, kept: Kept | None = None) -> Reckoning:
+    """Where all deeds that count at a moment lead, up to the last of them and to where something was kept."""
     joined_at = activity.joined_at(at)
     reckoner = Reckoner(terms, joined_at, first(terms, joined_at))
     for counts_at, amount in net(terms, activity.deeds, at):
+        if kept is not None and kept.at <= counts_at:
+            reckoner.keep(kept)
+            kept = None
         reckoner.add(counts_at, amount)
+    if kept is not None:
+        reckoner.keep(kept)
     return reckoner.reckoning()
+
+
+def reckon_under(structures: Sequence[Structure], structure: Structure, activity: Activity, at: datetime) -> Reckoning:
+    """The same under one of a program's structures that has started, with what is kept from the one before."""
+    return reckon(structure.terms, activity, at, kept_from_before(structures, structure, activity, at))
+
+
+def kept_from_before(
+    structures: Sequence[Structure], structure: Structure, activity: Activity, at: datetime
+) -> Kept | None:
+    """The tier that a structure leaves to a member, by what is known at a moment of what was bought before it began."""
+    starts_at = structure.starts_at
+    before = in_force([each for each in structures if each.version < structure.version], starts_at)
+    if not structure.terms.keep or before is None:
+        return None
+    past = activity.before(starts_at)
+    joined_at = past.joined_at(at)
+    had, _ = lapse(before.terms, joined_at, reckon_under(structures, before, past, at), starts_at)
+    level = structure.terms.index(before.terms.code(had.level))
+    if had.level <= before.terms.level(0) or level < 0:
+        return None  # where everybody begins is nothing that was reached
+    fall = next_fall(before.terms, joined_at, had)
+    return Kept(level=level, since=had.since, at=starts_at, until=None if fall is None else fall[0].at)
 
 
 def first(terms: TierTerms, since: datetime) -> Reckoning:
@@ -198,8 +245,8 @@ def tier_at(structures: Sequence[Structure], activity: Activity, at: datetime) -
     structure = in_force(structures, at)
     if structure is None:
         return ""
-    terms = structure.terms
-    return terms.code(lapse(terms, activity.joined_at(at), reckon(terms, activity, at), at)[0].level)
+    terms, reckoning = structure.terms, reckon_under(structures, structure, activity, at)
+    return terms.code(lapse(terms, activity.joined_at(at), reckoning, at)[0].level)
 
 
 def lapse(
@@ -261,6 +308,7 @@ class Reckoner:
         self._period, self._current, self._previous = start.period, start.current, start.previous
         self._parts = list(start.parts)
         self._falls_at = start.falls_at
+        self._kept, self._kept_until = start.kept, start.kept_until
         self._ends = None if self._period is None or self._calendar is None else self._calendar.period(self._period)[1]
 
     def reckoning(self) -> Reckoning:
@@ -273,6 +321,8 @@ class Reckoner:
             self._previous,
             tuple(self._parts),
             self._falls_at,
+            self._kept,
+            self._kept_until,
         )
 
     def add(self, at: datetime, amount: int) -> None:
@@ -292,6 +342,15 @@ class Reckoner:
             self._current += amount
         self._judge(at, "reached")
 
+    def keep(self, kept: Kept) -> None:
+        """A structure begins that leaves a tier as it was, not before the last deed."""
+        self.go(kept.at)
+        self._kept, self._kept_until = kept.level, kept.until
+        if self._level < kept.level:
+            self._change(kept.at, kept.level, "structure")
+            self._since = kept.since
+        self._judge(kept.at, "structure")
+
     def go(self, until: datetime) -> None:
         """Let time pass, through a moment."""
         while (at := self.due()) is not None and at <= until:
@@ -301,6 +360,11 @@ class Reckoner:
                 self._previous, self._current = self._current, 0
             while self._parts and self._parts[0][0] <= at:
                 self._parts.pop(0)
+            if self._kept_until is not None and self._kept_until <= at:
+                no_grace = self._falls_at is None and self._level <= self._kept
+                self._kept, self._kept_until = -1, None
+                if no_grace and self._terms.level(self._held()) < self._level:
+                    self._falls_at = at
             self._judge(at, "lapsed")
 
     def due(self) -> datetime | None:
@@ -310,10 +374,12 @@ class Reckoner:
             moments.append(self._parts[0][0])
         if self._ends is not None and (self._current or self._previous):
             moments.append(self._ends)
+        if self._kept_until is not None:
+            moments.append(self._kept_until)
         return min(moments, default=None)
 
     def _judge(self, at: datetime, reason: Reason) -> None:
-        fits = self._terms.level(self._held())
+        fits = max(self._terms.level(self._held()), self._kept)
         if fits >= self._level:
             self._falls_at = None
             if fits > self._level:

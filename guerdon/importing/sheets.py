@@ -1,4 +1,4 @@
-"""Sheets of members, balances, points, redemptions and expiry changes, from CSV or Parquet files.
+"""Sheets of members, balances, points, redemptions, expiry changes and lists of members, from CSV or Parquet files.
 
 Promises what `run.py` promises of purchases: a row goes in whole or not at all, a second run changes nothing, and an
 import that was stopped at any moment goes on where it was. Rows are booked in the order of the file. Without a
@@ -24,7 +24,7 @@ from guerdon.core.assets import decimal_text
 from guerdon.core.commands import Command, RegisterMember
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.results import Imported
-from guerdon.core.sheets import COLUMNS, Kind, Row, Terms, command
+from guerdon.core.sheets import COLUMNS, Kind, Row, Terms, became, command
 from guerdon.importing.cells import EPOCH, LocalTime
 from guerdon.importing.faults import Fault, FaultCode, FileRefused
 from guerdon.importing.job import MARK_EVERY, TURN, Watch, detail_of, envelope
@@ -44,12 +44,15 @@ _Waiting = deque[tuple[Row, "Command | Rejected", "asyncio.Future[Outcome] | Non
 
 
 class SheetOrder(Struct, frozen=True, kw_only=True):
-    """What somebody asked to be imported. `program` is meant by rows that name none; "" where there is but one."""
+    """What somebody asked to be imported. `program` is meant by rows that name none; "" where there is but one. The
+    same is `segment` for rows of lists.
+    """
 
     kind: Kind
     file: Path
     organisation: str
     program: str = ""
+    segment: str = ""
     results: Path | None = None
     from_start: bool = False
 
@@ -107,7 +110,7 @@ async def _import(
             raise FileRefused(f"there is no organisation {order.organisation}")
         directory = await reader.directory(organisation.org_id)
         target = order.results or Path(f"{order.file.stem}-{order.organisation}.results.csv")
-        source = content_of(order.file, f"{order.kind} {order.program} {order.file.name}".encode())
+        source = content_of(order.file, f"{order.kind} {order.program or order.segment} {order.file.name}".encode())
         results = ResultFile(target, source, f"{organisation.id} {order.kind}", RESULT_COLUMNS)
         if order.from_start:
             results.restart()
@@ -170,6 +173,7 @@ class _Sheet:
             for program in directory.programs.values()
         }
         self._program = order.program or next(iter(self._programs), "")
+        self._meant = order.segment if order.kind == "segments" else self._program
 
     async def book(self, found: Iterator[Row | Fault], window: int, watch: Watch, stopping: asyncio.Event) -> bool:
         """Book what the result file does not have yet. False when told to stop before the end."""
@@ -205,7 +209,7 @@ class _Sheet:
             fault = FaultCode(row.code)
             blank = Row(number=number, cells={}, reference="")
             return blank, Rejected(Rejection.INVALID_VALUE, fault.value, {"reason": row.detail}), None
-        asked = command(self._order.kind, row, self._programs, self._program, envelope())
+        asked = command(self._order.kind, row, self._programs, self._meant, envelope())
         if isinstance(asked, Rejected):
             return row, asked, None
         return row, asked, self._writer.enqueue(self._org_id, asked, "bulk")
@@ -245,8 +249,8 @@ class _Sheet:
         tally.rows += 1
         status, code, detail, points, event = "rejected", "", "", "", ""
         if isinstance(outcome, Accepted):
-            status = "replayed" if outcome.replayed else "accepted"
-            event = str(outcome.result.event_no)
+            status, event_no = became(outcome)
+            event = str(event_no or "")
             if isinstance(outcome.result, Imported):
                 scale = self._programs[row.cells.get("program") or self._program].scale
                 points = decimal_text(outcome.result.points, scale)

@@ -116,7 +116,7 @@ async def go(
     since = EARLIEST if backtest.asks else trial.since
     nos = await backtests.numbers(connection, org_id, since, trial.until, trial.currency)
     done = 0
-    async for some in backtests.purchases(connection, org_id, config, trial.program_no, nos):
+    async for some in backtests.purchases(connection, org_id, config, trial.program_no, nos, backtest.about):
         if not await tell(done, len(nos)):
             raise Stopped
         for past in some:

@@ -18,7 +18,7 @@ import uuid_utils
 
 from guerdon.core.commands import RegisterMember
 from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
-from guerdon.core.sheets import Row, Terms, command
+from guerdon.core.sheets import Row, Terms, became, command
 from guerdon.store import imports
 from guerdon.store.imports import Result
 from guerdon.store.pool import Pool
@@ -116,8 +116,8 @@ class _One:
                 log.error("row %d of an import of organisation %s failed", row.number, self._org_id)  # noqa: TRY400
                 return Result(row.number, "rejected", "internal_error")
         if isinstance(outcome, Accepted):
-            status = "replayed" if outcome.replayed else "accepted"
-            return Result(row.number, status, event_seq=outcome.result.event_no)
+            status, event = became(outcome)
+            return Result(row.number, status, event_seq=event)
         if isinstance(asked, RegisterMember) and outcome.code is Rejection.IDENTIFIER_TAKEN:
             found = [await self._reader.member(self._org_id, identifier) for identifier in asked.identifiers]
             if found[0] is not None and {each and each.no for each in found} == {found[0].no}:

@@ -30,7 +30,7 @@ from guerdon.core.codes import CodeBatch, next_codes
 from guerdon.core.outcomes import Outcome, Rejected, Rejection
 from guerdon.core.places import LATE_MAX
 from guerdon.core.standings import WALKED
-from guerdon.store.due import Due, behind, due, followed, notices, organisations
+from guerdon.store.due import Due, beginning, behind, due, followed, notices, organisations
 from guerdon.store.pool import Pool
 from guerdon.writer import QueueFull, Unavailable, Writer, WriterFault
 
@@ -182,8 +182,13 @@ class Jobs:
 
     async def _follow(self, org_id: int) -> int:
         """Let all points follow the versions of programs that are to count for what is there, and say so in the end:
-        when a look at all of them has found none that does not.
+        when a look at all of them has found none that does not. A version whose time has come begins with any command.
         """
+        now = self._now()
+        async with self._reading, self._pool.connection() as connection:
+            begins = await beginning(connection, org_id, now)
+        if begins:
+            await self._ask(org_id, c.FollowPolicy(**_envelope(now), accounts=()))
         async with self._reading, self._pool.connection() as connection:
             programs = await followed(connection, org_id)
         if not programs:

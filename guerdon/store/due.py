@@ -51,6 +51,14 @@ async def organisations(connection: AsyncConnection[Any]) -> list[int]:
     return [row[0] for row in await cursor.fetchall()]
 
 
+async def beginning(connection: AsyncConnection[Any], org_id: int, now: datetime) -> list[int]:
+    """Programs with a version whose time has come and that has not begun, by number."""
+    async with connection.transaction():
+        await connection.execute(_SQL["enter"], {"org": org_id})
+        cursor = await connection.execute(_SQL["beginning"], {"org": org_id, "now": now})
+        return [row[0] for row in await cursor.fetchall()]
+
+
 async def followed(connection: AsyncConnection[Any], org_id: int) -> list[tuple[int, int]]:
     """Programs with a version that is to be followed and is not yet by all points, and that version."""
     async with connection.transaction():

@@ -55,6 +55,28 @@ async def load(
     return asked.finish()
 
 
+async def more(connection: AsyncConnection[Any], org_id: int, state: State, keys: Iterable[Key], now: datetime) -> None:
+    """Read what else `keys` name into a state that nothing has changed yet, in the transaction that `load` began: what
+    is there afterwards is what `load` would have read with these keys.
+    """
+    fresh = set(keys).difference(state.asked)
+    async with wire(connection) as sending:
+        lookup = Lookup(sending, org_id, now)
+        lookup.tiers = bool(state.config.tiers)
+        takers = ask(lookup, fresh)
+        await sending.sync()
+        for take in takers:
+            take(state)
+        if lookup.follows():
+            takers = ask_more(lookup)
+            await sending.sync()
+            for take in takers:
+                take(state)
+    for lot in state.lots.values():
+        state.know_lot(lot)
+    state.mark_loaded(fresh)
+
+
 class Asked:
     """The rows of a batch, asked for. `take` puts the first answers into `state`; where they are not `complete`,
     `ask_more` and `take_more` follow before `finish`.
@@ -137,6 +159,7 @@ def _ask_config(lookup: Lookup, version: int) -> Take:
     assets = lookup.run("config_assets")
     programs = lookup.run("config_programs")
     versions = lookup.run("config_versions")
+    planned = lookup.run("config_planned")
     stores = lookup.run("config_stores")
     tills = lookup.run("config_tills")
     sources = lookup.run("config_sources")
@@ -153,8 +176,14 @@ def _ask_config(lookup: Lookup, version: int) -> Take:
             programs={row[0]: rows.program(row) for row in programs.rows},
             since={program_no: tuple(since) for program_no, since, *_ in versions.rows},
             renewing=frozenset([program_no for program_no, _, renews, *_ in versions.rows if renews]),
-            follows={program_no: last for program_no, _, _, last, _ in versions.rows if last},
-            following={program_no: last for program_no, _, _, last, done in versions.rows if last > done},
+            follows={program_no: followed[-1] for program_no, _, _, followed, *_ in versions.rows if followed},
+            following={
+                program_no: tuple([version for version in followed if version > done])
+                for program_no, _, _, followed, done, _ in versions.rows
+                if followed and followed[-1] > done
+            },
+            planned=rows.planned(planned.rows),
+            low_pools=frozenset([program_no for program_no, *_, low in versions.rows if low]),
             stores={no: Store(no=no, id=id_, code=code, name=name) for no, id_, code, name in stores.rows},
             tills={
                 no: Till(no=no, id=id_, code=code, name=name, store_no=store_no, program_no=program_no)

@@ -646,6 +646,18 @@ def _past_lines(lookup: Lookup, keys: _Keys) -> Take:
     return take
 
 
+def _forebears(lookup: Lookup, keys: _Keys) -> Take:
+    cursor = lookup.run("forebears", nos=array([key[1] for key in keys]))
+
+    def take(state: State) -> None:
+        found: dict[int, tuple[int, ...]] = {key[1]: () for key in keys}
+        for root, no in cursor.rows:
+            found[root] = (*found[root], no)
+        state.found.update({("forebears", root): nos for root, nos in found.items()})
+
+    return take
+
+
 def _counters(lookup: Lookup, keys: _Keys) -> Take:
     names = ("owners", "limits", "subjects", "periods")
     cursor = lookup.run("counters", **{name: array([key[i] for key in keys]) for i, name in enumerate(names, 1)})
@@ -857,6 +869,7 @@ KINDS: dict[str, Callable[[Lookup, _Keys], Take]] = {
     "past": _past,
     "past_lines": _past_lines,
     "counter": _counters,
+    "forebears": _forebears,
     "reservation": _reservations,
     "reservation_cart": _reservations_of_carts,
     "cart_commit": _cart_commits,

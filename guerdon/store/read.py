@@ -7,7 +7,6 @@ travel in one pipeline and are one implicit transaction, so a read costs one rou
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -20,7 +19,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from guerdon.core.catalogue import RewardList, Shelved, Status
-from guerdon.core.programs import Policies
+from guerdon.core.programs import Planned, Policies
 from guerdon.core.promotions.codes import Form
 from guerdon.core.segments import Segment
 from guerdon.core.tiers import Structure
@@ -75,15 +74,34 @@ class ProgramRow(Struct, frozen=True, kw_only=True):
     policies: Policies
     created_at: datetime
     following: int | None = None
+    planned: tuple[Planned, ...] = ()
+
+    def at(self, now: datetime) -> ProgramRow:
+        """With the version that is in force at a moment."""
+        begun = [plan for plan in self.planned if plan.starts_at <= now]
+        if not begun:
+            return self
+        return msgspec.structs.replace(
+            self,
+            version=begun[-1].version,
+            policies=begun[-1].policies,
+            following=max([plan.version for plan in begun if plan.policies.follow], default=self.following),
+            planned=self.planned[len(begun) :],
+        )
 
 
 class VersionRow(Struct, frozen=True, kw_only=True):
-    """One version of a program's policies, since when, and who made it."""
+    """One version of a program's policies, from when on, and who made it when."""
 
     version: int
     policies: Policies
+    starts_at: datetime
     recorded_at: datetime
     actor: str
+
+
+class _Lots(Struct, frozen=True):
+    lots: int
 
 
 class StandingRow(Struct, frozen=True, kw_only=True):
@@ -135,6 +153,15 @@ class Directory(Struct, frozen=True, kw_only=True):
     stores: dict[int, StoreRow]
     tills: dict[int, TillRow]
     sources: dict[str, SourceRow]
+
+    def at(self, now: datetime) -> Directory:
+        """With the versions of programs that begin by a moment, also where nothing has been booked since."""
+        begun = {
+            no: program.at(now)
+            for no, program in self.programs.items()
+            if program.planned and program.planned[0].starts_at <= now
+        }
+        return msgspec.structs.replace(self, programs={**self.programs, **begun}) if begun else self
 
     def scale(self, asset: str) -> int:
         return self.assets[asset].scale
@@ -329,6 +356,20 @@ class NamedPurchase(Struct, frozen=True, kw_only=True):
     event_at: datetime
 
 
+class PromotionRow(Struct, frozen=True, kw_only=True):
+    """What a promotion gave on what was bought with the event `seq`, under the version it was used in."""
+
+    seq: int
+    id: str
+    version: int
+    name: str
+    code: str
+    issue: str
+    discount: int
+    voucher: int
+    points: int
+
+
 class AccountRow(Struct, frozen=True, kw_only=True):
     no: int
     id: str
@@ -343,6 +384,7 @@ class LotRow(Struct, frozen=True, kw_only=True):
     account: int
     expires_at: datetime | None
     returned: int
+    version: int
 
 
 class PartyRow(Struct, frozen=True, kw_only=True):
@@ -473,6 +515,12 @@ class Reader:
         values = {"program_no": program_no, "now": now, "after": after, "limit": limit}
         return await self._rows(org_id, "configuration", "standing", values, StandingRow)
 
+    async def standing_count(self, org_id: int, program_no: int, now: datetime) -> int:
+        """How many lots of a program have not ended."""
+        values = {"program_no": program_no, "now": now}
+        (row,) = await self._rows(org_id, "configuration", "standing_count", values, _Lots)
+        return row.lots
+
     # -- members
 
     async def member(self, org_id: int, selector: tuple[str, str]) -> MemberRow | None:
@@ -516,9 +564,7 @@ class Reader:
         async with self._of(org_id) as connection:
             return await tiers.counts(connection, org_id, program, now)
 
-    async def preview_tiers(
-        self, org_id: int, structure: Structure, now: datetime, most: int
-    ) -> tuple[Counter[tuple[str, str]], list[tiers.Moved]]:
+    async def preview_tiers(self, org_id: int, structure: Structure, now: datetime, most: int) -> tiers.Preview:
         """What a structure would make of everybody: how many from which tier to which, and some of them."""
         async with self._of(org_id) as connection:
             return await tiers.preview(connection, org_id, structure, now, most)
@@ -700,6 +746,13 @@ class Reader:
         values = {"purchases": sorted(purchases)}
         rows = await self._rows(org_id, "points", "purchases_named", values, NamedPurchase)
         return {row.no: row for row in rows}
+
+    async def promotions_of(self, org_id: int, events: list[int]) -> dict[int, list[PromotionRow]]:
+        """What promotions gave, by the events' numbers."""
+        found: dict[int, list[PromotionRow]] = {}
+        for row in await self._rows(org_id, "points", "promotions_of_events", {"seqs": events}, PromotionRow):
+            found.setdefault(row.seq, []).append(row)
+        return found
 
     async def return_numbers(self, org_id: int, purchases: set[int]) -> dict[str, int]:
         """The numbers of the returns of purchases, by id."""

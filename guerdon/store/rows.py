@@ -24,7 +24,7 @@ from guerdon.core.issues import Done, IssueMove, PromotionIssue
 from guerdon.core.lots import Lot, by_expiry
 from guerdon.core.members import Member
 from guerdon.core.persons import Person, profile_of
-from guerdon.core.programs import Policies, Program
+from guerdon.core.programs import Planned, Policies, Program
 from guerdon.core.promises import by_release
 from guerdon.core.promotions.terms import Promotion
 from guerdon.core.purchases import Purchase, PurchaseReturn
@@ -441,6 +441,15 @@ def program(row: Row) -> Program:
         no=no, id=id_, ledger_no=ledger_no, code=code, name=name, asset=asset, first=first, version=version,
         policies=policies(text),
     )  # fmt: skip
+
+
+def planned(found: list[Row]) -> dict[int, tuple[Planned, ...]]:
+    """Versions that are to begin, by program."""
+    programs: dict[int, tuple[Planned, ...]] = {}
+    for no, version, starts_at, text in found:
+        plan = Planned(version=version, starts_at=starts_at, policies=policies(text))
+        programs[no] = (*programs.get(no, ()), plan)
+    return programs
 
 
 def _lot(

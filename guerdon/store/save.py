@@ -51,8 +51,8 @@ _SQL = {name: Prepared(text) for name, text in statements("save").items()}
 COMMIT = Prepared("commit")
 _NO_WAIT = Prepared("set local synchronous_commit = off")
 _CONFIGURATION = (
-    "assets", "programs", "followed", "stores", "tills", "sources", "promotions", "promotion_lanes", "tiers",
-    "segments",
+    "assets", "programs", "program_versions", "followed", "low_pools", "stores", "tills", "sources", "promotions",
+    "promotion_lanes", "tiers", "segments",
 )  # fmt: skip
 
 
@@ -216,15 +216,19 @@ def _save_configuration(writing: _Writing, state: State, changes: dict[str, Chan
             first: dict[Any, datetime] = {key: at for key, _, at, _ in reversed(state.history(name))}
             rows = [(*astuple(record), first[key]) for key, record in records.items()]
             writing.write(statement, (*fields, "created_at"), rows)
-    if "programs" in changes:
-        versions = [
-            (no, program.version, program.policies, at, actor) for no, program, at, actor in state.history("programs")
+    if "program_versions" in changes:
+        plans = [
+            (no, plan.version, plan.policies, plan.starts_at, at, actor)
+            for (no, _), plan, at, actor in state.history("program_versions")
         ]
-        fields = ("program_no", "version", "policies", "recorded_at", "actor")
-        writing.write("insert_program_versions", fields, versions)
+        fields = ("program_no", "version", "policies", "starts_at", "recorded_at", "actor")
+        writing.write("insert_program_versions", fields, plans)
     if "followed" in changes:
         followed = [(no, version) for no, (_, version) in changes["followed"].items()]
         writing.write("write_followed", ("no", "followed"), followed)
+    if "low_pools" in changes:
+        low = [(no, is_low) for no, (_, is_low) in changes["low_pools"].items()]
+        writing.write("write_low_pools", ("no", "pool_low"), low)
     if "promotion_lanes" in changes:
         lanes = [astuple(lane) for _, lane in changes["promotion_lanes"].values()]
         writing.write("write_promotion_lanes", ("number", "mode", "once"), lanes)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import msgspec
 from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
@@ -14,7 +15,7 @@ from guerdon.core.activity import Activity
 from guerdon.core.events import Event
 from guerdon.core.segments import Facts, Segment, in_segments
 from guerdon.core.standings import WALKED, Standing, code_at, foresee
-from guerdon.core.tiers import Structure, first, in_force, tier_at
+from guerdon.core.tiers import Structure, first, in_force, kept_from_before, tier_at
 from guerdon.store import rows
 from guerdon.store.statements import statements
 
@@ -175,26 +176,53 @@ class Moved(NamedTuple):
     after: str
 
 
+class Left(NamedTuple):
+    """A member whom a change of the tiers leaves one for a while, and the tier by the new structure alone."""
+
+    no: int
+    tier: str
+    otherwise: str
+    until: datetime | None
+
+
+class Preview(NamedTuple):
+    """How many members would go from which tier to which, and how many would be left which for what they otherwise had;
+    and the first of those who would.
+    """
+
+    changes: Counter[tuple[str, str]]
+    moved: list[Moved]
+    kept: Counter[tuple[str, str]]
+    left: list[Left]
+
+
 async def preview(
     connection: AsyncConnection[Any], org_id: int, structure: Structure, now: datetime, most: int
-) -> tuple[Counter[tuple[str, str]], list[Moved]]:
-    """What a structure that is not made yet would make of everybody when it begins, by what is known now: how many
-    members from which tier to which, and the first of those (at most so many) who would change.
+) -> Preview:
+    """What a structure that is not made yet would make of everybody when it begins, by what is known now. Of members at
+    most so many are named.
     """
     versions = (await structures(connection, org_id, structure.program_no)).get(structure.program_no, ())
     at = max(now, structure.starts_at)
-    found: Counter[tuple[str, str]] = Counter()
-    moved: list[Moved] = []
+    then = (*versions, structure)
+    alone = msgspec.structs.replace(structure, terms=msgspec.structs.replace(structure.terms, keep=False))
+    found = Preview(Counter(), [], Counter(), [])
     after = 0
     while nos := await _members_after(connection, org_id, after):
         after = nos[-1]
         for no, done in (await activities(connection, org_id, nos)).items():
             mine = done.within(structure.program_no)
-            change = Moved(no, tier_at(versions, mine, at), tier_at((*versions, structure), mine, at))
-            found[change.before, change.after] += 1
-            if change.before != change.after and len(moved) < most:
-                moved.append(change)
-    return found, moved
+            change = Moved(no, tier_at(versions, mine, at), tier_at(then, mine, at))
+            found.changes[change.before, change.after] += 1
+            if change.before != change.after and len(found.moved) < most:
+                found.moved.append(change)
+            kept = kept_from_before(then, structure, mine, at)
+            otherwise = change.after if kept is None else tier_at((*versions, alone), mine, at)
+            if kept is not None and otherwise != change.after:
+                found.kept[change.after, otherwise] += 1
+                if len(found.left) < most:
+                    found.left.append(Left(no, change.after, otherwise, kept.until))
+    return found
 
 
 async def _members_after(connection: AsyncConnection[Any], org_id: int, after: int) -> list[int]:

@@ -50,6 +50,10 @@ class Message(Struct, frozen=True, kw_only=True):
     purchase_number: str | None
     claimed: str = ""
     """The body of an event about a claim, as JSON."""
+    promoted: str = ""
+    """What the body of an event about a promotion, an issue or a code says of it, as JSON."""
+    released: int | None = None
+    """The points that became regular by an event."""
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):

@@ -35,14 +35,17 @@ class Expiring(Struct, frozen=True, kw_only=True):
 
 
 class Data(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What happened. `points` is credits less debits of the member's points, with the decimals of `asset`; `status` is
-    where the fulfilment of the `claim` stands after it; what an event does not have is left out."""
+    """What happened. `points` is credits less debits of the member's points, with the decimals of `asset`; `released`
+    are those that became regular, of what was promised or waited for a trigger; `status` is
+    where the fulfilment of the `claim`, the `promotion`, or the `code` or all of `code_batch` stands after it; what an
+    event does not have is left out."""
 
     event_log_id: int
     event: str
     event_at: datetime
     recorded_at: datetime
     points: str | None = None
+    released: str | None = None
     asset: str | None = None
     member: str | None = None
     purchase: str | None = None
@@ -52,6 +55,10 @@ class Data(Struct, frozen=True, kw_only=True, omit_defaults=True):
     till: Thing | None = None
     claim: str | None = None
     reward: str | None = None
+    promotion: str | None = None
+    issue: str | None = None
+    code: str = ""
+    code_batch: str | None = None
     status: str = ""
     source: str = ""
     reference: str = ""
@@ -89,6 +96,27 @@ def about_claim(message: Message) -> AboutClaim | None:
     return _about_claim.decode(message.claimed) if message.claimed else None
 
 
+class AboutPromotion(Struct, frozen=True, kw_only=True):
+    """What the body of an event says of a promotion, or of an issue or a code of it."""
+
+    promotion: str | None = None
+    issue_id: str | None = None
+    code: str = ""
+    batch: str | None = None
+    active: bool | None = None
+    status: str = ""
+
+    @property
+    def stands_at(self) -> str:
+        if self.active is None:
+            return self.status
+        return "active" if self.active else "deactivated"
+
+
+_about_promotion = msgspec.json.Decoder(AboutPromotion)
+_NO_PROMOTION = AboutPromotion()
+
+
 def message_id(message: Message) -> str:
     return f"evt_{message.id}"
 
@@ -97,6 +125,7 @@ def body(message: Message, directory: Directory, organisation: str) -> bytes:
     """The bytes that are signed and sent."""
     member = None if message.member is None else f"mem_{message.member}"
     claim = about_claim(message)
+    promoted = _about_promotion.decode(message.promoted) if message.promoted else _NO_PROMOTION
     scale = 0 if message.asset is None else directory.scale_or_zero(message.asset)
     program, store, till = [
         None if found is None else Thing(id=f"{prefix}_{found.id}", code=found.code)
@@ -112,6 +141,7 @@ def body(message: Message, directory: Directory, organisation: str) -> bytes:
         event_at=message.event_at,
         recorded_at=message.recorded_at,
         points=None if message.asset is None else decimal_text(message.points, scale),
+        released=None if message.released is None else decimal_text(message.released, scale),
         asset=message.asset,
         member=member,
         purchase=None if message.purchase is None else f"pur_{message.purchase}",
@@ -121,7 +151,11 @@ def body(message: Message, directory: Directory, organisation: str) -> bytes:
         till=till,
         claim=None if claim is None else f"clm_{claim.claim_id}",
         reward=f"rwd_{claim.reward_id}" if claim is not None and claim.reward_id else None,
-        status="" if claim is None else claim.status,
+        promotion=_public("prm", promoted.promotion),
+        issue=_public("iss", promoted.issue_id),
+        code=promoted.code,
+        code_batch=_public("cbt", promoted.batch),
+        status=promoted.stands_at if claim is None else claim.status,
         source=message.source,
         reference=message.reference,
         reason=message.reason,
@@ -140,6 +174,10 @@ def body(message: Message, directory: Directory, organisation: str) -> bytes:
             subject=member,
         )
     )
+
+
+def _public(prefix: str, id: str | None) -> str | None:
+    return None if id is None else f"{prefix}_{id}"
 
 
 class _Notice(Struct, frozen=True):

@@ -74,7 +74,7 @@ class Settings(Protocol):
 
 class Steps(NamedTuple):
     """The steps of a batch that are others' work: `store.load`, `core.decide`, `store.save`,
-    `store.commits`, and `store.ahead` where batches overlap."""
+    `store.commits`, `store.ahead` where batches overlap, and `store.load.more` where rows can be read later on."""
 
     load: Callable[..., Awaitable[State]]
     decide: Callable[[Command, State], Outcome]
@@ -83,6 +83,7 @@ class Steps(NamedTuple):
     save: Callable[[Any, int, State], Awaitable[None]]
     committed: Callable[[Any, int, str], Awaitable[bool]]
     ahead: Any = None
+    more: Callable[..., Awaitable[None]] | None = None
 
 
 class Doubt(NamedTuple):
@@ -351,23 +352,30 @@ class Batches:
         portion = max(PORTION_MIN, len(part) // PORTIONS_MAX)
         since = monotonic()
         for waiting in part:
-            mark = state.mark()
-            try:
-                answers.append(decide(waiting.command, state))
-            except Again:
-                self._stats.parts += 1
-                return
-            except NotLoaded as missing:
-                state.rollback(mark)
-                if _learns(waiting, missing.keys, first=not answers):
-                    self._stats.cuts += 1
+            while True:
+                mark = state.mark()
+                try:
+                    answers.append(decide(waiting.command, state))
+                except Again:
+                    self._stats.parts += 1
                     return
-                log.exception("command %s asks again for %s, which was loaded", waiting.command.id, missing.keys)
-                answers.append(WriterFault(waiting.command.id))
-            except Exception:
-                state.rollback(mark)
-                log.exception("command %s (%s) cannot be decided", waiting.command.id, type(waiting.command).__name__)
-                answers.append(WriterFault(waiting.command.id))
+                except NotLoaded as missing:
+                    state.rollback(mark)
+                    unchanged = not mark and self._steps.more is not None
+                    if _learns(waiting, missing.keys, first=unchanged or not answers):
+                        if unchanged:
+                            await self._read_on(conn, org_id, attempt)
+                            continue
+                        self._stats.cuts += 1
+                        return
+                    log.exception("command %s asks again for %s, which was loaded", waiting.command.id, missing.keys)
+                    answers.append(WriterFault(waiting.command.id))
+                except Exception:
+                    state.rollback(mark)
+                    kind = type(waiting.command).__name__
+                    log.exception("command %s (%s) cannot be decided", waiting.command.id, kind)
+                    answers.append(WriterFault(waiting.command.id))
+                break
             if (not len(answers) % portion or state.unappended() >= PORTION_ROWS) and state.made_rows():
                 if attempt.flight is not None:
                     await self._begin(conn, org_id, attempt)
@@ -376,9 +384,27 @@ class Batches:
                 await asyncio.sleep(0)
                 since = monotonic()
 
+    async def _read_on(self, conn: Any, org_id: int, attempt: Attempt) -> None:
+        """Read the rows that could only be named now, for all commands that are left, under the same lock. Nothing has
+        changed yet, so they are as they would have been if they had been asked for at first.
+
+        Behind a batch in flight the next transaction begins here, and that one is waited for.
+        """
+        assert self._steps.more is not None
+        await self._look_ahead(attempt.left, attempt.state)
+        behind = attempt.flight is not None and not attempt.begun
+        if behind:
+            attempt.locked = self._steps.ahead.take_over(conn, org_id, attempt.state)
+            attempt.begun = True
+            await self._land(org_id, attempt)
+        await self._steps.more(conn, org_id, attempt.state, _keys(attempt.left), _now(attempt.part))
+        if behind:
+            attempt.state.transaction = attempt.locked.rows[0][0]
+        self._stats.read_on += 1
+
     async def _look_ahead(self, left: list[Waiting], state: State) -> None:
-        """Find out which rows the commands behind a cut will ask for, so that a thousand alike cost one cut
-        and not a thousand. The state is past use by now, and what is decided here is thrown away."""
+        """Find out which rows the commands behind one that lacks some will ask for, so that a thousand alike cost one
+        cut, or one more round trip, and not a thousand. What is decided here is thrown away."""
         since = monotonic()
         for waiting in left[1:]:
             mark = state.mark()

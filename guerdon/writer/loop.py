@@ -25,7 +25,7 @@ from guerdon.core.keys import keys, weight
 from guerdon.core.outcomes import Outcome
 from guerdon.store import ahead
 from guerdon.store.commits import committed
-from guerdon.store.load import load
+from guerdon.store.load import load, more
 from guerdon.store.pool import Pool
 from guerdon.store.save import append, save
 from guerdon.store.wire import wire
@@ -44,7 +44,7 @@ HALVED_MIN, HALVED_MAX = 16, 256
 than that makes batches long enough for others to come meanwhile."""
 LATELY_S = 1.0
 """Organisations that had a turn within this time, or the one before, share the weight of a batch."""
-STEPS = Steps(load, decide, wire, append, save, committed, ahead)
+STEPS = Steps(load, decide, wire, append, save, committed, ahead, more)
 
 
 def calm_collector() -> None:

@@ -23,6 +23,8 @@ class Stats:
     """Batches halved because saving failed for a reason in the data."""
     cuts: int = 0
     """Batches ended early because a command asked for a row that was not loaded."""
+    read_on: int = 0
+    """Times that a batch read such rows within its transaction instead, since nothing had changed yet."""
     parts: int = 0
     """Batches ended with a part of what had come due, because a command met more of it than one posts."""
     overlapped: int = 0

@@ -66,6 +66,7 @@ def test_a_member_activates_its_own_with_its_own_token(database: Database) -> No
         mine.refused("POST", f"/v1/promotions/{promotion}/issues", {"member": "me"}, 403, "insufficient_scope")
         assert api.post("/v1/purchases", bill("B-1", 1_000, member="external_id:C-1"))["discount_minor"] == 0
         clock[0] += timedelta(days=2)
+        mine = api.with_key(api.post("/v1/member-tokens", {"member": "external_id:C-1"})["token"])
         active = mine.post(f"/v1/members/me/{path}", None, 200)
         assert (active["state"], active["ends_at"]) == ("active", "2027-03-05T00:00:00Z")
         assert mine.post(f"/v1/members/me/{path}", None, 200) == active

@@ -230,13 +230,53 @@ def test_balances_by_event_time_differ_from_those_by_booking_time(api: Api) -> N
 def test_lots_and_purchases_are_shown_when_asked_for(story: Story) -> None:
     page = story.ledger(expand="lots,purchase", event="TransactionAdd", source="INSTORE")
     event = page["events"][0]
-    assert [(lot["move"], lot["points"], lot["rule"]) for lot in event["lots"]] == [
-        ("open", "300", "base"),
-        ("open", "7", "later"),
+    assert [(lot["move"], lot["points"], lot["rule"], lot["version"]) for lot in event["lots"]] == [
+        ("open", "300", "base", 1),
+        ("open", "7", "later", 1),
     ]
     assert event["purchase"]["amount_minor"] == 30000
     spent = story.ledger(expand="lots", event="PointsRedemption", source="KIOSK")["events"][0]
     assert [(lot["move"], lot["points"]) for lot in spent["lots"]] == [("take", "200")]
+
+
+def test_the_promotions_that_had_a_part_are_shown_when_asked_for(shop: Shop) -> None:
+    api, member = shop.api, shop.member
+    effects = [{"type": "percent", "ppm": 100_000}, {"type": "points", "points": 50}]
+    ten = api.post("/v1/promotions", {"name": "Ten", "status": "active", "effects": effects, "on_return": "give_back"})
+    coded = api.post("/v1/promotions", {"name": "Word", "kind": "code", "status": "active", "effects": effects[:1]})
+    batches = f"/v1/promotions/{coded['id']}/codes/batches"
+    batch = api.post(batches, {"name": "word"})
+    api.post(f"{batches}/{batch['id']}/uploads", {"codes": ["ZN34C"]}, status=200)
+    paid = {"member": "external_id:C-1", "codes": ["ZN34C"], "spend_points": "10"}
+    api.post("/v1/purchases", bill("B-0", 10_000))
+    api.post("/v1/purchases", {**bill("B-1", 10_000), **paid})
+    api.post("/v1/purchases/number:B-1/returns", {"number": "R-1"})
+    line = [{"sku": "A", "amount_minor": 1_000}]
+    cart = {"number": "W-1", "currency": "USD", "member": "external_id:C-1", "lines": line}
+    commit = api.post("/v1/promotions/commits", cart)
+    api.post(f"/v1/promotions/commits/{commit['id']}/returns", {"number": "V-1"})
+    api.client.patch(f"/v1/promotions/{ten['id']}", json={"name": "Renamed"})
+    events = api.get(f"/v1/members/{member}/points-ledger", expand="promotions", order="oldest_first")["events"]
+    shown = {
+        event["name"]: [(each["name"], each["code"], each["discount_minor"]) for each in event["promotions"]]
+        for event in events
+        if event["promotions"]
+    }
+    both = [("Ten", "", 1_000), ("Word", "ZN34C", 900)]
+    assert shown == {
+        "PointsRedemption": both,
+        "TransactionAdd": both,
+        "TransactionReturn": both,
+        "PromotionUse": [("Ten", "", 100)],
+        "PromotionReturn": [("Ten", "", 100)],
+    }
+    first = next(event for event in events if event["name"] == "PromotionUse")["promotions"][0]
+    assert first == {
+        "id": ten["id"], "version": 1, "name": "Ten", "code": "", "issue": None, "discount_minor": 100,
+        "voucher_minor": 0, "points": "50",
+    }  # fmt: skip
+    plain = api.get(f"/v1/members/{member}/points-ledger")["events"]
+    assert not any("promotions" in event for event in plain)
 
 
 def test_a_raw_transfer_shows_in_the_ledger_too(shop: Shop) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import ADMIN_KEY, Api, served, set_up
+from tests.api.conftest import ADMIN_KEY, Api, Shop, served, set_up
 from tests.api.test_loyalty import bill
 from tests.conftest import Database, addresses, drop_database
 
@@ -45,8 +45,15 @@ FAULTS: list[tuple[str, dict[str, Any], int, str, str]] = [
     ("an unknown activity", {"expiry": {"kind": "rolling", "count": 1, "activities": ["dance"]}}, 400,
      "invalid_value", "expiry.activities[0]"),
     ("grace for nothing", {"grace_days": 3}, 400, "invalid_value", "grace_days"),
+    ("a start in the past", {"starts_at": "2027-01-10T11:59:59Z"}, 400, "policy_in_the_past", "starts_at"),
+    ("a start by no clock", {"starts_at": "2027-02-01T00:00:00"}, 400, "invalid_value", "starts_at"),
+    ("another name from a day on", {"name": "Gold", "starts_at": "2027-02-01T00:00:00Z"}, 400, "invalid_value", "name"),
+    ("a start at the end of time", {"starts_at": "9999-01-01T00:00:00Z"}, 400, "invalid_value", "starts_at"),
     ("a notice twice", {"notice_days": [7, 7]}, 400, "invalid_value", "notice_days"),
     ("a notice on the day itself", {"notice_days": [0]}, 400, "invalid_value", "notice_days[0]"),
+    ("a pool that is full when it is low", {"low_pool": {"points": "10", "filled": "10"}}, 400, "invalid_value",
+     "low_pool.filled"),
+    ("a pool of half a point", {"low_pool": {"points": "-0.5"}}, 400, "wrong_scale", "low_pool.points"),
 ]  # fmt: skip
 
 
@@ -145,3 +152,49 @@ def test_a_rule_says_where_and_when_it_holds_and_how_much_it_gives(club: Any) ->
         [("base", "10", "0")],
     ]
     assert [e["rule"] for e in api.post("/v1/purchases", bill("W-9", 1_000, store="main"))["earned"]] == ["base"]
+
+
+def test_a_version_that_is_planned_is_foreseen_as_it_will_be_and_begins_when_it_says(database: Database) -> None:
+    clock = [START]
+    path = "/v1/programs/classic"
+    with served(database, now=lambda: clock[0], job_interval_s=3600) as url:
+        api = Api(url, ADMIN_KEY)
+        set_up(api)
+        api.patch(path, {"expiry": {"kind": "days", "count": 100}})
+        for day in (0, 60):
+            clock[0] = START + timedelta(days=day)
+            api.post("/v1/purchases", bill(f"B-{day}", 10_000))
+        starts_at = START + timedelta(days=110)
+        asked = {**FOLLOW, "expiry": {"kind": "days", "count": 30}, "starts_at": starts_at.isoformat()}
+        assert api.post(f"{path}/preview", {**FOLLOW, "expiry": asked["expiry"]}, 200)["all"]["lots"] == 2
+        foreseen = api.post(f"{path}/preview", asked, 200)
+        assert (foreseen["version"], foreseen["starts_at"]) == (3, starts_at.isoformat().replace("+00:00", "Z"))
+        assert foreseen["all"] == foreseen["sooner"] == {"members": 1, "lots": 1, "points": "100"}
+        (listed,) = api.post(f"{path}/preview/points", asked, 200)["data"]
+        planned = api.patch(path, asked)
+        assert (planned["version"], planned["expiry"]["count"], planned["following"]) == (2, 100, None)
+        assert planned["planned"] == [{"version": 3, "starts_at": foreseen["starts_at"]}]
+        again = api.post(f"{path}/preview", {**asked, "starts_at": (starts_at + timedelta(days=1)).isoformat()}, 200)
+        assert again["same"]["lots"] == again["all"]["lots"] == 1, "it follows the one before, and that says the same"
+        clock[0] = starts_at
+        shown = api.get(path)
+        assert (shown["version"], shown["expiry"]["count"], shown["following"]) == (3, 30, 3)
+        assert shown["planned"] == []
+        api.post("/v1/members/external_id:C-1/redemptions", {"points": 1})
+        ledger = api.get("/v1/members/external_id:C-1/points-ledger", event="PointsExpiryChange", expand="lots")
+        ends = {lot["lot"]: lot["expires_at"] for lot in ledger["events"][0]["lots"]}
+        assert ends[listed["lot"]] == listed["would_end_at"]
+        api.patch(path, {"starts_at": (starts_at + timedelta(days=9)).isoformat(), "minimum_redemption": 10})
+        api.patch(path, {})
+        told = [(each["version"], each["status"]) for each in api.get(f"{path}/versions")["data"]]
+        assert told == [(5, "in_force"), (4, "replaced"), (3, "past"), (2, "past"), (1, "past")]
+        clock[0] = starts_at + timedelta(days=9)
+        assert api.get(path)["minimum_redemption"] == "0"
+
+
+def test_a_mark_of_a_pool_is_shown_as_it_was_given_and_can_be_taken_away(shop: Shop) -> None:
+    mark = {"points": "-20", "filled": "100"}
+    assert shop.api.patch("/v1/programs/classic", {"low_pool": mark})["low_pool"] == mark
+    shop.api.post("/v1/members/external_id:C-1/awards", {"points": "20", "reason": "x"})
+    assert shop.api.patch("/v1/programs/classic", {"name": "Club"})["low_pool"] == mark
+    assert shop.api.patch("/v1/programs/classic", {"low_pool": None})["low_pool"] is None

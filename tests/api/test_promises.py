@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import time
 from typing import Any
 
@@ -73,17 +75,40 @@ def test_an_expiry_change_into_the_past_changes_nothing(shop: Shop) -> None:
     assert shop.api.post(path, {"last_day": "2099-12-31", "reference": "E-1"}) == changed
 
 
+def brought(shop: Shop, asked: dict[str, Any]) -> Any:
+    """An import, when all its rows are done."""
+    made = shop.api.post("/v1/imports", asked, 202)
+    until = time.monotonic() + 60
+    while made["status"] != "finished" and time.monotonic() < until:
+        time.sleep(0.1)
+        made = shop.api.get(f"/v1/imports/{made['id']}")
+    return made
+
+
+def test_a_list_comes_as_csv_and_what_became_of_its_rows_goes_as_csv(shop: Shop) -> None:
+    shop.api.post("/v1/segments", {"code": "vip", "name": "VIP"})
+    text = "Member,action\r\nC-1,\r\n\r\nnobody,add\r\nC-1\r\nC-1,remove\r\nC-1,add\r\n"
+    made = brought(shop, {"kind": "segments", "segment": "vip", "csv": text})
+    assert (made["rows"], made["accepted"], made["replayed"], made["rejected"]) == (5, 3, 0, 2)
+    sheet = shop.api.call("GET", f"/v1/imports/{made['id']}/results.csv")
+    assert [(row["row"], row["status"], row["code"]) for row in csv.DictReader(io.StringIO(sheet.text))] == [
+        ("1", "accepted", ""), ("2", "rejected", "member_not_found"), ("3", "rejected", "invalid_value"),
+        ("4", "accepted", ""), ("5", "accepted", ""),
+    ]  # fmt: skip
+    assert [each["id"] for each in shop.api.get("/v1/segments/vip/members")["data"]] == [shop.member]
+    again = brought(shop, {"kind": "segments", "rows": [{"member": "C-1", "segment": "vip"}]})
+    assert (again["accepted"], again["replayed"]) == (0, 1)
+    for wrong in ({"csv": text, "rows": [{}]}, {}, {"csv": 'member\n"open'}, {"csv": "member\n"}):
+        shop.api.refused("POST", "/v1/imports", {"kind": "segments", **wrong}, 400, "invalid_value")
+
+
 def test_an_import_answers_at_once_and_says_what_became_of_each_row(shop: Shop) -> None:
     rows = [
         {"member": "C-1", "points": "120", "earned_at": "2026-03-01", "last_day": "2099-12-31"},
         {"member": "nobody", "points": 5, "earned_at": "2026-03-01"},
         {"member": "C-1", "points": "x", "earned_at": "2026-03-01"},
     ]
-    made = shop.api.post("/v1/imports", {"kind": "points", "rows": rows}, 202)
-    until = time.monotonic() + 60
-    while made["status"] != "finished" and time.monotonic() < until:
-        time.sleep(0.1)
-        made = shop.api.get(f"/v1/imports/{made['id']}")
+    made = brought(shop, {"kind": "points", "rows": rows})
     assert (made["status"], made["accepted"], made["rejected"]) == ("finished", 1, 2)
     first = shop.api.get(f"/v1/imports/{made['id']}/results", limit=2)
     rest = shop.api.get(f"/v1/imports/{made['id']}/results", limit=2, cursor=first["next_cursor"])

@@ -110,6 +110,34 @@ def test_a_preview_says_who_would_stand_where_and_then_they_do(shop: Shop) -> No
     assert refused.json()["field"] == "grace_days"
 
 
+def test_members_keep_what_they_had_until_the_old_structure_would_have_ended_it(database: Database) -> None:
+    clock = {"now": datetime(2030, 5, 1, 12, tzinfo=UTC)}
+    with served(database, now=lambda: clock["now"], job_interval_s=3600) as url:
+        shop = set_up(Api(url))
+        api = shop.api
+        tiers(api, currency="USD", window={"kind": "rolling", "days": 30})
+        buy(api, "B-1", 20_000)
+        clock["now"] += timedelta(hours=1)
+        harder = {
+            **TIERS, "currency": "USD", "window": {"kind": "rolling", "days": 30}, "grace_days": 5,
+            "levels": [LEVELS[0], {**LEVELS[1], "at_least": "300"}, LEVELS[2]], "existing_tiers": "keep",
+        }  # fmt: skip
+        said = api.post("/v1/programs/number:1/tiers/preview", harder, 200)
+        assert (said["changes"], said["members"]) == ([{"tier_before": "silver", "tier": "silver", "members": 1}], [])
+        assert said["kept"] == [{"tier": "silver", "tier_otherwise": "blue", "members": 1}]
+        assert said["kept_members"] == [
+            {"number": 1, "tier": "silver", "tier_otherwise": "blue", "until": "2030-06-01T00:00:00Z"}
+        ]
+        assert api.post("/v1/programs/number:1/tiers", harder)["existing_tiers"] == "keep"
+        found = tier(api)
+        assert (found["tier"], found["next"]["missing"], found["falls"]) == (
+            "silver", "300.00", {"at": "2030-06-01T00:00:00Z", "tier": "blue", "to_keep": "300.00"},
+        )  # fmt: skip
+        clock["now"] = datetime(2030, 6, 1, tzinfo=UTC)
+        assert tier(api)["tier"] == "blue"
+        assert not audit(database.app_dsn).findings
+
+
 def test_segments_decide_who_earns_more_and_who_sees_a_reward(shop: Shop, database: Database) -> None:
     api = shop.api
     api.post("/v1/segments", {"code": "vip", "name": "People we know"})
@@ -145,6 +173,10 @@ def test_segments_decide_who_earns_more_and_who_sees_a_reward(shop: Shop, databa
         ({"type": "segment", "values": ["x"]}, "segment_not_found", "condition.values[0]"),
         ({"type": "tier", "program": "classic", "values": ["gold"]}, "unknown_attribute", "condition.values[0]"),
         ({"type": "balance", "program": "no", "value": 1}, "program_not_found", "condition.program"),
+        ({"type": "activity", "kpi": "shoe_size", "value": 1}, "invalid_value", "condition.kpi"),
+        ({"type": "weather", "values": ["rain"]}, "invalid_value", "condition.type"),
+        ({"type": "tier", "program": "classic", "names": ["gold"]}, "unknown_field", "condition.names"),
+        ({"type": "all", "of": []}, "invalid_value", "condition.of"),
     ],
 )
 def test_a_segment_that_names_what_is_not_there_is_refused(
@@ -154,9 +186,27 @@ def test_a_segment_that_names_what_is_not_there_is_refused(
     assert (answer.json()["code"], answer.json()["field"]) == (code, field)
 
 
+def test_segments_that_would_lead_back_to_themselves_are_refused(shop: Shop) -> None:
+    def of(code: str) -> dict[str, Any]:
+        return {"condition": {"type": "not", "of": {"type": "segment", "values": [code]}}}
+
+    shop.api.post("/v1/segments", {"code": "a", "name": "A", **of("a")}, 400)
+    young = {"condition": {"type": "activity", "kpi": "days_since_joined", "operator": "at_most", "value": 9}}
+    shop.api.post("/v1/segments", {"code": "a", "name": "A", **young})
+    shop.api.post("/v1/segments", {"code": "b", "name": "B", **of("a")})
+    answer = shop.api.call("PATCH", "/v1/segments/a", of("b"))
+    assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (
+        400, "segments_in_a_circle", "condition",
+    )  # fmt: skip
+    assert shop.api.get("/v1/segments/a")["condition"]["type"] == "activity"
+
+
 @pytest.mark.parametrize(
     ("fields", "code", "field"),
     [
+        ({"existing_tiers": "forget"}, "invalid_value", "existing_tiers"),
+        ({"window": {"kind": "rolling", "days": -1}}, "invalid_value", "window.days"),
+        ({"window": {"kind": "since_join", "months": 2, "days": 3}}, "invalid_value", "window.days"),
         ({"window": {"kind": "rolling"}}, "window_of_zero", "window"),
         ({"window": {"kind": "calendar", "months": 0}}, "window_of_zero", "window"),
         ({"levels": [LEVELS[1], {**LEVELS[2], "at_least": "100"}]}, "thresholds_overlap", "levels[1].at_least"),

@@ -16,16 +16,16 @@ from guerdon.core import commands as c
 from guerdon.core.catalogue import ListTerms, RewardTerms
 from guerdon.core.messages import TYPES
 from guerdon.core.outcomes import Accepted, Outcome, Rejected
-from guerdon.core.programs import Cap, Expiry, Policies, RedemptionRate, ReferralPoints, Rule, TransferLimits
+from guerdon.core.programs import Cap, Expiry, LowPool, Policies, RedemptionRate, ReferralPoints, Rule, TransferLimits
 from guerdon.core.promotions.codes import Form, generate
 from guerdon.core.promotions.effects import Percent, Points, Voucher
 from guerdon.core.promotions.guessing import WINDOW
 from guerdon.core.promotions.limits import Budget, Limit
-from guerdon.core.promotions.terms import Promotion
+from guerdon.core.promotions.terms import Issuing, Promotion
 from guerdon.core.segments import TierIs
 from guerdon.core.tiers import Level, TierTerms, Window
 from guerdon.settings import Settings
-from guerdon.store import imports, organisations
+from guerdon.store import backtests, imports, organisations
 from guerdon.store.codes import Codes
 from guerdon.store.pool import Pool, make_pool
 from guerdon.store.webhook_rows import Attempt, Behind
@@ -169,6 +169,8 @@ async def everything(b: Books) -> None:
     await _rewards(b, await b.member("fay"))
     await _tiers(b)
     await _promotions(b, await b.member("ute"), await b.member("vic"))
+    await _issues(b, await b.member("wim"), await b.member("xia"))
+    await _backtest(b)
     await _webhooks(b)
 
 
@@ -366,6 +368,38 @@ async def _codes(b: Books, gil: tuple[str, str], hal: tuple[str, str]) -> None:
     await b.ok(c.MoveClaim, claim=claimed.id, status="cancelled", reason="by mistake")
 
 
+async def _issues(b: Books, wim: tuple[str, str], xia: tuple[str, str]) -> None:
+    """Promotions given to members: one and many, activated, used, taken back, and merged away."""
+    once = (Limit(code="once", kpi="purchases", limit=1, per="issue"),)
+    terms = Promotion(
+        id="", name="For you", kind="member", lane=7, effects=(Percent(ppm=20_000),), limits=once,
+        issuing=Issuing(activation=True, days=3, per_member=2),
+    )  # fmt: skip
+    promotion = (await b.ok(c.CreatePromotion, terms=terms)).terms.id
+    many = await b.ok(c.IssuePromotions, promotion=promotion, members=(wim, xia, ("external_id", "nobody")))
+    first, second, _ = many.rows
+    period = {"starts_at": b.now, "ends_at": b.now + timedelta(days=30)}
+    third = await b.ok(c.IssuePromotion, promotion=promotion, member=xia, reason="a birthday", **period)
+    await b.no(c.IssuePromotion, promotion=promotion, member=xia)
+    b.later(seconds=1)
+    for issue in (second.issued, third):
+        await b.ok(c.ActivateIssue, member=xia, issue=issue.id)
+    await b.buy("I-1", xia, 5_000, promotions=True)
+    await b.ok(c.MergeMembers, victim=xia, survivor=wim)
+    await b.ok(c.RevokeIssue, issue=third.id)
+    await b.ok(c.RevokeIssue, issue=first.issued.id)
+    await b.ok(c.RunPromotion, promotion=promotion, status="ended")
+
+
+async def _backtest(b: Books) -> None:
+    """One asked for over the API."""
+    async with b.pool.connection() as connection:
+        await backtests.ask(
+            connection, b.org_id, id=str(uuid_utils.uuid7()), name="Ten off", actor="tester", key="K", fingerprint=b"",
+            asked="{}", now=b.now,
+        )  # fmt: skip
+
+
 async def _webhooks(b: Books) -> None:
     """An endpoint that got one message, and a member whose next one failed; another that failed for good."""
     hook = await b.ok(c.AddWebhook, url="https://example.com/hook", filters=("points.*", "reward.*"))
@@ -463,6 +497,7 @@ async def _moves(b: Books, fay: tuple[str, str], bea: tuple[str, str]) -> None:
         rules=(Rule(code="base", kind="per_amount", points=1, amount=100),), redemption_rate=RedemptionRate(10, 100),
         currency="USD", on_shortfall="write_off", adjustment_limit=10, minimum_lifetime=5,
         referral=ReferralPoints(20, 10), transfers=TransferLimits(points_per_day=50),
+        low_pool=LowPool(points=-100, filled=-50),
     )  # fmt: skip
     await b.ok(c.CreateProgram, code="cafe", name="Cafe", asset="POINTS", policies=policies)
     cafe = ("code", "cafe")

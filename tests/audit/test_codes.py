@@ -67,11 +67,18 @@ def test_codes_as_they_were_made_hold(coded: Database) -> None:
         ("delete from codes where code = 'ZN34C'", "code ZN34C"),
         ("update codes set code = 'ZN34X' where code = 'ZN34C'", "code ZN34C"),
         ("update code_links set member_no = 99", "code ZN34C"),
+        ("update code_links set linked_at = linked_at + interval '1 second'", "code ZN34C"),
+        ("delete from code_links", "code ZN34C"),
+        ("insert into code_links select org_id, 'ZN34D', gen_random_uuid(), 1, mode, linked_at, actor from code_links",
+         "code ZN34D"),
+        ("delete from code_switches where code = ''", "code batch"),
+        ("delete from code_switches where version = 2", "code ZN34D"),
+        ("update code_switches set reason = 'found' where reason = 'lost'", "code ZN34D"),
         ("delete from code_switches where version = 1 and code = 'ZN34D'", "code ZN34D"),
         ("update code_switches set active = not active where version = 2", "code ZN34D"),
         ("update code_switches set code = 'NEVER' where code = 'ZN34D'", "code NEVER"),
     ],
-)
+)  # fmt: skip
 def test_whatever_is_changed_about_codes_is_found(coded: Database, statement: str, named: str) -> None:
     change(coded.superuser_dsn, statement)
     assert any(row.startswith(named) for row in rows(coded)), rows(coded)

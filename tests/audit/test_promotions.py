@@ -97,12 +97,23 @@ def test_promotions_as_they_were_used_hold(promoted: Database) -> None:
             "issue ",
         ),
         ("update promotion_issues set member_no = 99", "issue "),
+        ("update promotion_issues set reason = 'who knows'", "issue "),
+        ("update promotion_issues set ends_at = issued_at + interval '1 year'", "issue "),
+        ("delete from promotion_issues where member_no = 1", "issue "),
+        ("delete from promotion_issue_moves where done = 'revoked'", "issue "),
+        ("update promotion_issue_moves set ends_at = null where done = 'activated'", "issue "),
+        (("insert into promotion_issue_moves select org_id, issue, 'revoked', moved_at, ends_at, actor"
+         " from promotion_issue_moves where done = 'activated'"), "issue "),
+        ("update promotion_versions set actor = 'nobody'", "promotion "),
+        (("delete from promotion_versions where version = 2; update promotions set version = 1,"
+         " terms = (select v.terms from promotion_versions v where v.promotion = id and v.version = 1)"
+         " where version = 2"), "promotion "),
         ("update promotion_issues set activation = false", "issue "),
         ("update promotion_issue_moves set moved_at = moved_at - interval '1 day'", "issue "),
         ("update promotion_commits set number = 'W-2'", "commit "),
         ("update purchases set division = replace(division, '\"discounts\":[200', '\"discounts\":[199')", "purchase "),
     ],
-)
+)  # fmt: skip
 def test_whatever_is_changed_about_promotions_is_found(promoted: Database, statement: str, named: str) -> None:
     change(promoted.superuser_dsn, statement)
     assert any(row.startswith(named) for row in rows(promoted)), rows(promoted)

@@ -24,12 +24,10 @@ NOT_REBUILT: dict[str, set[str]] = {
     "purchase_returns": {"fingerprint"},
     # the time of what left no row may be later than that of any row, and the last identities may have been removed
     "adjustment_decisions": {"reason", "actor"},
-    "promotion_versions": {"recorded_at", "actor"},
     "promotion_commits": {"fingerprint"},
     "cart_returns": {"fingerprint"},
     "reservations": {"cart", "digest", "member_no"},
     "code_batches": {"name", "partner", "channel", "created_at", "actor", "wanted"},
-    "code_switches": {"reason", "recorded_at", "actor"},
     "heads": {"config_version", "last_recorded_at", "member_no"},
 }
 # Of the others no event tells: what waits, or was rejected, is nowhere but in its own row.
@@ -70,6 +68,9 @@ NAMES = {
     "code_batches": ("code batch {id}",),
     "codes": ("code {code}", "code batch {batch}"),
     "code_switches": ("code {code}", "code batch {batch}"),
+    "code_links": ("code {code}",),
+    "promotion_issues": ("issue {id}",),
+    "promotion_issue_moves": ("issue {issue}",),
     "accounts": ("account {no}", "figures of account {no}"),
     "heads": ("head", "row", "chain"),
 }

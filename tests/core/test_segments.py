@@ -60,6 +60,23 @@ def test_a_list_holds_who_was_put_on_it_until_they_are_taken_off() -> None:
     assert town.who("vip", member="bea") == {"vip"}
 
 
+def test_who_takes_over_a_merged_member_is_on_its_lists_and_can_be_taken_off_them() -> None:
+    town = Town()
+    for code in ("vip", "old", "bern"):
+        town.define(code, AttributeIs(name="city", values=("Bern",)) if code == "bern" else None)
+    town.ok(c.ListMembers, segment="vip", members=(ADA,))
+    town.ok(c.ListMembers, segment="old", members=(ADA,))
+    town.ok(c.ListMembers, segment="old", members=(ADA,), present=False)
+    number = ("number", str(town.no_of(ADA)))
+    town.ok(c.MergeMembers, victim=ADA, survivor=BEA)
+    assert town.who("vip", "old", "bern", member="bea") == {"vip"}
+    ada, bea = town.no_of(number), town.no_of(BEA)
+    assert town.state.segment_entries == {("vip", ada): (2, False), ("old", ada): (2, False), ("vip", bea): (1, True)}
+    assert town.no(c.ListMembers, segment="vip", members=(number,)).code is Rejection.MEMBER_MERGED
+    town.ok(c.ListMembers, segment="vip", members=(ADA,), present=False)
+    assert town.who("vip", member="bea") == set()
+
+
 def test_one_unknown_member_leaves_the_list_as_it_was() -> None:
     town = Town()
     town.define("vip")

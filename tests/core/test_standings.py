@@ -163,6 +163,71 @@ def test_a_new_structure_counts_for_all_from_its_start_and_not_before() -> None:
     assert club.told(ada) == [("blue", "silver", "reached"), ("silver", "gold", "structure")]
 
 
+def keeping(at_least: int, **before: Any) -> tuple[Club, tuple[str, str]]:
+    """Ada has silver for 150.00, for 30 days; after ten of them silver is dearer, and who has it keeps it."""
+    club = Club(window=Window(kind="rolling", days=30), **before)
+    ada = club.member("ada")
+    club.buy("1", 15_000, ada)
+    club.later(days=10)
+    dearer = (LEVELS[0], Level(code="silver", name="Silver", at_least=at_least), LEVELS[2])
+    new = terms(window=Window(kind="rolling", days=30), levels=dearer, grace_days=7, keep=True)
+    club.ok(c.ChangeTiers, program=club.main, terms=new)
+    return club, ada
+
+
+def test_a_structure_may_leave_members_what_they_had_until_the_one_before_would_have_ended_it() -> None:
+    club, ada = keeping(20_000)
+    club.review(ada)
+    assert (club.tier(ada), club.told(ada)) == ("silver", [("blue", "silver", "reached")])
+    midnight = (START + timedelta(days=31)).replace(hour=0)
+    assert club.tier(ada, midnight - timedelta(seconds=1)) == "silver"
+    assert club.tier(ada, midnight) == "blue", "without another grace"
+    club.now = midnight
+    club.review(ada)
+    assert club.told(ada)[1:] == [("silver", "blue", "lapsed")]
+
+
+def test_who_bought_first_under_the_new_structure_keeps_nothing() -> None:
+    club, _ = keeping(20_000)
+    bea = club.member("bea")
+    club.buy("2", 15_000, bea)
+    assert club.tier(bea) == "blue"
+
+
+def test_what_is_kept_ends_earlier_for_nobody_who_reaches_it_anew() -> None:
+    club, ada = keeping(20_000)
+    club.later(days=10)
+    club.buy("2", 20_000, ada)
+    at = START + timedelta(days=31)
+    assert club.tier(ada, at) == "gold", "150.00 and 200.00"
+    assert club.tier(ada, START + timedelta(days=45)) == "silver"
+    assert club.tier(ada, START + timedelta(days=60)) == "blue"
+
+
+def test_a_late_purchase_and_a_return_change_what_was_kept() -> None:
+    club, ada = keeping(20_000)
+    club.buy("2", 15_000, ada, where=c.Where(event_at=START + timedelta(days=5)))
+    assert club.tier(ada) == "gold", "300.00 before the new structure began"
+    club.ok(c.ReturnPurchase, purchase=("number", "1"), number="R-1")
+    assert club.tier(ada) == "silver", "150.00 of them"
+    club.ok(c.ReturnPurchase, purchase=("number", "2"), number="R-2")
+    assert club.tier(ada) == "blue"
+
+
+def test_what_a_structure_before_never_takes_is_kept_for_good() -> None:
+    club, ada = keeping(20_000, downgrade="none")
+    assert club.tier(ada, START + timedelta(days=3_000)) == "silver"
+
+
+def test_a_tier_that_is_no_more_is_not_kept() -> None:
+    club = Club()
+    ada = club.member("ada")
+    club.buy("1", 15_000, ada)
+    levels = (LEVELS[0], Level(code="ruby", name="Ruby", at_least=20_000))
+    club.ok(c.ChangeTiers, program=club.main, terms=terms(levels=levels, keep=True))
+    assert club.tier(ada) == "blue"
+
+
 def test_notice_is_given_before_a_tier_falls_and_only_once_for_a_fall() -> None:
     club = Club(notice_days=30)
     ada = club.member("ada")

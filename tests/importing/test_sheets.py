@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from guerdon.audit.verify import audit
-from guerdon.core.commands import CreateAsset, CreateProgram
+from guerdon.core.commands import CreateAsset, CreateProgram, CreateSegment
 from guerdon.core.programs import Expiry, Policies
 from guerdon.core.sheets import Kind
 from guerdon.importing.faults import FileRefused
@@ -192,3 +192,46 @@ def test_an_import_that_was_stopped_goes_on_where_it_was(desk: Desk, monkeypatch
     assert report.tally.rejected == 0
     assert len(desk.results("members")) == 300
     assert desk.value("select count(*) from members") == 300
+
+
+def test_lists_are_filled_from_a_file_row_by_row_and_a_second_run_changes_nothing(desk: Desk) -> None:
+    asyncio.run(
+        _submit(
+            desk.database,
+            (CreateSegment(**envelope(), code="vip", name="VIP"), CreateSegment(**envelope(), code="old", name="Old")),
+        )
+    )
+    desk.bring("members", "external_id,email", "ada,ada@example.org", "bea,")
+    lines = (
+        "member,segment,action",
+        "ada,,",
+        "email:ada@example.org,old,add",
+        "bea,,Remove",
+        "eve,,",
+        "bea,nowhere,",
+        "bea,,maybe",
+        "bea,old,",
+    )
+    assert counts(desk.bring("segments", *lines, segment="vip")) == (3, 1, 3)
+    said = [
+        (row["row"], row["status"], row["code"], row["detail"].partition(":")[0]) for row in desk.results("segments")
+    ]
+    assert said == [
+        ("1", "accepted", "", ""),
+        ("2", "accepted", "", ""),
+        ("3", "replayed", "", ""),  # she was not on it
+        ("4", "rejected", "member_not_found", "members[0]"),
+        ("5", "rejected", "segment_not_found", "segment"),
+        ("6", "rejected", "invalid_value", "action"),
+        ("7", "accepted", "", ""),
+    ]
+    assert counts(desk.bring("segments", *lines, segment="vip")) == (0, 4, 3)
+    query = "select string_agg(segment || ' ' || member_no || ' ' || present, ', ' order by segment, member_no)"
+    assert desk.value(f"{query} from segment_entries") == "old 1 true, old 2 true, vip 1 true"
+    assert audit(desk.database.app_dsn, tell=lambda _: None).findings == []
+
+
+def test_a_list_without_a_name_is_asked_for_row_by_row(desk: Desk) -> None:
+    desk.bring("members", "external_id", "ada")
+    assert counts(desk.bring("segments", "member", "ada")) == (0, 0, 1)
+    assert desk.results("segments")[0]["detail"].startswith("segment: ")

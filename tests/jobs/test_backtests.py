@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
@@ -11,13 +12,15 @@ import msgspec
 import pytest
 
 from guerdon.core import commands as c
+from guerdon.core import segments
 from guerdon.core.backtests import Past, Report, Told, Trial
 from guerdon.core.programs import Policies, Rule
-from guerdon.core.promotions.conditions import All, CartIs, ProductsAre
+from guerdon.core.promotions.conditions import All, Any_, CartIs, ProductsAre, SegmentIs
 from guerdon.core.promotions.effects import Multiplier, Percent, Points
 from guerdon.core.promotions.limits import Budget, Limit
 from guerdon.core.promotions.products import Criterion
-from guerdon.core.promotions.terms import Promotion
+from guerdon.core.promotions.terms import Audience, Promotion
+from guerdon.core.tiers import Level, TierTerms, Window
 from guerdon.jobs import backtests
 from guerdon.jobs.backtests import Stopped
 from guerdon.store import backtests as stored
@@ -44,6 +47,38 @@ DRAFTS = (
 )  # fmt: skip
 
 
+TIERS = TierTerms(
+    figure="visits", window=Window(kind="rolling", days=3), timezone="UTC", grace_days=1,
+    levels=(Level(code="silver", name="Silver", at_least=3), Level(code="gold", name="Gold", at_least=7)),
+)  # fmt: skip
+HARDER = msgspec.structs.replace(TIERS, levels=(Level(code="gold", name="Gold", at_least=5),), keep=True)
+VIP: dict[str, Any] = {"segment": "vip", "members": (("external_id", "ada"), ("external_id", "cyd"))}
+Some = tuple[tuple[type[c.Command], dict[str, Any]], ...]
+Happens = Mapping[str, Some]
+THERE: Some = (
+    (c.ChangeTiers, {"program": ("code", "club"), "terms": TIERS}),
+    (c.CreateSegment, {"code": "vip", "name": "People we know"}),
+    (c.CreateSegment, {"code": "busy", "name": "Often here", "condition": segments.Every(of=(
+        segments.ActivityIs(kpi="purchases", value=4, within_days=2),
+        segments.TierIs(program="club", values=("silver", "gold"))))}),
+)  # fmt: skip
+HAPPENS: Happens = {
+    "N-30": ((c.ListMembers, VIP),),
+    "N-60": ((c.ListMembers, {**VIP, "present": False}),),
+    "N-80": ((c.ChangeTiers, {"program": ("code", "club"), "terms": HARDER}),),
+}
+"""What happens before which bill."""
+NOTHING: Happens = {}
+FOR_TIERS = Promotion(
+    id="01900000-0000-7000-9000-000000000004", name="Silver", lane=1, effects=(Percent(ppm=100_000),),
+    audience=Audience(tiers=frozenset({"silver", "gold"})),
+)  # fmt: skip
+FOR_SEGMENTS = Promotion(
+    id="01900000-0000-7000-9000-000000000005", name="Known", lane=1, effects=(Percent(ppm=200_000),),
+    condition=Any_(of=(SegmentIs(values=frozenset({"vip"})), SegmentIs(values=frozenset({"busy"})))),
+)  # fmt: skip
+
+
 def bills(random: Random) -> list[tuple[str, str | None, tuple[int, ...], float]]:
     """Number, member, amounts (the first line is bread, all others milk), hours since the one before."""
     return [
@@ -57,12 +92,14 @@ def bills(random: Random) -> list[tuple[str, str | None, tuple[int, ...], float]
     ]
 
 
-async def lived(b: Books, random: Random, *, promotions: bool) -> list[Any]:
-    """The bills at the till; one after the other, as the clock has it."""
+async def lived(b: Books, random: Random, *, promotions: bool, happens: Happens = NOTHING) -> list[Any]:
+    """The bills at the till; one after the other, as the clock has it, and what happens before some of them."""
     members = {name: await b.member(name) for name in ("ada", "bea", "cyd")}
     results = []
     for number, who, amounts, hours in bills(random):
         b.later(hours=hours)
+        for kind, fields in happens.get(number, ()):
+            await b.ok(kind, **fields)
         results.append(await b.buy(number, members[who] if who else None, *amounts, promotions=promotions))
     return results
 
@@ -119,6 +156,39 @@ async def test_what_was_foretold_is_what_checkouts_then_give(database: Database,
         )  # fmt: skip
         gave = report.gives
         assert uses == [(gave.discount, gave.points, gave.purchases, gave.customers)]
+
+
+@pytest.mark.parametrize("draft", [FOR_TIERS, FOR_SEGMENTS], ids=lambda draft: draft.name)
+async def test_tiers_and_segments_are_those_of_each_purchase(database: Database, draft: Promotion) -> None:
+    async with books(database.app_dsn, "before") as before, books(database.app_dsn, "after") as after:
+        for b in (before, after):
+            await b.set_up()
+            for kind, fields in THERE:
+                await b.ok(kind, **fields)
+        await lived(before, Random(4), promotions=False, happens=HAPPENS)
+        report, told = await backtest(before, trial(before, promotion=draft))
+        await after.ok(c.CreatePromotion, terms=draft, id=draft.id)
+        results = await lived(after, Random(4), promotions=True, happens=HAPPENS)
+        assert [told[result.number].discount for result in results] == [sum(result.discounts) for result in results]
+        assert 10 < report.gives.purchases < 110
+
+
+async def test_rules_for_tiers_and_segments_are_foretold(database: Database) -> None:
+    rules = (
+        Rule(code="silver", kind="fixed", points=3, tiers=("silver", "gold")),
+        Rule(code="known", kind="fixed", points=5, segments=("vip", "busy")),
+    )
+    async with books(database.app_dsn, "before") as before, books(database.app_dsn, "after") as after:
+        for b in (before, after):
+            await b.set_up()
+            for kind, fields in THERE:
+                await b.ok(kind, **fields)
+        await lived(before, Random(5), promotions=False, happens=HAPPENS)
+        report, _ = await backtest(before, trial(before, rules=rules))
+        policies = Policies(rules=rules, currency="USD")
+        await after.ok(c.ChangeProgram, program=("code", "club"), policies=policies)
+        became = await lived(after, Random(5), promotions=False, happens=HAPPENS)
+        assert report.after.points == sum(each.points for result in became for each in result.earned) > 100
 
 
 async def test_other_rules_are_foretold_to_the_point(database: Database) -> None:

@@ -91,6 +91,42 @@ async def test_many_accounts_follow_in_one_command(club: Books) -> None:
     assert len(await ends(club)) == 2
 
 
+async def test_a_planned_version_begins_with_the_job_where_nobody_comes(club: Books, database: Database) -> None:
+    await buy(club, "B-1", await club.member("ada"))
+    (before,) = await ends(club)
+    starts_at = club.now + timedelta(days=3)
+    policies = msgspec.structs.replace(POLICIES, expiry=Expiry(kind="days", count=30), follow=Follow())
+    await club.ok(c.ChangeProgram, program=("code", "club"), policies=policies, starts_at=starts_at)
+    assert await jobs(club).run_once() == 0
+    assert await club.value("select version from programs") == 1
+    club.now = starts_at
+    assert await jobs(club).run_once() == 2  # one account, and the end of it
+    assert await club.value("select version from programs") == 2
+    assert await ends(club) == [before - timedelta(days=30)]
+    (told,) = await club.rows("select event_at from events where name = 'PointsExpiryChange'")
+    assert told == (starts_at,)
+    alter(database.superuser_dsn, "update programs set version = 1, followed = 0")
+    found = audit(database.app_dsn, tell=lambda _: None).findings
+    assert any("version is 1, should be 2" in finding.problem for finding in found), found
+    alter(database.superuser_dsn, "update programs set version = 2, followed = 2")
+    earlier = "update program_versions set starts_at = starts_at {} interval '4 days' where version = 2"
+    alter(database.superuser_dsn, earlier.format("-"))
+    found = audit(database.app_dsn, tell=lambda _: None).findings
+    assert any("version 2 starts before it was made" in finding.problem for finding in found), found
+    alter(database.superuser_dsn, earlier.format("+"))
+
+
+async def test_a_planned_version_begins_with_a_command_that_is_refused(club: Books) -> None:
+    ada = await club.member("ada")
+    starts_at = club.now + timedelta(hours=3)
+    changed = msgspec.structs.replace(POLICIES, minimum_redemption=7)
+    await club.ok(c.ChangeProgram, program=("code", "club"), policies=changed, starts_at=starts_at)
+    club.now = starts_at
+    assert (await club.no(c.Redeem, member=ada, points=1)).code == "redemption_below_minimum"
+    assert await club.value("select version from programs") == 2
+    assert await club.value("select last_recorded_at from heads") == starts_at
+
+
 async def test_what_is_said_to_follow_and_does_not_is_found(club: Books, database: Database) -> None:
     await buy(club, "B-1", await club.member("ada"))
     for statement, undone in (

@@ -10,7 +10,7 @@ from collections import defaultdict
 from datetime import datetime
 from typing import Any, Protocol
 
-from tests.model import promotion_auditor
+from tests.model import promotion_auditor, tier_auditor
 
 MOVES_ENTRY = {"apply", "settle"}
 NO_FIGURES_CHANGE = {"reject", "schedule"}
@@ -37,7 +37,10 @@ def audit(rows: Rows) -> None:
     _referrals(rows)
     claims(rows)
     _caps(rows)
+    _lists(rows)
+    _pools(rows)
     promotion_auditor.audit(rows)
+    tier_auditor.audit(rows)
 
 
 def _sequence(rows: Rows) -> None:
@@ -430,6 +433,12 @@ def _code_of_claim(rows: Rows, claim: Any, body: dict[str, Any], batch: str) -> 
         assert switch is not None, claim
 
 
+def _lists(rows: Rows) -> None:
+    """Who was merged into another is on no list."""
+    merged = {no for no, member in rows("members").items() if member.status == "merged"}
+    assert not [place for place, (_, there) in rows("segment_entries").items() if there and place[1] in merged]
+
+
 def _caps(rows: Rows) -> None:
     """A cap is used up by what the purchases of its period raised it by, less what came back of them."""
     sums: dict[tuple[str, ...], int] = defaultdict(int)
@@ -443,3 +452,35 @@ def _caps(rows: Rows) -> None:
     for purchase in rows("purchases").values():
         for each in purchase.division.earned:
             assert all(raised.by == sum(each.parts) for raised in each.caps), purchase
+
+
+def _pools(rows: Rows) -> None:
+    """A pool that fell to its mark was told of, at the transfer that left it so, and again only after it was filled."""
+    marks: dict[int, Any] = {}
+    low: dict[int, bool] = {}
+    expected, told = [], []
+    for seq, row in sorted({**rows("events"), **rows("transfers")}.items()):
+        if seq in rows("events"):
+            body = json.loads(row.body) if row.name in ("PointsPoolWatch", "PointsPoolLow") else {}
+            if row.name == "PointsPoolWatch":
+                marks[body["program_no"]], low[body["program_no"]] = body["mark"], False
+            elif row.name == "PointsPoolLow":
+                told.append((body["program_no"], body["row"], body["left"]))
+            continue
+        if row.action not in MOVES_ENTRY:
+            continue
+        for no, left in ((row.source, row.source_balance), (row.destination, row.destination_balance)):
+            account = rows("accounts")[no]
+            mark = marks.get(account.program_no) if account.role == "pool" else None
+            if mark is None:
+                continue
+            filled = mark["points"] + 1 if mark["filled"] is None else mark["filled"]
+            if left <= mark["points"] and not low[account.program_no]:
+                low[account.program_no] = True
+                expected.append((account.program_no, seq, left))
+            elif left >= filled:
+                low[account.program_no] = False
+    assert told == expected
+    for no, program in rows("programs").items():
+        mark, said = marks.get(no), program.policies.low_pool
+        assert (None if said is None else {"points": said.points, "filled": said.filled}) == mark, program

@@ -15,6 +15,7 @@ from guerdon.core import commands as c
 from guerdon.core.catalogue import ListTerms, RewardTerms
 from guerdon.core.ids import sub_id
 from guerdon.core.programs import Expiry, Policies, RedemptionRate, ReferralPoints, Rule, TransferLimits
+from guerdon.core.tiers import Level, TierTerms, Window
 from tests.core.world import START
 
 MEMBERS = ("amy", "bob", "cat")
@@ -26,6 +27,22 @@ DAYS = Rule(code="days", kind="fixed", points=9, category="promised", release_da
 SINCE = Rule(code="since", kind="fixed", points=4, category="promised", release_days=20, expires_from="release")
 REVIEW = Rule(code="review", kind="fixed", points=5, category="trigger_based", trigger="review", expires_from="release")
 RATE = RedemptionRate(10, 100)
+
+LEVELS = (Level(code="silver", name="Silver", at_least=2_500), Level(code="gold", name="Gold", at_least=9_000))
+TIERS = (
+    TierTerms(
+        figure="spend", window=Window(kind="rolling", days=6), levels=LEVELS, timezone="Europe/Berlin", currency="USD",
+        downgrade="one", grace_days=2,
+    ),
+    TierTerms(
+        figure="visits", window=Window(kind="calendar", months=1), timezone="UTC", notice_days=5,
+        levels=(Level(code="silver", name="Silver", at_least=1), Level(code="gold", name="Gold", at_least=4)),
+    ),
+    TierTerms(
+        figure="points", window=Window(kind="since_join", months=1), timezone="America/New_York", keep=True,
+        levels=(Level(code="none", name="None", at_least=0), Level(code="gold", name="Gold", at_least=100)),
+    ),
+)  # fmt: skip
 
 POLICIES = (
     Policies(rules=(BASE,), redemption_rate=RATE, currency="USD"),
@@ -81,7 +98,7 @@ class History:
             self._raw_identity: 2, self._preview: 2, self._transfer: 5, self._merge: 1, self._adjust: 4,
             self._claim: 6, self._fulfil: 4, self._offer: 2,
             self._decide: 3, self._refer: 2, self._return_referral: 1, self._award_many: 2, self._would_redeem: 2,
-            self._unlock: 3, self._redate: 2, self._import: 3,
+            self._unlock: 3, self._redate: 2, self._import: 3, self._tiers: 2, self._review: 3,
         }  # fmt: skip
 
     # -- envelopes, time, names
@@ -108,6 +125,7 @@ class History:
         self._add(c.CreateAsset, code="POINTS", scale=0)
         for code in ("club", "bistro"):
             self._add(c.CreateProgram, code=code, name=code, asset="POINTS", policies=self.random.choice(POLICIES))
+        self._add(c.ChangeTiers, program=("code", "club"), terms=self.random.choice(TIERS[:2]))
         ledger = self._add(c.OpenLedger, name="Books")
         for name in ("main", "side"):
             self._add(c.OpenAccount, f"account {name}", ledger=ledger, asset="USD")
@@ -411,6 +429,14 @@ class History:
 
     def _change_program(self) -> None:
         self._add(c.ChangeProgram, program=("code", "club"), policies=self.random.choice(POLICIES))
+
+    def _tiers(self) -> None:
+        starts_at = self.random.choice((None, None, self.now + timedelta(days=3), self.now - timedelta(days=3)))
+        program = ("code", self.random.choice(("club", "club", "bistro")))
+        self._add(c.ChangeTiers, program=program, terms=self.random.choice(TIERS), starts_at=starts_at)
+
+    def _review(self) -> None:
+        self._add(c.ReviewTiers, members=(1, 2, 3))
 
     def _annotate(self) -> None:
         meta = f'{{"n":{self.random.randrange(9)}}}'

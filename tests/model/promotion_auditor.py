@@ -28,6 +28,7 @@ def audit(rows: Rows) -> None:
     _given_back(rows)
     _counters(rows)
     _codes(rows)
+    _said_by_events(rows)
 
 
 def _told_by_events(rows: Rows) -> None:
@@ -177,6 +178,8 @@ def _subject(rows: Rows, use: Any, limit: Any) -> str | None:
         return str(rows("members")[use.member_no].id) if use.member_no else None
     if limit.per == "code":
         return use.code or None
+    if limit.per == "issue":
+        return use.issue or None
     if limit.per == "store":
         no = rows("events")[use.event_seq].store_no
         return str(next(store.code for store in rows("stores").values() if store.no == no)) if no else None
@@ -214,6 +217,46 @@ def _codes(rows: Rows) -> None:
             link = rows("code_links").get(use.code)
             if link is not None and link.linked_at < rows("events")[use.event_seq].recorded_at:
                 assert _last(members, link.member_no) == _last(members, use.member_no), use
+
+
+def _said_by_events(rows: Rows) -> None:
+    """Versions, links, switches and issues are what events say, each one's own, and no event says more."""
+    versions: dict[Any, Any] = {}
+    links: dict[Any, Any] = {}
+    switches: dict[Any, tuple[int, bool]] = {}
+    issues: dict[Any, Any] = {}
+    moves: dict[Any, Any] = {}
+    last = {"PromotionIssueActivation": "activated", "PromotionIssueRevocation": "revoked"}
+    for _, event in sorted(rows("events").items()):
+        body = json.loads(event.body) if event.body else {}
+        at = event.recorded_at
+        if event.name == "PromotionVersion":
+            assert (body["promotion"], body["version"]) not in versions, event
+            versions[body["promotion"], body["version"]] = (body["terms"]["name"], body["terms"]["status"])
+        elif event.name == "CodeLink" or (event.name == "RewardClaim" and "code" in body):
+            assert body["code"] not in links, event
+            id = body["link_id"] if event.name == "CodeLink" else body["claim_id"]
+            links[body["code"]] = (id, event.member_no, body["mode"], at, event.actor)
+        elif event.name == "CodeSwitch":
+            before, _ = switches.get((body["batch"], body["code"]), (0, True))
+            assert (body["version"], body["active"]) == (before + 1, before % 2 == 1), event
+            switches[body["batch"], body["code"]] = (body["version"], body["active"])
+        elif event.name == "PromotionIssue":
+            assert body["issue_id"] not in issues, event
+            issues[body["issue_id"]] = (event.member_no, body["promotion"], at, event.reason, body["activation"])
+        elif event.name in last:
+            assert (body["issue_id"], last[event.name]) not in moves, event
+            owner = _last(rows("members"), issues[body["issue_id"]][0])
+            assert _last(rows("members"), event.member_no) == owner, event
+            moves[body["issue_id"], last[event.name]] = (at, event.actor)
+    kept = rows("promotion_versions") if versions else {}
+    assert {key: (x.name, x.status) for key, x in kept.items()} == versions
+    assert {key: (x.id, x.member_no, x.mode, x.linked_at, x.actor) for key, x in rows("code_links").items()} == links
+    assert {key: (x.version, x.active) for key, x in rows("code_switches").items()} == switches
+    assert {
+        key: (x.member_no, x.promotion, x.issued_at, x.reason, x.activation) for key, x in rows("issues").items()
+    } == issues
+    assert {key: (x.moved_at, x.actor) for key, x in rows("issue_moves").items()} == moves
 
 
 def _last(members: dict[int, Any], no: int) -> int:

@@ -29,7 +29,7 @@ from guerdon.core.lots import by_expiry, decode_moves
 from guerdon.core.outcomes import Accepted, Outcome
 from guerdon.core.pasts import cart_lines
 from guerdon.core.persons import Person, profile_of
-from guerdon.core.programs import Config, Policies
+from guerdon.core.programs import Config, Planned, Policies
 from guerdon.core.promises import by_release, is_due
 from guerdon.core.promotions.past import Bought, Fact
 from guerdon.core.promotions.shelf import Shelf
@@ -43,7 +43,8 @@ from guerdon.writer.stats import Stats
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 GENERAL = Ledger(no=GENERAL_LEDGER, id="general_ledger_id", name="General Ledger", opened_at=EPOCH)
 CONFIGURATION = (
-    "assets", "programs", "followed", "stores", "tills", "sources", "promotions", "promotion_lanes", "tiers", "segments"
+    "assets", "programs", "program_versions", "followed", "low_pools", "stores", "tills", "sources", "promotions",
+    "promotion_lanes", "tiers", "segments",
 )  # fmt: skip
 
 CHANGEABLE: dict[str, tuple[str, ...]] = {
@@ -124,6 +125,7 @@ class MemoryStore:
         self.tables: dict[str, dict[Any, Any]] = {"ledgers": {GENERAL.no: GENERAL}}
         self.versions: dict[tuple[str, str], list[tuple[int, str]]] = {}
         self.policies: dict[int, list[tuple[datetime, Policies]]] = {}
+        self.made: dict[int, list[datetime]] = {}
         self.counters: dict[str, int] = {"ledger": GENERAL_LEDGER}
         self.last_recorded_at = EPOCH
         self.last_hash = START
@@ -144,6 +146,7 @@ class MemoryStore:
             append=self.append,
             save=self.save,
             committed=self._committed,
+            more=self.more,
         )
 
     @asynccontextmanager
@@ -162,6 +165,11 @@ class MemoryStore:
     async def load(self, connection: Any, org_id: int, asked: Iterable[Key], *, now: datetime, memory: Any) -> State:
         """The slice that the keys name, and nothing else (`store/load.py` is what this repeats)."""
         return _Slice(self, now).read(set(asked))
+
+    async def more(self, connection: Any, org_id: int, state: State, asked: Iterable[Key], now: datetime) -> None:
+        """What else keys name, into a slice that nothing has changed yet."""
+        assert not state.mark(), "rows would be as they were before"
+        _Slice(self, now, state).read(set(asked) - state.asked)
 
     async def append(self, connection: Any, org_id: int, state: State) -> None:
         """Take events and transfers, which are final as soon as their command is decided."""
@@ -185,8 +193,9 @@ class MemoryStore:
             if any(version == earlier for earlier, _ in known):
                 raise Refused(f"metadata of {kind} {object_} has a version {version} already")
             known.append((version, meta))
-        for no, program, at, _ in state.history("programs"):
-            self.policies.setdefault(no, []).append((at, program.policies))
+        for (no, _), plan, at, _ in state.history("program_versions"):
+            self.policies.setdefault(no, []).append((plan.starts_at, plan.policies))
+            self.made.setdefault(no, []).append(at)
         for id_, terms, _, _ in state.history("promotions"):
             self.rows("promotion_versions")[id_, terms.version] = terms
         for no in changes.get("removed_members", {}):
@@ -229,11 +238,15 @@ class MemoryStore:
             version=self.config_version,
             assets=dict(self.rows("assets")),
             programs=dict(self.rows("programs")),
-            since={no: tuple(at for at, _ in versions) for no, versions in self.policies.items()},
+            since={
+                no: tuple(min(at for at, _ in versions[i:]) for i in range(len(versions)))
+                for no, versions in self.policies.items()
+            },
             stores=dict(self.rows("stores")),
             tills=dict(self.rows("tills")),
             sources=frozenset(self.rows("sources")),
             **self._follows(),
+            low_pools=frozenset(no for no, low in self.rows("low_pools").items() if low),
             promotions=Shelf(dict(self.rows("promotions")), dict(self.rows("promotion_lanes"))),
             tiers=self._tiers(),
             segments=dict(self.rows("segments")),
@@ -247,14 +260,24 @@ class MemoryStore:
 
     def _follows(self) -> dict[str, Any]:
         """What of a configuration follows from all versions of its programs."""
-        numbered = {no: list(enumerate((each for _, each in versions), 1)) for no, versions in self.policies.items()}
-        follows = {no: max([i for i, p in each if p.follow is not None], default=0) for no, each in numbered.items()}
-        done = self.rows("followed")
-        return {
-            "renewing": frozenset(no for no, each in numbered.items() if any(p.expiry.renews for _, p in each)),
-            "follows": {no: last for no, last in follows.items() if last},
-            "following": {no: last for no, last in follows.items() if last > done.get(no, 0)},
-        }
+        done, programs = self.rows("followed"), self.rows("programs")
+        found: dict[str, Any] = {"renewing": frozenset(), "follows": {}, "following": {}, "planned": {}}
+        for no, versions in self.policies.items():
+            made = self.made[no]
+            if any(policies.expiry.renews for _, policies in versions):
+                found["renewing"] |= {no}
+            plans = [
+                Planned(version=i + 1, starts_at=at, policies=policies)
+                for i, (at, policies) in enumerate(versions)
+                if not any(versions[j][0] <= at and made[j] < at for j in range(i + 1, len(versions)))
+            ]
+            planned = tuple(plan for plan in plans if plan.version > programs[no].version)
+            follows = [plan.version for plan in plans if plan.policies.follow and plan not in planned]
+            following = tuple(version for version in follows if version > done.get(no, 0))
+            found["planned"] |= {no: planned} if planned else {}
+            found["follows"] |= {no: follows[-1]} if follows else {}
+            found["following"] |= {no: following} if following else {}
+        return found
 
 
 def _check(name: str, row: Any) -> None:
@@ -302,10 +325,11 @@ def activity_of(rows: Callable[[str], dict[Any, Any]], member_no: int) -> Activi
 class _Slice:
     """One load: keys in, a state with their rows out."""
 
-    def __init__(self, store: MemoryStore, now: datetime) -> None:
+    def __init__(self, store: MemoryStore, now: datetime, state: State | None = None) -> None:
         self.store = store
         self.now = max(now, store.last_recorded_at)
-        self.state = State(store.config(), dict(store.counters), store.last_recorded_at, store.last_hash)
+        fresh = State(store.config(), dict(store.counters), store.last_recorded_at, store.last_hash)
+        self.state = fresh if state is None else state
 
     def read(self, asked: set[Key]) -> State:
         state = self.state
@@ -421,6 +445,9 @@ class _Slice:
             profile=profile_of(self.store.rows("profiles").get(key[1])),
             lists={segment: entry for (segment, no), entry in entries.items() if no == key[1]},
         )
+
+    def _forebears(self, key: Key) -> None:
+        self.state.found[key] = tuple(sorted(self._merged_into(key[1]) - {key[1]}))
 
     def _activity(self, key: Key) -> None:
         self.state.activity[key[1]] = activity_of(self.store.rows, key[1])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from guerdon.core import commands as c
+from guerdon.core import merges
 from guerdon.core.outcomes import Accepted, Rejected, Rejection
 from guerdon.core.programs import Policies, Rule
 from guerdon.core.promotions.codes import DIGITS, Form, generate
@@ -98,7 +99,7 @@ class Campaign:
         )
 
     def other(self) -> None:
-        if self.chance.random() < 0.1:
+        if self.chance.random() < 0.25:
             victim, survivor = self.chance.sample(MEMBERS, 2)
             self.add(c.MergeMembers, victim=("external_id", victim), survivor=("external_id", survivor))
         elif self.chance.random() < 0.2:
@@ -141,6 +142,17 @@ def test_codes_linked_to_a_merged_member_apply_in_the_batch_of_the_merge_and_aft
     last = outcomes[-1]
     assert isinstance(last, Accepted)
     assert last.result.discounts == outcomes[-3].result.discounts != ()  # type: ignore[union-attr]
+
+
+def test_codes_that_a_merge_forgets_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The negative control: where a merge does not join the links, some grouping answers otherwise."""
+    monkeypatch.setattr(merges, "merge_links", lambda state, victim, survivor: None)
+    found = 0
+    for seed in SEEDS:
+        commands = Campaign(seed).commands
+        outcomes = one_by_one(MemoryStore(), commands)
+        found += run(MemoryStore(), commands, [len(commands)]) != outcomes
+    assert found
 
 
 def test_the_histories_use_link_and_refuse_codes() -> None:

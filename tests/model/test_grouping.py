@@ -210,6 +210,23 @@ def test_a_split_over_many_members_is_held_settled_and_refunded() -> None:
     audit(store.rows)
 
 
+def test_what_the_writer_only_looked_at_dates_nothing() -> None:
+    """The first asks for rows that nobody could foresee, so the second is looked at before the first is decided."""
+    store, world, (account,) = crowd(1)
+    posting = c.Posting(
+        asset="POINTS", amount=1, precision=1, reference="first", source="@PointsPool", destination=account,
+        allow_overdraft=True,
+    )  # fmt: skip
+    first = world.make(c.Post, postings=(posting,))
+    world.later(minutes=5)
+    commands = [first, world.make(c.RegisterSource, code="KIOSK")]
+    alone = copy.deepcopy(store)
+    outcomes = one_by_one(alone, commands)
+    assert all(isinstance(outcome, Accepted) for outcome in outcomes)
+    assert run(store, commands, [2]) == outcomes
+    assert everything(store) == everything(alone)
+
+
 def test_time_does_not_go_by_what_was_only_asked() -> None:
     """A replay is an accepted command that records nothing; what comes after it is not dated by it."""
     world = World()

@@ -16,6 +16,7 @@ from guerdon.core.promotions.effects import Percent
 from guerdon.core.promotions.limits import Limit
 from guerdon.core.promotions.terms import Issuing, Promotion
 from tests.core.world import START
+from tests.model.auditor import audit
 from tests.model.store import MemoryStore, one_by_one, run
 from tests.model.test_grouping import everything, sizes
 
@@ -120,6 +121,7 @@ def test_any_grouping_gives_promotions_alike(seed: int) -> None:
     alone = MemoryStore()
     outcomes = one_by_one(alone, commands)
     check(alone)
+    audit(alone.rows)
     generator = random.Random(seed)
     for _ in range(3):
         together = MemoryStore()

@@ -9,6 +9,7 @@ import asyncio
 import random
 
 import psycopg
+import pytest
 
 from guerdon.audit.verify import audit
 from guerdon.core.keys import keys, weight
@@ -24,11 +25,12 @@ from tests.conftest import Database
 from tests.model.histories import History
 from tests.model.store import MemoryStore, one_by_one
 from tests.model.test_grouping import SEED, sizes
+from tests.model.test_policies import Living
 
-HISTORIES, LENGTH = 5, 150
+HISTORIES, LENGTH, LIVING = 5, 150, 2
 
 
-async def on_postgres(pool: Pool, org_id: int, history: History, groups: list[int]) -> list[Outcome]:
+async def on_postgres(pool: Pool, org_id: int, history: History | Living, groups: list[int]) -> list[Outcome]:
     """What `tests.model.store.run` does, with the real steps."""
     stats = Stats()
     batches = Batches(pool, Settings(), stats, STEPS, lambda org_id: None)
@@ -44,13 +46,18 @@ async def on_postgres(pool: Pool, org_id: int, history: History, groups: list[in
     return await asyncio.gather(*(each.future for each in waiting))
 
 
+@pytest.mark.timeout(300)
 async def test_the_real_store_does_what_the_store_in_memory_does(database: Database) -> None:
     async with make_pool(database.app_dsn, name="history", size_max=2) as pool:
-        for seed in range(SEED, SEED + HISTORIES):
+        histories: list[History | Living] = [History(seed, LENGTH) for seed in range(SEED, SEED + HISTORIES)]
+        histories += [Living(seed) for seed in range(SEED, SEED + LIVING)]
+        for number, history in enumerate(histories):
             async with pool.connection() as connection:
-                org_id = (await organisations.create(connection, f"history-{seed}")).org_id
-            history = History(seed, LENGTH)
-            groups = sizes(random.Random(seed), LENGTH)
+                org_id = (await organisations.create(connection, f"history-{number}")).org_id
+            generator, length = random.Random(SEED + number), len(history.commands)
+            groups = sizes(generator, length)
+            if isinstance(history, Living):  # it tells of months, and no batch lasts for one
+                groups = [generator.randint(1, 5) for _ in range(length)]
             memory = MemoryStore()
             assert await on_postgres(pool, org_id, history, groups) == await asyncio.to_thread(
                 one_by_one, memory, history.commands

@@ -9,6 +9,7 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import json
 
@@ -19,8 +20,8 @@ from guerdon.core.programs import Policies, Rule
 from guerdon.core.standings import code_at
 from guerdon.core.tiers import Level, TierTerms, Window, tier_at
 from tests.core.world import START
-from tests.model import naive_tiers
-from tests.model.naive_tiers import Bought
+from tests.model import naive_tiers, tier_auditor
+from tests.model.naive_tiers import Bills, Bought, Started
 from tests.model.store import MemoryStore, activity_of, one_by_one, run
 from tests.model.test_grouping import everything, sizes
 
@@ -31,6 +32,7 @@ LEVELS = (
     Level(code="silver", name="Silver", at_least=3_000),
     Level(code="gold", name="Gold", at_least=7_000),
 )
+HARDER = tuple(msgspec.structs.replace(level, at_least=level.at_least * 3) for level in LEVELS)
 EASIER = (*LEVELS[:1], Level(code="gold", name="Gold", at_least=4_000))
 TERMS = tuple(
     TierTerms(figure="spend", window=window, levels=levels, timezone=zone, currency="USD", **more)
@@ -41,6 +43,9 @@ TERMS = tuple(
         (Window(kind="since_join", months=1), LEVELS, "America/New_York", {"downgrade": "one"}),
         (Window(kind="since_join"), EASIER, "UTC", {}),
         (Window(kind="calendar", months=1), LEVELS, "Europe/Berlin", {"downgrade": "none"}),
+        (Window(kind="rolling", days=6), LEVELS, "UTC", {"keep": True, "grace_days": 3}),
+        (Window(kind="calendar", months=1), HARDER, "America/New_York", {"keep": True, "downgrade": "one"}),
+        (Window(kind="rolling", days=20), HARDER, "UTC", {"keep": True, "notice_days": 2}),
     )
 )
 
@@ -132,6 +137,16 @@ def test_any_grouping_is_equal_to_one_by_one(seed: int) -> None:
         assert everything(together) == everything(alone)
 
 
+@pytest.mark.parametrize("seed", SEEDS[:10])
+def test_what_members_were_told_is_what_plain_lists_say_at_any_time(seed: int) -> None:
+    generator, store = random.Random(seed), MemoryStore()
+    commands = Shopping(seed).commands
+    while commands:
+        some, commands = commands[:4], commands[4:]
+        run(store, some, sizes(generator, len(some)))
+        tier_auditor.audit(store.rows)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_reviews_change_nothing_but_when_it_is_written_down(seed: int) -> None:
     shopping = Shopping(seed)
@@ -172,18 +187,19 @@ def test_standings_are_what_is_reckoned_from_the_beginning_and_what_is_found_day
         assert standing.tier == tier_at(structures, activity, shopping.now)
         assert standing.tier == code_at(standing, terms, shopping.now)
         joined = activity.joined_at(shopping.now)
-        bought = paid(store, member_no)
-        assert standing.tier == terms.code(naive_tiers.tier(terms, joined, bought, shopping.now))
+        started = [Started(each.starts_at, each.terms) for each in structures]
+        assert standing.tier == naive_tiers.tier_under(started, joined, paid(store, member_no), shopping.now)
         assert told(store)[member_no][-1][1]["to"] == standing.tier if told(store)[member_no] else True
 
 
-def paid(store: MemoryStore, member_no: int) -> list[Bought]:
-    """Bills with what came back of them, of a member and of those merged into it."""
+def paid(store: MemoryStore, member_no: int) -> Bills:
+    """What was paid on bills, and what came back of it, of a member and of those merged into it."""
     family = {member_no}
     while more := {m.no for m in store.rows("members").values() if m.survivor_no in family} - family:
         family |= more
-    return [
+    bought = [
         Bought(bill.event_at, bill.paid, tuple(
             (back.event_at, back.paid) for back in store.rows("returns").values() if back.purchase_no == bill.no))
         for bill in store.rows("purchases").values() if bill.member_no in family
     ]  # fmt: skip
+    return lambda _: bought

@@ -30,6 +30,8 @@ from tests.scenarios.language import (
 )
 from tests.scenarios.language import seen as told
 from tests.scenarios.promotion_drivers import PromotionCommands, lacks, observe_uses, off, reason
+from tests.scenarios.tier_drivers import TierCommands, observe_tiers
+from tests.scenarios.tier_words import OBSERVATIONS as TIER_OBSERVATIONS
 
 
 class Rows(Protocol):
@@ -38,7 +40,7 @@ class Rows(Protocol):
     def __call__(self, table: str) -> dict[Any, Any]: ...
 
 
-class Translator(PromotionCommands):
+class Translator(PromotionCommands, TierCommands):
     """Steps as commands. Names in the scenario become ids that are known beforehand, since commands bring their own."""
 
     def __init__(self) -> None:
@@ -97,7 +99,10 @@ class Translator(PromotionCommands):
 
     def _change(self, step: Step) -> c.Command:
         return c.ChangeProgram(
-            **self._envelope(step.at), program=("code", step["name"]), policies=terms(step["terms"]).policies
+            **self._envelope(step.at),
+            program=("code", step["name"]),
+            policies=terms(step["terms"]).policies,
+            starts_at=moment(step["starts_at"]) if step["starts_at"] else None,
         )
 
     def _open(self, step: Step) -> c.Command:
@@ -460,6 +465,8 @@ def observe(step: Step, rows: Rows, translator: Translator) -> None:
         assert reward.stock == int(step["count"]), f"{step.where}: {reward}"
     elif step.verb == "used":
         observe_uses(step, rows("promotion_uses").values(), translator.ids)
+    elif step.verb in TIER_OBSERVATIONS:
+        observe_tiers(step, rows, _member(rows, step))
     elif step.verb == "sees":
         seen = ", ".join(_seen(step, rows)) or "nothing"
         assert seen == step["rewards"], f"{step.where}: {seen}"

@@ -30,6 +30,7 @@ from tests.scenarios.language import (
     terms,
 )
 from tests.scenarios.promotion_drivers import PromotionRequests
+from tests.scenarios.tier_drivers import TierRequests
 
 _numbers = itertools.count(1)
 
@@ -80,7 +81,7 @@ def runs_over_http(scenario: Scenario) -> bool:
     return not any(step["imported"] or step.verb == "import" for step in scenario.steps)
 
 
-class HttpDriver(PromotionRequests):
+class HttpDriver(PromotionRequests, TierRequests):
     """Tells a scenario to a running server that goes by `clock`."""
 
     def __init__(self, client: httpx2.Client, clock: Clock, key: str) -> None:
@@ -203,6 +204,8 @@ class HttpDriver(PromotionRequests):
     def _change(self, step: Step) -> Answer:
         follow = terms(step["terms"]).policies.follow
         existing = {"existing_points": "follow", "grace_days": follow.grace_days} if follow else {}
+        if step["starts_at"]:
+            existing["starts_at"] = moment(step["starts_at"]).isoformat()
         return self._send("PATCH", f"/v1/programs/{step['name']}", {**self._terms(step), **existing})
 
     def _open(self, step: Step, **more: str) -> Answer:

@@ -38,6 +38,8 @@ from guerdon.core.promotions.windows import Window
 from tests.scenarios.promotion_words import OBSERVATIONS as PROMOTION_OBSERVATIONS
 from tests.scenarios.promotion_words import PATTERNS as PROMOTION_PATTERNS
 from tests.scenarios.promotion_words import WITH
+from tests.scenarios.tier_words import OBSERVATIONS as TIER_OBSERVATIONS
+from tests.scenarios.tier_words import PATTERNS as TIER_PATTERNS
 
 SCALES = {"USD": 2, "EUR": 2}
 
@@ -66,7 +68,7 @@ class Scenario:
     tags: frozenset[str] = field(default_factory=frozenset)
 
 
-OBSERVATIONS = PROMOTION_OBSERVATIONS | {
+OBSERVATIONS = PROMOTION_OBSERVATIONS | TIER_OBSERVATIONS | {
     "has", "ends", "holds", "owes", "balance", "figures", "account", "ledger", "sees", "stock",
 }  # fmt: skip
 
@@ -79,7 +81,7 @@ _WHO = rf"(?:@[\w:]+|{_NAME})"
 
 _PATTERNS: tuple[tuple[str, str], ...] = (
     ("program", rf"program (?P<name>{_NAME}): (?P<terms>.+)"),
-    ("change", rf"program (?P<name>{_NAME}) becomes: (?P<terms>.+)"),
+    ("change", rf"program (?P<name>{_NAME}) becomes(?: from (?P<starts_at>[\d-]+(?: [\d:]+)?))?: (?P<terms>.+)"),
     ("open", rf"account (?P<name>{_NAME}) of (?P<asset>[A-Z]+)"),
     ("wallet", rf"wallet (?P<name>{_NAME}) of (?P<asset>[A-Z]+) for (?P<member>{_NAME})"),
     ("join", rf"(?P<member>{_NAME}) joins"),
@@ -191,6 +193,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     ("account", rf"account (?P<name>{_NAME}) has (?P<amount>{_NUMBER})"),
     *PROMOTION_PATTERNS,
+    *TIER_PATTERNS,
 )
 _COMPILED = tuple((verb, re.compile(pattern)) for verb, pattern in _PATTERNS)
 

@@ -11,7 +11,7 @@ from guerdon.store.load import OrganisationNotFound, load
 from guerdon.store.memory import Memories
 from tests.audit.books import books, everything
 from tests.conftest import Database
-from tests.security.attacks import NOT_IN_THE_BOOKS, leaks, tenants_tables
+from tests.security.attacks import leaks, tenants_tables
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ async def test_not_even_the_owner_of_the_tables_sees_rows_without_saying_whose(
 async def test_both_organisations_have_rows_in_every_table(database: Database, two_tenants: tuple[int, int]) -> None:
     """Else there would be nothing to leak."""
     with psycopg.connect(database.superuser_dsn) as connection:
-        for table in set(tenants_tables(connection)) - NOT_IN_THE_BOOKS:
+        for table in tenants_tables(connection):
             count = connection.execute(f"select count(distinct org_id) from {table}").fetchone()
             assert count == (2,), table
 

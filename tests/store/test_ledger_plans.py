@@ -91,3 +91,20 @@ def test_the_rarest_event_is_found_without_the_rows_of_the_others(
 def test_what_counts_from_another_time_is_added_up_in_an_index(members: psycopg.Connection[Any]) -> None:
     values = {"org": 1, "accounts": [1, 2, 3], "at": "2026-12-31 03:00Z", "place": 0, "known": 2 * EVENTS + 1}
     assert blocks(members, "history", "dated", values, "force_generic_plan") < 3 * EVENTS / MEMBERS / 15
+
+
+@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
+def test_what_promotions_gave_is_found_by_the_purchases_of_a_page(
+    database: Database, members: psycopg.Connection[Any], mode: str
+) -> None:
+    with psycopg.connect(database.superuser_dsn, autocommit=True) as connection:
+        connection.execute(
+            f"""insert into promotion_uses (org_id, event_seq, position, promotion, version, code, member_no,
+                    purchase_no, reference, used_at, times, discount, voucher, points, currency, raises, of_seq, issue)
+                select 1, 2 * n, 0, gen_random_uuid(), 1, '', n % {MEMBERS} + 1, n, '', now(), 1, 1, 0, 0, 'USD', '[]',
+                       0, ''
+                from generate_series(1, {EVENTS}) n""".encode()
+        )
+        connection.execute("vacuum (analyze) promotion_uses")
+    values = {"org": 1, "seqs": [2 * n for n in range(1, 100, 10)]}
+    assert blocks(members, "points", "promotions_of_events", values, mode) < 200

@@ -10,7 +10,9 @@ import pytest
 
 from guerdon.audit.verify import audit
 from guerdon.core import commands as c
-from guerdon.core.programs import Expiry, Policies
+from guerdon.core.programs import Expiry, LowPool, Policies, Rule
+from guerdon.core.promotions.effects import Percent
+from guerdon.core.promotions.terms import Issuing, Promotion
 from guerdon.jobs import Jobs
 from guerdon.settings import Settings
 from guerdon.webhooks import Relay, relay
@@ -18,6 +20,8 @@ from tests.audit.books import books
 from tests.conftest import Database
 from tests.webhooks.receiver import Answer, Got, receiving
 from tests.webhooks.site import Site
+
+TEN = (Percent(ppm=100_000),)
 
 
 @pytest.fixture
@@ -91,6 +95,72 @@ async def test_a_notice_tells_whose_points_end_when(site: Site) -> None:
     expiring = told["regular"]["data"]["expiring"]
     assert (expiring["points"], expiring["asset"], expiring["days_before"]) == ("100", "POINTS", 30)
     assert "points" not in told["regular"]["data"]
+
+
+async def test_points_that_are_released_are_told_with_how_many_they_are(site: Site) -> None:
+    ada = (await site.members("ada"))["ada"]
+    rule = Rule(code="later", kind="per_amount", points=1, amount=100, category="promised", release_days=1)
+    policies = Policies(currency="USD", rules=(rule,))
+    await site.books.ok(c.ChangeProgram, program=("code", "club"), policies=policies)
+    await site.books.buy("B-1", ("external_id", "ada"), 10_000, where=c.Where())
+    async with receiving() as receiver:
+        await site.endpoint(receiver.url, "points.released")
+        site.books.later(days=6)
+        await Jobs(site.books.pool, site.books.writer, Settings(), now=lambda: site.books.now).run_once()
+        await site.relay().run_once()
+        (got,) = receiver.got
+    assert got.event["subject"] == ada
+    data = got.event["data"]
+    assert (data["released"], data["points"], data["asset"]) == ("100", "0", "POINTS")
+
+
+async def test_what_is_said_of_promotions_issues_and_codes_arrives(site: Site) -> None:
+    ada = (await site.members("ada"))["ada"]
+    member, books = ("external_id", "ada"), site.books
+    async with receiving() as receiver:
+        await site.endpoint(receiver.url, "promotion.*", "code.*")
+        given = Promotion(id="", name="Given", kind="member", effects=TEN, issuing=Issuing(activation=True))
+        given_id = (await books.ok(c.CreatePromotion, terms=given)).terms.id
+        issue = await books.ok(c.IssuePromotion, promotion=given_id, member=member, reason="a birthday")
+        await books.ok(c.ActivateIssue, member=member, issue=issue.id)
+        await books.ok(c.RevokeIssue, issue=issue.id)
+        coded = Promotion(id="", name="Coded", kind="code", effects=TEN)
+        coded_id = (await books.ok(c.CreatePromotion, terms=coded)).terms.id
+        batch = await books.ok(c.CreateCodeBatch, promotion=coded_id)
+        await books.ok(c.AddCodes, batch=batch.id, codes=("ZN34C",))
+        await books.ok(c.LinkCode, member=member, code="ZN34C", mode="DISCOUNT")
+        await books.ok(c.SwitchCodes, code="ZN34C", active=False, reason="lost")
+        await site.relay().run_once()
+        told = {one.event["type"]: one.event for one in receiver.taken}
+    assert [one.event["type"] for one in receiver.taken if one.event.get("subject") == ada] == [
+        "promotion.issued", "promotion.issue_activated", "promotion.issue_revoked", "code.linked"
+    ]  # fmt: skip
+    issued = told["promotion.issued"]["data"]
+    assert (issued["promotion"], issued["issue"], issued["reason"]) == (
+        f"prm_{given_id}", f"iss_{issue.id}", "a birthday"
+    )  # fmt: skip
+    assert (told["promotion.changed"]["data"]["promotion"], told["promotion.changed"]["data"]["status"]) == (
+        f"prm_{coded_id}", coded.status
+    )  # fmt: skip
+    assert told["code.linked"]["data"]["code"] == "ZN34C"
+    switched = told["code.switched"]["data"]
+    assert (switched["code"], switched["code_batch"], switched["status"], switched["reason"]) == (
+        "ZN34C", f"cbt_{batch.id}", "deactivated", "lost"
+    )  # fmt: skip
+
+
+async def test_a_low_pool_is_told_to_whoever_listens(site: Site) -> None:
+    await site.members("ada")
+    policies = Policies(low_pool=LowPool(points=-100))
+    await site.books.ok(c.ChangeProgram, program=("code", "club"), policies=policies)
+    async with receiving() as receiver:
+        await site.endpoint(receiver.url, "points.pool_low")
+        for points in (99, 2, 3):
+            await site.award("ada", points=points)
+        await site.relay().run_once()
+    (told,) = receiver.taken
+    assert (told.event["data"]["reason"], told.event["data"]["program"]["code"]) == ("-101 left", "club")
+    assert "subject" not in told.event
 
 
 async def test_a_failing_message_holds_back_that_members_later_ones_and_nobody_elses(site: Site) -> None:

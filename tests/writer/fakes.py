@@ -87,6 +87,8 @@ class FakeDatabase:
     pause_s: float = 0.0
     gate: asyncio.Event | None = None
     at_save: Callable[[int], None] | None = None
+    reads_on: bool = False
+    """Whether rows can be read later on, within a batch that nothing has changed."""
     active: set[int] = field(default_factory=set)
     most_active: int = 0
     statuses: dict[str, bool] = field(default_factory=dict)
@@ -111,7 +113,15 @@ class FakeDatabase:
 
     @property
     def steps(self) -> Steps:
-        return Steps(self.load, self.decide, self.streaming, self.append, self.save, self.committed)  # type: ignore[arg-type]
+        return Steps(
+            load=self.load,  # type: ignore[arg-type]
+            decide=self.decide,
+            streaming=self.streaming,
+            append=self.append,
+            save=self.save,
+            committed=self.committed,
+            more=self.more if self.reads_on else None,
+        )
 
     async def load(self, conn: Any, org_id: int, keys: Sequence[Key], **_: Any) -> FakeState:
         self.loads += 1
@@ -121,6 +131,10 @@ class FakeDatabase:
         if self.fail_load:
             raise self.fail_load.pop(0)
         return FakeState(keys, f"{org_id}-{self.loads}")
+
+    async def more(self, conn: Any, org_id: int, state: Any, keys: Sequence[Key], now: datetime) -> None:
+        assert not state.journal, "rows are read into a state that nothing has changed"
+        state.keys.update(keys)
 
     def decide(self, command: c.Command, state: Any) -> Outcome:
         if isinstance(command, c.Post):

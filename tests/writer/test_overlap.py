@@ -85,6 +85,32 @@ async def test_batches_overlap_while_many_wait(database: Database) -> None:
         assert_each_once(w, outcomes)
 
 
+async def test_rows_that_nobody_could_foresee_are_read_behind_the_batch_in_flight(database: Database) -> None:
+    """A raw transfer out of a points account takes its lots, and that it is one is only known once it is read."""
+    async with world(database.app_dsn, database.superuser_dsn, members=CALLERS) as w:
+        for member in w.members:
+            assert isinstance(await w.writer.submit(w.org_id, award(member, EACH)), Accepted)
+        accounts = [id for (id,) in w.rows("select id::text from accounts where tracks_lots and category = 'regular'")]
+
+        async def take(number: int) -> list[Outcome]:
+            return [
+                await w.writer.submit(w.org_id, taken(accounts[number], f"raw-{number}-{turn}")) for turn in range(EACH)
+            ]
+
+        outcomes = [outcome for found in await asyncio.gather(*map(take, range(CALLERS))) for outcome in found]
+        assert [type(outcome) for outcome in outcomes] == [Accepted] * (CALLERS * EACH)
+        assert w.writer.stats.overlapped > 0
+        assert w.writer.stats.read_on > 0
+        assert w.writer.stats.overtaken == 0
+        assert w.points() == w.one("select sum(remaining) from lots") == 0
+        w.assert_whole()
+
+
+def taken(source: str, reference: str) -> c.Post:
+    posting = c.Posting(asset="POINTS", amount=1, precision=1, reference=reference, source=source, destination="@Away")
+    return c.Post(**envelope(), postings=(posting,))
+
+
 async def known_accounts(w: World, count: int) -> list[str]:
     """Accounts without lots, opened and posted to once, so that this process knows them."""
     ledger = await w.writer.submit(w.org_id, c.OpenLedger(**envelope(), name="x"))

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from guerdon.core.outcomes import Accepted, Outcome, Rejected
-from guerdon.writer import QueueFull, Unavailable, Writer
+from guerdon.writer import QueueFull, Unavailable, Writer, WriterFault
 from tests.writer.fakes import LOST, FakeDatabase, Limits, post, register
 
 ORG = 1
@@ -143,6 +143,31 @@ async def test_a_thousand_commands_that_ask_for_more_cost_one_more_batch() -> No
         assert results(await submit_all(writer, codes)) == codes
         assert writer.stats.cuts == 1
     assert [len(codes) for _, codes in database.batches] == [1, 500]
+
+
+async def test_rows_that_are_asked_for_before_anything_changed_are_read_in_the_same_batch() -> None:
+    database = FakeDatabase(reads_on=True)
+    async with writing(database) as writer:
+        outcomes = await submit_all(writer, ["refuse", "ask:1", "a", "ask:2"])
+        assert (writer.stats.cuts, writer.stats.read_on) == (0, 1)
+    assert [type(outcome) for outcome in outcomes] == [Rejected, Accepted, Accepted, Accepted]
+    assert database.batches == [(ORG, ["ask:1", "a", "ask:2"])]
+
+
+async def test_rows_that_are_asked_for_after_something_changed_start_the_next_batch() -> None:
+    database = FakeDatabase(reads_on=True)
+    async with writing(database) as writer:
+        assert results(await submit_all(writer, ["a", "ask:1", "ask:2"])) == ["a", "ask:1", "ask:2"]
+        assert (writer.stats.cuts, writer.stats.read_on) == (1, 0)
+    assert database.batches == [(ORG, ["a"]), (ORG, ["ask:1", "ask:2"])]
+
+
+async def test_a_command_that_asks_for_what_was_read_later_on_fails_alone() -> None:
+    database = FakeDatabase(reads_on=True)
+    async with writing(database) as writer:
+        outcomes = await submit_all(writer, ["insatiable", "ask:1", "a"])
+    assert isinstance(outcomes[0], WriterFault)
+    assert database.rows[ORG] == ["ask:1", "a"]
 
 
 async def test_a_command_that_came_later_does_not_overtake_one_that_was_given_back() -> None:

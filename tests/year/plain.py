@@ -5,6 +5,7 @@ It never hears of jobs. What a lot is at a moment follows from its own three dat
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ PROMISED_DAYS = 14
 class Lot:
     number: str
     place: int
+    at: datetime
+    points: int
     left: int
     spent: int
     expired: int
@@ -33,10 +36,13 @@ class Member:
 
 
 class Paper:
-    """Points of one program: 1 for each whole 1.00, promised for 14 days, gone after the same day a year later."""
+    """Points of one program: 1 for each whole 1.00, promised for 14 days, gone after the same day a year later; or,
+    once that was changed, after the same day some months later.
+    """
 
     def __init__(self, zone: ZoneInfo) -> None:
         self.zone = zone
+        self.changed: tuple[datetime, int, datetime] | None = None
         self.members: dict[str, Member] = defaultdict(Member)
         self.months: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         self.places = 0
@@ -51,9 +57,8 @@ class Paper:
         if points:
             day = at.astimezone(self.zone).date()
             lot = Lot(
-                number, self.places, points, 0, 0,
-                releases=self.midnight(day + timedelta(days=PROMISED_DAYS + 1)),
-                ends=self.midnight(date(day.year + 1, day.month, day.day) + timedelta(days=1)),
+                number, self.places, at, points, points, 0, 0,
+                releases=self.midnight(day + timedelta(days=PROMISED_DAYS + 1)), ends=self.end(at),
             )  # fmt: skip
             self.members[member].lots[number] = lot
             self.book("issued", at, points)
@@ -84,6 +89,28 @@ class Paper:
         self.figures["fell below zero"] += short
         self.book("returned", at, there + spent)
         return there + spent, expired
+
+    def change(self, at: datetime, months: int, grace_days: int) -> None:
+        """Points last so many months from now on. Those that are there as well, though nothing that would have lived
+        on ends before so many days are over.
+        """
+        for member in self.members:
+            self.pass_to(member, at)
+        self.changed = (at, months, self.midnight(at.astimezone(self.zone).date() + timedelta(days=grace_days + 1)))
+        for who in self.members.values():
+            for lot in who.lots.values():
+                if lot.ends > at:
+                    lot.ends = self.end(lot.at)
+
+    def end(self, at: datetime) -> datetime:
+        """When points end that were earned at a moment."""
+        day = at.astimezone(self.zone).date()
+        year_on = self.midnight(later(day, 12) + timedelta(days=1))
+        if self.changed is None:
+            return year_on
+        changed_at, months, earliest = self.changed
+        anew = self.midnight(later(day, months) + timedelta(days=1))
+        return anew if at >= changed_at else max(anew, min(year_on, earliest))
 
     # -- what there is
 
@@ -146,6 +173,12 @@ class Paper:
 
     def midnight(self, day: date) -> datetime:
         return datetime.combine(day, time(), self.zone).astimezone(UTC)
+
+
+def later(day: date, months: int) -> date:
+    """The same day some months later, or the last one of that month."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 def shares(points: int, cents: Sequence[int]) -> list[int]:

@@ -18,6 +18,12 @@ EVENTS = {
     "CustomerMerge": "CustomerMerge",
     "PromotionUse": "PromotionUse",
     "PromotionReturn": "PromotionReturn",
+    "PromotionVersion": "PromotionVersion",
+    "PromotionIssue": "PromotionIssue",
+    "PromotionIssueActivation": "PromotionIssueActivation",
+    "PromotionIssueRevocation": "PromotionIssueRevocation",
+    "CodeLink": "CodeLink",
+    "CodeSwitch": "CodeSwitch",
     "ReferralAward": "ReferralAward",
     "ReferralReturn": "ReferralReturn",
     "GoodwillAward": "AllocateGoodwillPoints",
@@ -39,6 +45,8 @@ EVENTS = {
     "RewardStockLow": "RewardStockLow",
     "RewardCodesLow": "RewardCodesLow",
     "PromotionBudgetLow": "PromotionBudgetLow",
+    "PointsPoolWatch": "PointsPoolWatch",
+    "PointsPoolLow": "PointsPoolLow",
 }
 """Our event names to theirs. Where theirs has no documented name, ours stands."""
 

@@ -21,11 +21,14 @@ class CreateProgram(Command, frozen=True, kw_only=True):
 
 
 class ChangeProgram(Command, frozen=True, kw_only=True):
-    """Give a program a new version of its policies; entries and lots keep the version they were made under."""
+    """Give a program a new version of its policies, from now on or from a time that is still to come; entries and lots
+    keep the version they were made under. What was planned and has not begun when this version does is replaced by it.
+    """
 
     program: Selector
     policies: Policies
     name: str = ""
+    starts_at: datetime | None = None
 
 
 class PreviewChange(Command, frozen=True, kw_only=True):

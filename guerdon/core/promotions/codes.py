@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from hashlib import blake2b
 from math import isqrt
 
@@ -77,8 +78,12 @@ def normalised(text: str) -> str:
 
 def read(typed: str) -> str | None:
     """The code in what a customer typed or a file has, or None where it cannot be one (empty, too long, no text)."""
-    if len(typed) > TYPED_MAX:
-        return None
+    return None if len(typed) > TYPED_MAX else _read(typed)
+
+
+@lru_cache(4096)
+def _read(typed: str) -> str | None:
+    """A checkout asks several times."""
     code = normalised(typed)
     return code if 1 <= len(code) <= LENGTH_MAX and _USABLE.fullmatch(code) else None
 

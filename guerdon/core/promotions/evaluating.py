@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -21,19 +22,18 @@ from guerdon.core.promotions.conditions import Check, Facts, ask
 from guerdon.core.promotions.effects import Multiplier, Points
 from guerdon.core.promotions.giving import Gift, give, shrink
 from guerdon.core.promotions.limits import (
+    Counted,
     CounterKey,
     Limit,
     LimitState,
+    Periods,
     Raise,
     Subjects,
     Usage,
     counted,
-    counter_key,
+    counted_on,
     free_again,
-    last_use_key,
-    period,
     until,
-    wanted,
 )
 from guerdon.core.promotions.offers import Catalogue, Offer, Order
 from guerdon.core.promotions.products import Basket
@@ -42,6 +42,82 @@ from guerdon.core.promotions.verdicts import Evaluation, Part, Reason, Verdict
 from guerdon.core.promotions.windows import open_at
 
 UTC_ZONE = ZoneInfo("UTC")
+_ORDER = attrgetter("order")
+
+
+class Candidates:
+    """A cart with everything that could apply to it, made ready once: for the counters to load, and for each evaluation
+    after that. With `everything`, all live promotions are among them, also those that the index leaves out.
+    """
+
+    __slots__ = ("_counted", "basket", "catalogue", "offers", "shopper")
+
+    def __init__(
+        self,
+        cart: Cart,
+        catalogue: Catalogue,
+        shopper: Shopper | None = None,
+        presented: Iterable[Presented] = (),
+        *,
+        everything: bool = False,
+    ) -> None:
+        self.basket = Basket(cart)
+        self.catalogue = catalogue
+        self.shopper = shopper
+        if everything:
+            found = catalogue.every_offer(shopper, presented)
+        else:
+            found = catalogue.offers(self.basket, shopper, presented)
+        self.offers = sorted(found, key=_ORDER)
+        self._counted: tuple[datetime, ZoneInfo, list[tuple[Counted, ...]]] | None = None
+
+    @property
+    def multiply(self) -> bool:
+        """Whether any of them looks at the points that lines earn by the earning rules."""
+        return any(
+            offer.promotion is not None and offer.promotion.id in self.catalogue.multiply for offer in self.offers
+        )
+
+    def counters(self, now: datetime, zone: ZoneInfo = UTC_ZONE) -> list[CounterKey]:
+        """The counters to load before evaluating."""
+        found: dict[CounterKey, None] = {}
+        for limits in self._limits(now, zone):
+            for each in limits:
+                if each.key is not None:
+                    found[each.key] = None
+                if each.last is not None:
+                    found[each.last] = None
+        return list(found)
+
+    def _limits(self, now: datetime, zone: ZoneInfo) -> list[tuple[Counted, ...]]:
+        """What each offer's limits count on at a moment, in the order of the offers."""
+        known = self._counted
+        if known is None or known[0] != now or known[1] is not zone:
+            others = Subjects("", self.shopper.id if self.shopper else "", self.basket.cart.store)
+            periods = Periods(now.astimezone(zone))
+            limits = [_counted_by(offer, others, periods) for offer in self.offers]
+            known = self._counted = (now, zone, limits)
+        return known[2]
+
+    def evaluate(
+        self,
+        *,
+        now: datetime,
+        usage: Usage,
+        points: tuple[int, ...] = (),
+        past: Any = None,
+        zone: ZoneInfo = UTC_ZONE,
+        rounding: Rounding = Rounding.HALF_UP,
+    ) -> Evaluation:
+        """What the cart comes to. `usage` has the value of every counter; a missing one raises `NotLoaded`. `points`
+        are what each line earns by the earning rules, `past` what the shopper did before; both where anything asks.
+        """
+        shopper = self.shopper
+        if past is not None and shopper is not None:
+            shopper = msgspec.structs.replace(shopper, past=past)
+        basket = self.basket.earning(points) if points else self.basket
+        limits = {id(offer): each for offer, each in zip(self.offers, self._limits(now, zone), strict=True)}
+        return _Session(basket, self.catalogue, shopper, limits, usage, now, zone, rounding).run(self.offers)
 
 
 def evaluate(
@@ -56,13 +132,9 @@ def evaluate(
     rounding: Rounding = Rounding.HALF_UP,
     everything: bool = False,
 ) -> Evaluation:
-    """What a cart comes to. `usage` has the value of every counter that `counters` names; a missing one raises
-    `NotLoaded`. With `everything`, all live promotions get a verdict, also those that the index leaves out.
-    """
-    basket = Basket(cart)
-    offers = catalogue.every_offer(shopper, presented) if everything else catalogue.offers(basket, shopper, presented)
-    session = _Session(basket, catalogue, shopper, {} if usage is None else usage, now, zone, rounding)
-    return session.run(sorted(offers, key=lambda offer: offer.order))
+    """What a cart comes to, from the start: `Candidates.evaluate`."""
+    found = Candidates(cart, catalogue, shopper, presented, everything=everything)
+    return found.evaluate(now=now, usage={} if usage is None else usage, zone=zone, rounding=rounding)
 
 
 def counters(
@@ -75,22 +147,20 @@ def counters(
     zone: ZoneInfo = UTC_ZONE,
     everything: bool = False,
 ) -> list[CounterKey]:
-    """The counters to load before evaluating: those of everything that could apply, or (`everything`) that is live."""
-    local = now.astimezone(zone)
-    others = Subjects("", shopper.id if shopper else "", cart.store)
-    found: dict[CounterKey, None] = {}
-    offers = catalogue.every_offer(shopper, presented) if everything else None
-    for offer in catalogue.offers(Basket(cart), shopper, presented) if offers is None else offers:
-        if offer.promotion is not None:
-            subjects = _subjects(offer, others)
-            found.update(dict.fromkeys(wanted(offer.promotion.id, offer.promotion.all_limits, subjects, local)))
-    return list(found)
+    """The counters to load before that."""
+    return Candidates(cart, catalogue, shopper, presented, everything=everything).counters(now, zone)
 
 
-def _subjects(offer: Offer, others: Subjects) -> Subjects:
+def _counted_by(offer: Offer, others: Subjects, periods: Periods) -> tuple[Counted, ...]:
+    promotion = offer.promotion
+    if promotion is None or not (limits := promotion.all_limits):
+        return ()
+    subjects = others
     if offer.issue is not None:
-        return msgspec.structs.replace(others, issue=offer.issue.id)
-    return others if offer.presented is None else msgspec.structs.replace(others, code=offer.presented.code)
+        subjects = msgspec.structs.replace(others, issue=offer.issue.id)
+    elif offer.presented is not None:
+        subjects = msgspec.structs.replace(others, code=offer.presented.code)
+    return tuple([counted_on(promotion.id, limit, subjects, periods) for limit in limits])
 
 
 class _Trial(msgspec.Struct):
@@ -104,11 +174,10 @@ class _Trial(msgspec.Struct):
 class _Room(NamedTuple):
     """What a limit has left for this cart: its figure less what was used before and what the cart holds already."""
 
-    limit: Limit
+    on: Counted
     left: int
     used: int
     held: int
-    key: CounterKey | None
 
 
 class _Session:
@@ -119,6 +188,7 @@ class _Session:
         basket: Basket,
         catalogue: Catalogue,
         shopper: Shopper | None,
+        limits: dict[int, tuple[Counted, ...]],
         usage: Usage,
         now: datetime,
         zone: ZoneInfo,
@@ -127,6 +197,7 @@ class _Session:
         self.basket = basket
         self.catalogue = catalogue
         self.shopper = shopper
+        self.limits = limits
         self.usage = usage
         self.now = now
         self.local = now.astimezone(zone)
@@ -135,8 +206,6 @@ class _Session:
         self.winners: dict[str, str] = {}
         self.applied: list[Verdict] = []
         self.others: list[tuple[Order, Verdict]] = []
-        self.periods: dict[str, str] = {}
-        self.subjects = Subjects("", shopper.id if shopper else "", basket.cart.store)
         self.read: dict[CounterKey, int] = {}
 
     def run(self, offers: list[Offer]) -> Evaluation:
@@ -327,10 +396,10 @@ class _Session:
         """What an offer would do to a bill: limits first, since no shopping mends those, then the condition."""
         promotion = offer.promotion
         assert promotion is not None
-        limits = promotion.all_limits
+        limits = self.limits[id(offer)]
         rooms: list[_Room] = []
         if limits:
-            found = self._rooms(offer, promotion, limits, bill)
+            found = self._rooms(offer, limits, bill)
             if isinstance(found, Verdict):
                 return _Trial(offer, found)
             rooms = found
@@ -353,7 +422,7 @@ class _Session:
             if isinstance(fitted, Verdict):
                 return _Trial(offer, fitted)
             gift = fitted
-        raises = self._raises(promotion, offer, gift, rooms) if rooms or limits else ()
+        raises = self._raises(limits, gift, rooms) if limits else ()
         return _Trial(offer, _given(offer, gift, tuple(checks), raises), gift.bill)
 
     def _gift(self, promotion: Promotion, bill: Bill, times: int, most: int | None, once: bool) -> Gift:
@@ -363,42 +432,31 @@ class _Session:
         give(promotion, gift)
         return gift
 
-    def _rooms(
-        self, offer: Offer, promotion: Promotion, limits: tuple[Limit, ...], bill: Bill
-    ) -> list[_Room] | Verdict:
+    def _rooms(self, offer: Offer, limits: tuple[Counted, ...], bill: Bill) -> list[_Room] | Verdict:
         """What each limit has left; or the verdict, when one has nothing."""
-        subjects = _subjects(offer, self.subjects)
         rooms: list[_Room] = []
-        for limit in limits:
-            if subjects.lacks(limit.per):
+        for on in limits:
+            limit = on.limit
+            if on.nobody:
                 if limit.per in ("code", "issue"):
                     continue
                 reason = Reason.STORE_REQUIRED if limit.per == "store" else Reason.MEMBER_REQUIRED
                 return _verdict(offer, reason)
-            if limit.min_seconds_between and limit.per != "cart":
-                last = last_use_key(promotion.id, limit, subjects)
-                self.read[last] = counted(self.usage, last).used
-                moment = free_again(limit, self.usage, last, self.now)
+            if on.last is not None:
+                self.read[on.last] = counted(self.usage, on.last).used
+                moment = free_again(limit, self.usage, on.last, self.now)
                 if moment is not None:
-                    state = _state(limit, subjects, 0, 0, free_at=moment)
-                    return _verdict(offer, Reason.TOO_SOON, limit=state, moment=moment)
+                    return _verdict(offer, Reason.TOO_SOON, limit=_state(on, 0, 0, free_at=moment), moment=moment)
             if limit.limit is None:
                 continue
-            key, used, held = None, 0, 0
-            if limit.per != "cart":
-                key = counter_key(promotion.id, limit, subjects, self._period(limit))
-                used = self.read[key] = counted(self.usage, key).used
-                held = bill.held.get(key, 0)
+            used, held = 0, 0
+            if on.key is not None:
+                used = self.read[on.key] = counted(self.usage, on.key).used
+                held = bill.held.get(on.key, 0)
             if used + held >= limit.limit:
-                return _verdict(offer, Reason.LIMIT_REACHED, limit=_state(limit, subjects, used, held))
-            rooms.append(_Room(limit, limit.limit - used - held, used, held, key))
+                return _verdict(offer, Reason.LIMIT_REACHED, limit=_state(on, used, held))
+            rooms.append(_Room(on, limit.limit - used - held, used, held))
         return rooms
-
-    def _period(self, limit: Limit) -> str:
-        known = self.periods.get(limit.window)
-        if known is None:
-            known = self.periods[limit.window] = period(limit, self.local)
-        return known
 
     def _fit(
         self,
@@ -412,41 +470,31 @@ class _Session:
     ) -> Gift | Verdict:
         """What fits into all limits: less where a limit gives part of it, nothing where one does not."""
         least: dict[str, int] = {}
-        for limit, left, *_ in rooms:
-            if limit.on_exceed == "partial" and left < least.get(limit.kpi, left + 1):
-                least[limit.kpi] = left
+        for on, left, _, _ in rooms:
+            if on.limit.on_exceed == "partial" and left < least.get(on.limit.kpi, left + 1):
+                least[on.limit.kpi] = left
         uses = least.get("uses")
         if uses is not None and gift.uses > uses:
             gift = self._gift(promotion, bill, min(gift.times, uses), uses, once)
         shrink(gift, bill, least.get("discount"), least.get("points"))
-        for limit, left, used, held, _ in rooms:
-            asked = _asked(limit, gift)
+        for on, left, used, held in rooms:
+            asked = _asked(on.limit, gift)
             if asked > left:
-                state = _state(limit, _subjects(offer, self.subjects), used, held, asked)
+                state = _state(on, used, held, asked)
                 return _verdict(offer, Reason.LIMIT_REACHED, limit=state, checks=tuple(checks))
         if gift.empty:
             return _verdict(offer, Reason.NOTHING_TO_GIVE, checks=tuple(checks))
         return gift
 
-    def _raises(
-        self,
-        promotion: Promotion,
-        offer: Offer,
-        gift: Gift,
-        rooms: list[_Room],
-    ) -> tuple[Raise, ...]:
+    def _raises(self, limits: tuple[Counted, ...], gift: Gift, rooms: list[_Room]) -> tuple[Raise, ...]:
         """What is to be added to which counters; a limit on what was not given adds nothing."""
         raises = []
-        for limit, _, used, _, key in rooms:
-            by = _asked(limit, gift)
-            if key is not None and by:
-                raises.append(Raise(key, by, used, limit.limit, until(limit, self.now)))
-                gift.bill.held[key] = gift.bill.held.get(key, 0) + by
-        subjects = _subjects(offer, self.subjects)
-        for limit in promotion.limits:
-            if limit.min_seconds_between and limit.per != "cart" and not subjects.lacks(limit.per):
-                last = last_use_key(promotion.id, limit, subjects)
-                raises.append(Raise(last, 1, self.read[last], None))
+        for on, _, used, _ in rooms:
+            by = _asked(on.limit, gift)
+            if on.key is not None and by:
+                raises.append(Raise(on.key, by, used, on.limit.limit, until(on.limit, self.now)))
+                gift.bill.held[on.key] = gift.bill.held.get(on.key, 0) + by
+        raises += [Raise(on.last, 1, self.read[on.last], None) for on in limits if on.last is not None]
         return tuple(raises)
 
 
@@ -458,15 +506,14 @@ def _asked(limit: Limit, gift: Gift) -> int:
     return gift.points if limit.kpi == "points" else gift.discount + gift.voucher
 
 
-def _state(
-    limit: Limit, subjects: Subjects, used: int, held: int, asked: int = 0, free_at: datetime | None = None
-) -> LimitState:
+def _state(on: Counted, used: int, held: int, asked: int = 0, free_at: datetime | None = None) -> LimitState:
+    limit = on.limit
     return LimitState(
         code=limit.code,
         kpi=limit.kpi,
         per=limit.per,
         window=limit.window,
-        subject=subjects.of(limit.per),
+        subject=on.subject,
         limit=limit.limit or 0,
         used=used,
         held=held,

@@ -255,7 +255,7 @@ def _points(effect: Points, gift: Gift) -> None:
 def _multiplier(effect: Multiplier, gift: Gift) -> None:
     if gift.shopper is None:
         return
-    earned = gift.bill.basket.cart.points
+    earned = gift.bill.basket.points
     if len(earned) != len(gift.parts):
         raise NotLoaded(("points_of_lines",))
     gift.uses = max(gift.uses, gift.times)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -138,17 +138,42 @@ def period(limit: Limit, local: datetime) -> str:
     return "rolling" if limit.window == "rolling" else ""
 
 
-def wanted(promotion: str, limits: tuple[Limit, ...], subjects: Subjects, local: datetime) -> list[CounterKey]:
-    """Every counter that an evaluation may ask for, to be loaded beforehand."""
-    found = []
-    for limit in limits:
-        if limit.per == "cart" or subjects.lacks(limit.per):
-            continue
+class Counted(NamedTuple):
+    """What a limit counts on for one cart: `key` its counter (None where it needs none, per cart say), `last` the one
+    that knows the last use, where that matters. `nobody` where there is no subject to count over.
+    """
+
+    limit: Limit
+    subject: str
+    nobody: bool
+    key: CounterKey | None
+    last: CounterKey | None
+
+
+class Periods(dict[str, str]):
+    """The calendar windows that a local time falls in."""
+
+    def __init__(self, local: datetime) -> None:
+        self._local = local
+
+    def of(self, limit: Limit) -> str:
+        found = self.get(limit.window)
+        if found is None:
+            found = self[limit.window] = period(limit, self._local)
+        return found
+
+
+def counted_on(promotion: str, limit: Limit, subjects: Subjects, periods: Periods) -> Counted:
+    """What an evaluation may ask for of a limit."""
+    if subjects.lacks(limit.per):
+        return Counted(limit, "", True, None, None)
+    key = last = None
+    if limit.per != "cart":
         if limit.limit is not None:
-            found.append(counter_key(promotion, limit, subjects, period(limit, local)))
+            key = counter_key(promotion, limit, subjects, periods.of(limit))
         if limit.min_seconds_between:
-            found.append(last_use_key(promotion, limit, subjects))
-    return found
+            last = last_use_key(promotion, limit, subjects)
+    return Counted(limit, subjects.of(limit.per), False, key, last)
 
 
 def counted(usage: Usage, key: CounterKey) -> Counter:

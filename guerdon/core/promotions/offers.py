@@ -54,10 +54,13 @@ _NO_ISSUE: list[Issue | None] = [None]
 
 class Catalogue:
     """An organisation's promotions, made ready once per configuration. Only the active ones are indexed; the others are
-    known so that their codes get the right answer. `asks` is what the active ones need to know of a member's past.
+    known so that their codes get the right answer. `asks` is what the active ones need to know of a member's past;
+    `multiply` are those that look at what lines earn by the earning rules.
     """
 
-    __slots__ = ("_anchored", "_everywhere", "_subtotals", "_values", "asks", "exclusive", "lanes", "promotions")
+    __slots__ = (
+        "_anchored", "_everywhere", "_subtotals", "_values", "asks", "exclusive", "lanes", "multiply", "promotions",
+    )  # fmt: skip
 
     def __init__(self, promotions: Iterable[Promotion], lanes: Iterable[Lane] = ()) -> None:
         self.promotions = {promotion.id: promotion for promotion in promotions}
@@ -82,6 +85,9 @@ class Catalogue:
         subtotals.sort(key=lambda each: each[:2])
         self._values = [value for value, _, _ in subtotals]
         self._subtotals = [made for _, _, made in subtotals]
+        self.multiply = frozenset(
+            id for id, each in self.promotions.items() if any(isinstance(effect, Multiplier) for effect in each.effects)
+        )
         running = [each.condition for each in self.promotions.values() if each.status == "active"]
         self.asks = frozenset[str]().union(*map(asks, running))
         self.exclusive = frozenset(lane.number for lane in self.lanes.values() if lane.mode == "exclusive")

@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from guerdon.core.promotions.carts import Cart
+from guerdon.core.promotions.carts import Cart, CartLine
 
 Entity = Literal["sku", "category", "brand", "tag", "attribute"]
 
@@ -29,25 +29,43 @@ Products = tuple[Criterion, ...]
 class Basket:
     """A cart made ready for matching: sets of lines are integers with one bit a line."""
 
-    __slots__ = ("all", "amounts", "cart", "floors", "masks", "quantities", "selected", "units")
+    __slots__ = ("all", "amounts", "cart", "floors", "masks", "points", "quantities", "selected", "units")
 
     def __init__(self, cart: Cart) -> None:
         self.cart = cart
-        self.amounts = [line.amount if line.counts else 0 for line in cart.lines]
-        self.floors = [max(0, line.floor) for line in cart.lines]
-        self.quantities = [line.quantity if line.counts else 0 for line in cart.lines]
-        self.units = [line.units if line.counts else 0 for line in cart.lines]
+        self.points = cart.points
+        self.amounts: list[int] = []
+        self.floors: list[int] = []
+        self.quantities: list[int] = []
+        self.units: list[int] = []
         self.selected: dict[Products, int] = {}
         self.masks: dict[tuple[str, str], dict[str, int]] = {}
         self.all = 0
         for position, line in enumerate(cart.lines):
-            if not line.counts:
-                continue
-            bit = 1 << position
-            self.all |= bit
-            for entity, name, value in facets(line.sku, line.categories, line.brand, line.tags, line.attributes):
-                table = self.masks.setdefault((entity, name), {})
-                table[value] = table.get(value, 0) | bit
+            counts = line.counts
+            self.amounts.append(line.amount if counts else 0)
+            self.floors.append(max(0, line.floor))
+            self.quantities.append(line.quantity if counts else 0)
+            self.units.append(line.units if counts else 0)
+            if counts:
+                self._mark(line, 1 << position)
+
+    def _mark(self, line: CartLine, bit: int) -> None:
+        self.all |= bit
+        masks = self.masks
+        for entity, name, value in facets(line.sku, line.categories, line.brand, line.tags, line.attributes):
+            table = masks.get((entity, name))
+            if table is None:
+                table = masks[entity, name] = {}
+            table[value] = table.get(value, 0) | bit
+
+    def earning(self, points: tuple[int, ...]) -> Basket:
+        """The same with what each line earns by the earning rules."""
+        other = object.__new__(Basket)
+        for name in Basket.__slots__:
+            setattr(other, name, getattr(self, name))
+        other.points = points
+        return other
 
     def select(self, products: Products) -> int:
         """The lines that meet every criterion."""

@@ -67,6 +67,7 @@ create table programs (
     policies jsonb not null,
     created_at timestamptz not null,
     followed integer not null default 0,  -- up to which version all points follow those that are to be followed
+    pool_low boolean not null default false,  -- told since its mark was set, and not filled since
     primary key (org_id, no),
     unique (org_id, id),
     unique (org_id, code)
@@ -77,6 +78,7 @@ create table program_versions (
     program_no bigint not null,
     version integer not null,
     policies jsonb not null,
+    starts_at timestamptz not null,  -- unless a later version is made before that and starts no later
     recorded_at timestamptz not null,
     actor text not null,
     primary key (org_id, program_no, version)

@@ -400,6 +400,82 @@ with compared as (
 )
 select 'event ' || seq, problem from compared where problem <> '' order by seq limit %(limit)s
 
+-- pools --
+-- each mark of a pool is that of a version; each pool that ran low was said to, at the transfer that left it so, and once
+-- until it was filled again
+with marks as (
+    select e.seq, e.program_no, x.said, (x.said ->> 'points')::numeric as points,
+           coalesce((x.said ->> 'filled')::numeric, (x.said ->> 'points')::numeric + 1) as filled,
+           x.version
+    from events e
+    cross join lateral (
+        select nullif(nullif(e.body, '')::jsonb -> 'mark', 'null') as said,
+               (nullif(e.body, '')::jsonb ->> 'version')::int as version offset 0) x
+    where e.org_id = %(org)s and e.name = 'PointsPoolWatch'
+), pools as (
+    select a.no as account, a.program_no, m.first from accounts a
+    join (select program_no, min(seq) as first from marks group by program_no) m on m.program_no = a.program_no
+    where a.org_id = %(org)s and a.role = 'pool'
+), steps as (
+    select p.program_no, t.seq, t.source_balance as rest, null::numeric as points, null::numeric as filled
+    from pools p join transfers t on t.org_id = %(org)s and t.source = p.account and t.seq > p.first
+    where t.action in ('apply', 'settle')
+    union all
+    select p.program_no, t.seq, t.destination_balance, null, null
+    from pools p join transfers t on t.org_id = %(org)s and t.destination = p.account and t.seq > p.first
+    where t.action in ('apply', 'settle')
+    union all
+    select program_no, seq, null, points, filled from marks
+), numbered as (
+    select *, count(*) filter (where rest is null) over (partition by program_no order by seq) as mark from steps
+), judged as (
+    select program_no, seq, mark, rest,
+           case when rest <= max(points) over marked then 'low' when rest >= max(filled) over marked then 'filled' end
+               as stands
+    from numbered window marked as (partition by program_no, mark)
+), turned as (
+    select *, lag(stands) over (partition by program_no, mark order by seq) as was,
+           row_number() over (partition by program_no order by mark desc, seq desc) as back
+    from judged where stands is not null
+), expected as (
+    select program_no, seq, rest from turned where stands = 'low' and was is distinct from 'low'
+), told as (
+    select e.seq as event, e.program_no, (x.said ->> 'row')::bigint as seq, (x.said ->> 'left')::numeric as rest
+    from events e cross join lateral (select nullif(e.body, '')::jsonb as said offset 0) x
+    where e.org_id = %(org)s and e.name = 'PointsPoolLow'
+), last as (
+    select j.program_no, max(j.mark) as mark from numbered j group by j.program_no
+)
+(select 'event ' || coalesce(t.event::text, 'after ' || x.seq), concat_ws('; ',
+            case when t.event is null then 'nobody was told that the pool of program ' || x.program_no || ' was low' end,
+            case when x.seq is null then 'it tells of a pool that was not low, or was told of before' end,
+            case when t.rest <> x.rest then x.rest || ' were left, not ' || t.rest end,
+            case when t.event < t.seq then 'it was told before it was so' end)
+ from expected x full join told t on t.program_no = x.program_no and t.seq = x.seq
+ where t.event is null or x.seq is null or t.rest <> x.rest or t.event < t.seq
+ order by coalesce(t.event, x.seq) limit %(limit)s)
+union all
+(select 'program ' || p.no, 'its pool is said to be ' || case when p.pool_low then '' else 'not ' end || 'low, and is otherwise'
+ from programs p
+ left join last l on l.program_no = p.no
+ left join turned t on t.program_no = p.no and t.mark = l.mark and t.back = 1
+ where p.org_id = %(org)s and p.pool_low <> coalesce(t.stands = 'low', false) order by p.no limit %(limit)s)
+union all
+(select 'program ' || coalesce(v.program_no, m.program_no), 'version ' || coalesce(v.version, m.version)
+        || ' does not watch its pool as its event says'
+ from (select v.program_no, v.version, nullif(v.policies -> 'low_pool', 'null') as said,
+              lag(nullif(v.policies -> 'low_pool', 'null')) over (partition by v.program_no order by v.version) as before
+       from program_versions v
+       join programs p on p.org_id = %(org)s and p.no = v.program_no and v.version <= p.version
+       where v.org_id = %(org)s
+         and not exists (select from program_versions w  -- before which it gave way before it began
+                         where w.org_id = %(org)s and w.program_no = v.program_no and w.version > v.version
+                           and w.starts_at <= v.starts_at and w.recorded_at < v.starts_at)) v
+ full join marks m on m.program_no = v.program_no and m.version = v.version
+ where case when m.seq is null then v.said is distinct from v.before
+            else v.program_no is null or m.said is distinct from v.said or v.said is not distinct from v.before end
+ order by 1 limit %(limit)s)
+
 -- redemptions --
 -- each redemption as its event says it, and what of it was given back since
 with given_back as (
@@ -779,6 +855,59 @@ with said as (
                               or (terms::jsonb ->> 'version')::int <> version) as misnamed
                from promotion_versions where org_id = %(org)s group by 1) v on v.promotion = p.id
     left join promotion_versions l on l.org_id = %(org)s and l.promotion = p.id and l.version = p.version
+), versions_told as (
+    select coalesce(v.promotion::text, e.promotion) as id, coalesce(v.version, e.version) as version,
+           concat_ws('; ',
+           case when e.seq is null then 'no event tells of version ' || v.version end,
+           case when v.promotion is null then 'version ' || e.version || ' is missing, and event ' || e.seq || ' made it' end,
+           case when v.terms::jsonb <> e.said -> 'terms' or v.recorded_at <> e.recorded_at or v.actor <> e.actor
+                then 'version ' || v.version || ' is not what its event says' end) as problem
+    from (select * from promotion_versions where org_id = %(org)s) v
+    full join (select x.seq, x.recorded_at, x.actor, y.said, y.said ->> 'promotion' as promotion,
+                      (y.said ->> 'version')::int as version
+               from events x cross join lateral (select nullif(x.body, '')::jsonb as said offset 0) y
+               where x.org_id = %(org)s and x.name = 'PromotionVersion') e
+         on e.promotion = v.promotion::text and e.version = v.version
+), issues as (
+    select coalesce(i.id::text, e.said ->> 'issue_id') as id, concat_ws('; ',
+           case when e.seq is null then 'no event gave it' end,
+           case when i.id is null then 'missing, and event ' || e.seq || ' gave it' end,
+           case when i.promotion::text <> e.said ->> 'promotion' or i.member_no <> e.member_no
+                     or i.issued_at <> e.recorded_at or i.reason <> e.reason or i.actor <> e.actor
+                     or i.starts_at is distinct from (e.said ->> 'starts_at')::timestamptz
+                     or i.ends_at is distinct from (e.said ->> 'ends_at')::timestamptz
+                     or i.activation <> (e.said ->> 'activation')::boolean
+                     or i.days is distinct from (e.said ->> 'days')::integer
+                then 'it is not what its event says' end,
+           case when i.id is not null and p.id is null then 'its promotion ' || i.promotion || ' does not exist' end,
+           case when i.id is not null and m.no is null then 'its member ' || i.member_no || ' does not exist' end,
+           case when i.ends_at <= i.starts_at then 'it ends before it starts' end) as problem
+    from (select * from promotion_issues where org_id = %(org)s) i
+    full join (select x.seq, x.member_no, x.recorded_at, x.reason, x.actor, y.said
+               from events x cross join lateral (select nullif(x.body, '')::jsonb as said offset 0) y
+               where x.org_id = %(org)s and x.name = 'PromotionIssue') e on e.said ->> 'issue_id' = i.id::text
+    left join promotions p on p.org_id = %(org)s and p.id = i.promotion
+    left join members m on m.org_id = %(org)s and m.no = i.member_no
+), issue_moves as (
+    select coalesce(v.issue::text, e.issue) as issue, coalesce(v.done, e.done) as done, concat_ws('; ',
+           case when e.seq is null then v.done || ' by no event' end,
+           case when v.issue is null then e.done || ' by event ' || e.seq || ', and that is missing' end,
+           case when v.moved_at <> e.recorded_at or v.actor <> e.actor or v.ends_at is distinct from e.ends_at
+                then v.done || ' otherwise than its event says' end,
+           case when v.issue is not null and i.id is null then v.done || ', but there is no such issue' end,
+           case when v.moved_at < i.issued_at then v.done || ' before it was given' end,
+           case when v.done = 'activated' and not i.activation then 'activated, which it did not need' end,
+           case when e.promotion <> i.promotion::text or e.member_no <> i.member_no and m.survivor_no = 0
+                then 'its event is about another' end) as problem
+    from (select * from promotion_issue_moves where org_id = %(org)s) v
+    full join (select x.seq, x.member_no, x.recorded_at, x.actor, y.said ->> 'issue_id' as issue,
+                      y.said ->> 'promotion' as promotion, (y.said ->> 'ends_at')::timestamptz as ends_at,
+                      case x.name when 'PromotionIssueActivation' then 'activated' else 'revoked' end as done
+               from events x cross join lateral (select nullif(x.body, '')::jsonb as said offset 0) y
+               where x.org_id = %(org)s and x.name in ('PromotionIssueActivation', 'PromotionIssueRevocation')) e
+         on e.issue = v.issue::text and e.done = v.done
+    left join promotion_issues i on i.org_id = %(org)s and i.id = v.issue
+    left join members m on m.org_id = %(org)s and m.no = i.member_no
 )
 (select 'use ' || seq || '/' || position, problem from uses where problem <> '' order by seq, position limit %(limit)s)
 union all
@@ -788,6 +917,8 @@ union all
 union all
 (select 'promotion ' || id, problem from versions where problem <> '' order by id limit %(limit)s)
 union all
+(select 'promotion ' || id, problem from versions_told where problem <> '' order by id, version limit %(limit)s)
+union all
 (select 'use ' || u.event_seq || '/' || u.position, 'its issue ' || u.issue
         || case when i.id is null then ' does not exist' else ' is another promotion''s' end
  from promotion_uses u
@@ -795,23 +926,9 @@ union all
  where u.org_id = %(org)s and u.issue <> '' and (i.id is null or i.promotion <> u.promotion)
  order by u.event_seq, u.position limit %(limit)s)
 union all
-(select 'issue ' || i.id, concat_ws('; ',
-            case when p.id is null then 'its promotion ' || i.promotion || ' does not exist' end,
-            case when m.no is null then 'its member ' || i.member_no || ' does not exist' end,
-            case when i.ends_at <= i.starts_at then 'it ends before it starts' end)
- from promotion_issues i
- left join promotions p on p.org_id = %(org)s and p.id = i.promotion
- left join members m on m.org_id = %(org)s and m.no = i.member_no
- where i.org_id = %(org)s and (p.id is null or m.no is null or i.ends_at <= i.starts_at) order by i.id limit %(limit)s)
+(select 'issue ' || id, problem from issues where problem <> '' order by id limit %(limit)s)
 union all
-(select 'issue ' || v.issue, case when i.id is null then v.done || ', but there is no such issue'
-            when v.moved_at < i.issued_at then v.done || ' before it was given'
-            else 'activated, which it did not need' end
- from promotion_issue_moves v
- left join promotion_issues i on i.org_id = %(org)s and i.id = v.issue
- where v.org_id = %(org)s
-   and (i.id is null or v.moved_at < i.issued_at or (v.done = 'activated' and not i.activation))
- order by v.issue, v.done limit %(limit)s)
+(select 'issue ' || issue, problem from issue_moves where problem <> '' order by issue, done limit %(limit)s)
 union all
 (select 'use ' || u.event_seq || '/' || u.position, 'its promotion has no such version'
  from promotion_uses u
@@ -1167,16 +1284,45 @@ with counted as (
     from (select * from code_batches where org_id = %(org)s) b
     full join counted c on c.batch = b.id
     left join promotions p on p.org_id = %(org)s and p.id = b.promotion
+), links as (
+    select coalesce(l.code, e.said ->> 'code') as code, concat_ws('; ',
+           case when e.seq is null then 'linked by no event' end,
+           case when l.code is null then 'its link is missing, and event ' || e.seq || ' made it' end,
+           case when l.id::text <> e.id or l.member_no <> e.member_no or l.mode <> e.said ->> 'mode'
+                     or l.linked_at <> e.recorded_at or l.actor <> e.actor
+                then 'its link is not what its event says' end,
+           case when l.code is not null and c.code is null then 'linked, but there is no such code' end,
+           case when l.code is not null and m.no is null
+                then 'linked to member ' || l.member_no || ', who does not exist' end) as problem
+    from (select * from code_links where org_id = %(org)s) l
+    full join (select x.seq, x.member_no, x.recorded_at, x.actor, y.said,
+                      y.said ->> case x.name when 'CodeLink' then 'link_id' else 'claim_id' end as id
+               from events x cross join lateral (select nullif(x.body, '')::jsonb as said offset 0) y
+               where x.org_id = %(org)s and (x.name = 'CodeLink' or x.name = 'RewardClaim' and y.said ? 'code')) e
+         on e.said ->> 'code' = l.code
+    left join codes c on c.org_id = %(org)s and c.code = l.code
+    left join members m on m.org_id = %(org)s and m.no = l.member_no
+), switches as (
+    select coalesce(s.batch::text, e.said ->> 'batch') as batch, coalesce(s.code, e.said ->> 'code') as code,
+           coalesce(s.version, (e.said ->> 'version')::int) as version, concat_ws('; ',
+           case when e.seq is null then 'switched by no event' end,
+           case when s.batch is null then 'a switch is missing, and event ' || e.seq || ' made it' end,
+           case when s.active <> (e.said ->> 'active')::boolean or s.reason <> e.reason or s.actor <> e.actor
+                     or s.recorded_at <> e.recorded_at
+                then 'switch ' || s.version || ' is not what its event says' end) as problem
+    from (select * from code_switches where org_id = %(org)s) s
+    full join (select x.seq, x.recorded_at, x.reason, x.actor, y.said
+               from events x cross join lateral (select nullif(x.body, '')::jsonb as said offset 0) y
+               where x.org_id = %(org)s and x.name = 'CodeSwitch') e
+         on e.said ->> 'batch' = s.batch::text and e.said ->> 'code' = s.code
+            and (e.said ->> 'version')::int = s.version
 )
 (select 'code batch ' || id, problem from batches where problem <> '' order by id limit %(limit)s)
 union all
-(select 'code ' || l.code, concat_ws('; ',
-            case when c.code is null then 'linked, but there is no such code' end,
-            case when m.no is null then 'linked to member ' || l.member_no || ', who does not exist' end)
- from code_links l
- left join codes c on c.org_id = %(org)s and c.code = l.code
- left join members m on m.org_id = %(org)s and m.no = l.member_no
- where l.org_id = %(org)s and (c.code is null or m.no is null) order by l.code limit %(limit)s)
+(select 'code ' || code, problem from links where problem <> '' order by code limit %(limit)s)
+union all
+(select case when code = '' then 'code batch ' || batch else 'code ' || code end, problem
+ from switches where problem <> '' order by batch, code, version limit %(limit)s)
 union all
 (select 'code ' || u.code, 'used by event ' || min(u.event_seq) || ', but '
         || case when bool_and(c.code is null) then 'there is no such code' else 'it is another promotion''s' end
@@ -1285,23 +1431,25 @@ union all
  order by coalesce(m.no, e.member_no) limit %(limit)s)
 
 -- configuration --
--- each program's versions are contiguous and the last one is in force; what events and tills name exists
+-- each program's versions are contiguous and the last one whose time has come is in force; what events and tills name exists
 (select 'program ' || p.no, concat_ws('; ',
             case when v.count is distinct from v.last then 'versions are missing' end,
-            case when p.version is distinct from v.last
-                 then 'version is ' || p.version || ', should be ' || coalesce(v.last, 0) end,
-            case when p.policies <> c.policies then 'its policies are not those of its last version' end,
+            case when p.version is distinct from v.begun
+                 then 'version is ' || p.version || ', should be ' || coalesce(v.begun, 0) end,
+            case when p.policies <> c.policies then 'its policies are not those of its version' end,
             case when r.roles is distinct from 6
                  then 'it has ' || coalesce(r.roles, 0) || ' internal accounts, should be 6' end)
  from programs p
- left join (select program_no, count(*) as count, max(version) as last
-            from program_versions where org_id = %(org)s group by 1) v
+ left join (select x.program_no, count(*) as count, max(x.version) as last,
+                   max(x.version) filter (where x.starts_at <= h.last_recorded_at) as begun
+            from program_versions x join heads h on h.org_id = %(org)s
+            where x.org_id = %(org)s group by 1) v
       on v.program_no = p.no
  left join program_versions c on c.org_id = %(org)s and c.program_no = p.no and c.version = p.version
  left join (select program_no, count(distinct role) as roles
             from accounts where org_id = %(org)s and role <> '' group by 1) r
       on r.program_no = p.no
- where p.org_id = %(org)s and (v.count is distinct from v.last or p.version is distinct from v.last
+ where p.org_id = %(org)s and (v.count is distinct from v.last or p.version is distinct from v.begun
                                or p.policies is distinct from c.policies or r.roles is distinct from 6)
  order by p.no limit %(limit)s)
 union all
@@ -1317,6 +1465,10 @@ union all
  where p.org_id = %(org)s
    and coalesce((nullif(l.promise, '')::jsonb ->> 4)::integer, l.version) between 1 and p.followed - 1
  group by p.no, p.followed order by p.no limit %(limit)s)
+union all
+(select 'program ' || v.program_no, 'version ' || v.version || ' starts before it was made'
+ from program_versions v where v.org_id = %(org)s and v.starts_at < v.recorded_at
+ order by v.program_no, v.version limit %(limit)s)
 union all
 (select 'program ' || v.program_no, 'does not exist, but has versions'
  from program_versions v left join programs p on p.org_id = %(org)s and p.no = v.program_no

@@ -77,3 +77,17 @@ select m.no, m.survivor_no from members m where m.org_id = %(org)s and m.survivo
 -- member_ids --
 -- members by number
 select m.no, m.id, m.registered_at from members m where m.org_id = %(org)s and m.no = any(%(nos)s::bigint[])
+
+-- listed_when --
+-- when members were put on lists and taken off, oldest first
+select e.member_no, e.segment, e.recorded_at, e.present from segment_entries e
+where e.org_id = %(org)s and e.member_no = any(%(nos)s::bigint[])
+order by e.member_no, e.segment, e.version
+
+-- points_of --
+-- the regular points of members by program
+select a.member_no, p.code, f.credit - f.debit
+from accounts a
+join figures f on f.org_id = a.org_id and f.account_no = a.no
+join programs p on p.org_id = a.org_id and p.no = a.program_no
+where a.org_id = %(org)s and a.member_no = any(%(nos)s::bigint[]) and a.category = 'regular'

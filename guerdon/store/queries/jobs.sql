@@ -37,8 +37,14 @@ cross join lateral (
 -- how many of its lots are behind
 with followed as (
     select p.no, max(v.version) as version
-    from programs p join program_versions v on v.org_id = %(org)s and v.program_no = p.no and v.version > p.followed
-    where p.org_id = %(org)s and v.policies ->> 'follow' is not null group by p.no
+    from programs p
+    join program_versions v on v.org_id = %(org)s and v.program_no = p.no
+        and v.version between p.followed + 1 and p.version
+    where p.org_id = %(org)s and v.policies ->> 'follow' is not null
+          and not exists (select from program_versions x
+                          where x.org_id = %(org)s and x.program_no = p.no and x.version > v.version
+                                and x.starts_at <= v.starts_at and x.recorded_at < v.starts_at)
+    group by p.no
 )
 select a.no, a.member_no, behind.lots
 from followed f
@@ -53,8 +59,22 @@ order by a.no limit %(limit)s
 -- followed --
 -- programs whose points do not all follow yet, and the version
 select p.no, max(v.version)
-from programs p join program_versions v on v.org_id = %(org)s and v.program_no = p.no and v.version > p.followed
-where p.org_id = %(org)s and v.policies ->> 'follow' is not null group by p.no order by p.no
+from programs p
+join program_versions v on v.org_id = %(org)s and v.program_no = p.no
+    and v.version between p.followed + 1 and p.version
+where p.org_id = %(org)s and v.policies ->> 'follow' is not null
+      and not exists (select from program_versions x
+                      where x.org_id = %(org)s and x.program_no = p.no and x.version > v.version
+                            and x.starts_at <= v.starts_at and x.recorded_at < v.starts_at)
+group by p.no order by p.no
+
+-- beginning --
+-- programs with a version whose time has come and that has not begun
+select distinct p.no
+from programs p
+join program_versions v on v.org_id = %(org)s and v.program_no = p.no and v.version > p.version
+where p.org_id = %(org)s and v.starts_at <= %(now)s
+order by p.no
 
 -- notices_due --
 -- accounts with points that are about to end, the days before it that the program names have come, and nobody was told;

@@ -180,6 +180,21 @@ left join lateral (
 -- include persons_columns
 select root, no, since, registered_at from family
 
+-- forebears --
+-- who was merged into members, and into those, by number
+with recursive family (root, no) as (
+    select asked.no, m.no from unnest(%(nos)s::bigint[]) as asked (no)
+    cross join lateral (
+        select x.no from members x where x.org_id = %(org)s::bigint and x.survivor_no = asked.no and x.survivor_no > 0
+        offset 0) m
+    union all
+    select f.root, m.no from family f
+    cross join lateral (
+        select x.no from members x where x.org_id = %(org)s::bigint and x.survivor_no = f.no and x.survivor_no > 0
+        offset 0) m
+)
+select root, no from family order by root, no
+
 -- persons_columns --
 -- for the statements that include this
 with recursive family (root, no, since, registered_at) as (
@@ -827,14 +842,36 @@ select no, id::text, ledger_no, code, name, asset, first, version, policies::tex
 from programs where org_id = %(org)s::bigint order by no
 
 -- config_versions --
--- when each program's versions began, the first one first; whether activity renews points of any of them; the last one
--- that points which were there follow too; and up to which all of them do
-select v.program_no, array_agg(v.recorded_at order by v.version),
+-- when each program's versions begin, or those that came before them, the first one first; whether activity renews
+-- points of any of them; which of those that have begun points that were there follow too; up to which all of them do;
+-- and whether its pool is low
+select v.program_no, array_agg(v.begins_at order by v.version),
        coalesce(bool_or(v.policies -> 'expiry' ->> 'kind' in ('rolling', 'inactivity')), false),
-       coalesce(max(v.version) filter (where v.policies ->> 'follow' is not null), 0), max(p.followed)
-from program_versions v
+       coalesce(array_agg(v.version order by v.version)
+                filter (where v.begins and v.version <= p.version and v.policies ->> 'follow' is not null), '{}'),
+       max(p.followed), bool_or(p.pool_low)
+from (select x.program_no, x.version, x.policies,
+             (select min(later.starts_at) from program_versions later
+              where later.org_id = %(org)s::bigint and later.program_no = x.program_no
+                    and later.version >= x.version) as begins_at,
+             not exists (select from program_versions later
+                         where later.org_id = %(org)s::bigint and later.program_no = x.program_no
+                               and later.version > x.version and later.starts_at <= x.starts_at
+                               and later.recorded_at < x.starts_at) as begins
+      from program_versions x where x.org_id = %(org)s::bigint) v
 join programs p on p.org_id = %(org)s::bigint and p.no = v.program_no
-where v.org_id = %(org)s::bigint group by v.program_no
+group by v.program_no
+
+-- config_planned --
+-- versions of programs that are still to begin, in their order
+select v.program_no, v.version, v.starts_at, v.policies::text
+from program_versions v
+join programs p on p.org_id = %(org)s::bigint and p.no = v.program_no and v.version > p.version
+where v.org_id = %(org)s::bigint
+      and not exists (select from program_versions later
+                      where later.org_id = %(org)s::bigint and later.program_no = v.program_no
+                            and later.version > v.version and later.starts_at <= v.starts_at)
+order by v.program_no, v.version
 
 -- config_stores --
 -- every store

@@ -110,8 +110,8 @@ from accounts where org_id = %(org)s and member_no = %(member)s
 order by program_no, no
 
 -- lots_named --
--- when lots end and what of them was taken back, by number
-select no, account, expires_at, returned from lots where org_id = %(org)s and no = any(%(lots)s)
+-- when lots end, what of them was taken back, and the version of what gave them, by number
+select no, account, expires_at, returned, version from lots where org_id = %(org)s and no = any(%(lots)s)
 
 -- entries --
 -- what a page's events moved, in order; one row per transfer
@@ -123,6 +123,22 @@ order by seq
 -- the purchases of a page
 select no, id, number, currency, amount, paid, event_at
 from purchases where org_id = %(org)s and no = any(%(purchases)s)
+
+-- promotions_of_events --
+-- what promotions gave on what was bought with the events of a page: the purchase's, or the committed cart's
+select e.seq, u.promotion::text as id, u.version, v.terms::jsonb ->> 'name' as name, u.code, u.issue, u.discount,
+       u.voucher, u.points
+from events e
+left join promotion_commits w on w.org_id = %(org)s and e.name = 'PromotionReturn'
+                              and w.id = (nullif(e.body, '')::jsonb ->> 'commit_id')::uuid
+cross join lateral (
+    select x.* from promotion_uses x where x.org_id = %(org)s and x.purchase_no > 0 and x.purchase_no = e.purchase_no
+    union all
+    select x.* from promotion_uses x
+    where x.org_id = %(org)s and e.purchase_no = 0 and x.event_seq = coalesce(w.event_seq, e.seq)) u
+left join promotion_versions v on v.org_id = %(org)s and v.promotion = u.promotion and v.version = u.version
+where e.org_id = %(org)s and e.seq = any(%(seqs)s) and u.of_seq = 0
+order by e.seq, u.event_seq, u.position
 
 -- returns_named --
 -- the returns of a page's purchases

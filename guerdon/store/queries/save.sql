@@ -311,12 +311,18 @@ update programs set followed = new.followed
 from unnest(%(no)s::bigint[], %(followed)s::integer[]) as new (no, followed)
 where programs.org_id = %(org)s::bigint and programs.no = new.no
 
+-- write_low_pools --
+-- whether the pools of programs are low
+update programs set pool_low = new.pool_low
+from unnest(%(no)s::bigint[], %(pool_low)s::boolean[]) as new (no, pool_low)
+where programs.org_id = %(org)s::bigint and programs.no = new.no
+
 -- insert_program_versions --
 -- every version of a program's policies, with its time and who made it
-insert into program_versions (org_id, program_no, version, policies, recorded_at, actor)
+insert into program_versions (org_id, program_no, version, policies, starts_at, recorded_at, actor)
 select %(org)s::bigint, * from unnest(
-    %(program_no)s::bigint[], %(version)s::integer[], %(policies)s::jsonb[], %(recorded_at)s::timestamptz[],
-    %(actor)s::text[])
+    %(program_no)s::bigint[], %(version)s::integer[], %(policies)s::jsonb[], %(starts_at)s::timestamptz[],
+    %(recorded_at)s::timestamptz[], %(actor)s::text[])
 
 -- write_stores --
 -- stores as they now are

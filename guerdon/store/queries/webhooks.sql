@@ -74,12 +74,22 @@ e.seq, e.id::text, e.name, e.member_no, m.id::text as member, e.event_at, e.reco
 e.till_no, e.program_no, e.reference, e.reason, p.id::text as purchase, p.number as purchase_number,
 case when e.name in ('RewardClaim', 'RewardClaimReversal', 'RewardFulfilment') then e.body else '' end as claimed,
 case when e.name = 'PointsExpiring' then e.body else '' end as notice,
+case when e.name in ('PromotionIssue', 'PromotionIssueActivation', 'PromotionIssueRevocation', 'CodeLink', 'CodeSwitch')
+     then e.body
+     when e.name = 'PromotionVersion'
+     then jsonb_build_object('promotion', nullif(e.body, '')::jsonb -> 'promotion',
+                             'status', nullif(e.body, '')::jsonb -> 'terms' -> 'status')::text
+     else '' end as promoted,
 (select t.asset from (
      select t.asset, t.source, t.destination, t.seq from transfers t
      where t.org_id = e.org_id and t.seq > case when e.mirrors > 0 then e.mirrors else e.seq end
        and t.seq <= case when e.mirrors > 0 then e.mirrors else e.seq end + greatest(e.transfers, 1) offset 0) t
  join accounts a on a.org_id = e.org_id and a.no in (t.source, t.destination) and a.tracks_lots
- where e.points <> 0 order by t.seq limit 1) as asset
+ where e.points <> 0 or e.name in ('PromisedPointsConversion', 'TriggerPointsConversion')
+ order by t.seq limit 1) as asset,
+case when e.name in ('PromisedPointsConversion', 'TriggerPointsConversion')
+     then (select sum(t.amount) from transfers t
+           where t.org_id = e.org_id and t.seq > e.seq and t.seq <= e.seq + e.transfers) end as released
 
 -- beside --
 left join members m on m.org_id = e.org_id
