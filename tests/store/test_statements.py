@@ -173,7 +173,7 @@ KEYS: dict[str, str] = {
     "keys": "array(select 'k-' || n from generate_series(1, {count}) n)",
 }
 """Keys that mostly hit."""
-SINGLE = {"org": "1", "now": "now()", "all_lots": "false"}
+SINGLE = {"org": "1", "now": "now()"}
 WRITES = ("update_figures", "update_lots", "update_accounts", "update_holds", "update_scheduled", "update_redemptions",
           "update_head", "update_members", "delete_member_identifiers", "update_ledgers")  # fmt: skip
 HOT = [
