@@ -61,6 +61,9 @@ class FakeState:
     def made_rows(self) -> bool:
         return bool(self.journal)
 
+    def unappended(self) -> int:
+        return len(self.journal)
+
     def rollback(self, mark: int) -> None:
         del self.journal[mark:]
 
