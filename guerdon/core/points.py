@@ -165,16 +165,18 @@ def credit(
     *,
     earned_at: datetime,
     purchase_no: int = 0,
-) -> None:
-    """Credit points as one transfer and one lot per portion; what the account owes is repaid from them at once."""
+) -> list[datetime | None]:
+    """Credit points as one transfer and one lot per portion; what the account owes is repaid from them at once. Returns
+    when the points of each portion end that has any.
+    """
     portions = [portion for portion in portions if portion.points > 0]
     total = sum(portion.points for portion in portions)
     if not total:
-        return
+        return []
     debt = owed(state, account_no)
     usual = promises.Terms(expires_at(program.policies, earned_at))
     booking.move(from_account, account_no, total)
-    opened = []
+    opened, ends = [], []
     for portion in portions:
         terms = endings.settle(state, booking, program, portion.rule, portion.terms or usual, earned_at)
         lot = lots.open_lot(
@@ -193,7 +195,9 @@ def credit(
             promise=terms.promise,
         )
         opened.append(lot.no)
+        ends.append(lot.expires_at)
     lots.repay(state, booking.moves, opened, debt)
+    return ends
 
 
 def spend(

@@ -173,7 +173,7 @@ def record(state: State, command: RecordPurchase) -> Outcome:
         )
     booking = Booking(state, Name.TRANSACTION_ADD, member.no, place)
     _pay(state, booking, command, due)
-    _credit(state, booking, member, program, earned, place, no)
+    ends = _credit(state, booking, member, program, earned, place, no)
     endings.renew(state, booking, program.no)
     raised = caps.use(state, program, member, place, earned, booking.seq)
     event = booking.close(
@@ -206,7 +206,7 @@ def record(state: State, command: RecordPurchase) -> Outcome:
         spent_points=points,
         spent_money=money,
         redemption_id=redemption_id or "",
-        earned=tuple(_earned(program, earning, place.event_at) for earning in earned),
+        earned=tuple(_earned(program, earning, place.event_at, ends.get(i)) for i, earning in enumerate(earned)),
         balances=((program.no, state.figures_of(account_no).balance),),
         discounts=promoted.discounts,
         vouchers=promoted.vouchers,
@@ -399,18 +399,19 @@ def _credit(
     earned: list[Earning],
     place: Place,
     purchase_no: int,
-) -> None:
-    """One credit per category, one lot per earning."""
+) -> dict[int, datetime | None]:
+    """One credit per category, one lot per earning. Returns when the points of each earning end, by its place."""
+    ends: dict[int, datetime | None] = {}
     for category in CATEGORIES:
+        these = {i: e for i, e in enumerate(earned) if e.category == category and e.points > 0}
         portions = [
             Portion(
                 points=e.points, rule=e.rule, version=e.version, line=e.line, terms=_terms(program, e, place.event_at)
             )
-            for e in earned
-            if e.category == category
+            for e in these.values()
         ]
         if portions:
-            credit(
+            opened = credit(
                 state,
                 booking,
                 account_in(state, member, program, category),
@@ -420,6 +421,8 @@ def _credit(
                 earned_at=place.event_at,
                 purchase_no=purchase_no,
             )
+            ends.update(zip(these, opened, strict=True))
+    return ends
 
 
 def _terms(program: Program, earning: Earning, earned_at: datetime) -> promises.Terms:
@@ -430,8 +433,8 @@ def _terms(program: Program, earning: Earning, earned_at: datetime) -> promises.
     return promises.terms(program.policies, rule, earned_at)
 
 
-def _earned(program: Program, earning: Earning, earned_at: datetime) -> Earned:
-    """What a rule gave, as it is answered."""
+def _earned(program: Program, earning: Earning, earned_at: datetime, ends: datetime | None) -> Earned:
+    """What a rule gave, as it is answered; its points end as their lot does."""
     terms = _terms(program, earning, earned_at)
     return Earned(
         program_no=program.no,
@@ -440,7 +443,7 @@ def _earned(program: Program, earning: Earning, earned_at: datetime) -> Earned:
         category=earning.category,
         points=earning.points,
         basis=earning.basis,
-        expires_at=terms.expires_at,
+        expires_at=ends if earning.points > 0 else terms.expires_at,
         releases_at=terms.releases_at,
         trigger=terms.trigger,
         capped=earning.capped,

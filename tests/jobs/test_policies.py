@@ -91,6 +91,17 @@ async def test_many_accounts_follow_in_one_command(club: Books) -> None:
     assert len(await ends(club)) == 2
 
 
+async def test_a_late_purchase_answers_the_end_that_its_points_have(club: Books) -> None:
+    ada = await club.member("ada")
+    before = club.now
+    club.later(days=1)
+    await change(club, expiry=Expiry(kind="days", count=30), follow=Follow())
+    club.later(hours=1)
+    told = await club.buy("B-1", ada, 1_000, where=c.Where(event_at=before))
+    assert [each.expires_at for each in told.earned] == await ends(club)
+    assert told.earned[0].version == 1
+
+
 async def test_a_planned_version_begins_with_the_job_where_nobody_comes(club: Books, database: Database) -> None:
     await buy(club, "B-1", await club.member("ada"))
     (before,) = await ends(club)

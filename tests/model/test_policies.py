@@ -244,7 +244,7 @@ def test_whenever_jobs_ran_the_same_points_ended_at_the_same_instants(seed: int)
 def test_the_histories_renew_follow_and_end_something() -> None:
     """So that the tests above are about something."""
     seen: set[str] = set()
-    for seed in SEEDS:
+    for seed in SEEDS[:8]:
         store = MemoryStore()
         one_by_one(store, Living(seed).commands)
         for event in store.rows("events").values():

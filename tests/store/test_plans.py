@@ -105,10 +105,10 @@ def test_lots_of_an_account_are_read_in_the_order_in_which_they_are_spent_and_no
         connection.execute("set plan_cache_mode = force_generic_plan")
         connection.execute("set enable_seqscan = off")
         connection.execute("set guerdon.org = '1'")
-        for name in ("accounts_by_no", "accounts_of_members", "lots_first", "lots_ended"):
+        for name in ("accounts_by_no", "accounts_of_members", "lots_first", "lots_ended", "lots_released"):
             nodes = plan(connection, name)
             scans = [node for node in nodes if node.get("Relation Name") == "lots"]
             assert {node["Index Name"] for node in scans} <= {"lots_open", "lots_promised"}, (name, scans)
             assert not [node for node in nodes if "Sort" in node["Node Type"]], name
-            due = [node for node in scans if "expires_at <=" in node["Index Cond"]]
+            due = [node for node in scans if re.search("(expires|releases)_at <=", node["Index Cond"])]
             assert bool(due) == (name != "lots_first"), (name, scans)

@@ -390,7 +390,7 @@ create table lots (
 ) with (fillfactor = 80);
 create index lots_open on lots (org_id, account, expires_at, no) where remaining > 0;
 create index lots_due on lots (org_id, expires_at) where remaining > 0 and expires_at is not null;
-create index lots_promised on lots (org_id, account, releases_at) where remaining > 0 and releases_at is not null;
+create index lots_promised on lots (org_id, account, releases_at, no) where remaining > 0 and releases_at is not null;
 create index lots_releasing on lots (org_id, releases_at) where remaining > 0 and releases_at is not null;
 create index lots_billed on lots (org_id, purchase_no) where purchase_no > 0;
 
