@@ -28,11 +28,11 @@ from tests.audit.books import START, Books, books
 from tests.conftest import Database
 
 MILK = (Criterion(entity="sku", values=frozenset({"milk"})),)
-LIVE = Promotion(id="01900000-0000-7000-9000-000000000001", name="Live", lane=1, effects=(Percent(ppm=150_000),),
+LIVE = Promotion(id="01900000-0000-7000-9000-000001000000", name="Live", lane=1, effects=(Percent(ppm=150_000),),
                  condition=CartIs(value=6_000))  # fmt: skip
 DRAFTS = (
     Promotion(
-        id="01900000-0000-7000-9000-000000000002", name="Draft", lane=1,
+        id="01900000-0000-7000-9000-000002000000", name="Draft", lane=1,
         effects=(Percent(ppm=100_000, products=MILK), Points(points=7)),
         condition=All(of=(CartIs(value=1_500), ProductsAre(products=MILK))),
         limits=(Limit(code="each", kpi="purchases", limit=3, per="customer"),
@@ -40,7 +40,7 @@ DRAFTS = (
         budget=Budget(code="all", limit=4_000, on_exceed="partial"),
     ),
     Promotion(
-        id="01900000-0000-7000-9000-000000000003", name="Double", lane=2, kind="points",
+        id="01900000-0000-7000-9000-000003000000", name="Double", lane=2, kind="points",
         effects=(Multiplier(ppm=2_000_000, products=MILK),),
         limits=(Limit(code="gap", min_seconds_between=7_200, per="customer"),),
     ),
@@ -70,11 +70,11 @@ HAPPENS: Happens = {
 """What happens before which bill."""
 NOTHING: Happens = {}
 FOR_TIERS = Promotion(
-    id="01900000-0000-7000-9000-000000000004", name="Silver", lane=1, effects=(Percent(ppm=100_000),),
+    id="01900000-0000-7000-9000-000004000000", name="Silver", lane=1, effects=(Percent(ppm=100_000),),
     audience=Audience(tiers=frozenset({"silver", "gold"})),
 )  # fmt: skip
 FOR_SEGMENTS = Promotion(
-    id="01900000-0000-7000-9000-000000000005", name="Known", lane=1, effects=(Percent(ppm=200_000),),
+    id="01900000-0000-7000-9000-000005000000", name="Known", lane=1, effects=(Percent(ppm=200_000),),
     condition=Any_(of=(SegmentIs(values=frozenset({"vip"})), SegmentIs(values=frozenset({"busy"})))),
 )  # fmt: skip
 
