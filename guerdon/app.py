@@ -187,7 +187,8 @@ def serve(settings: Settings, started: Callable[[str, Installation], None] | Non
 
         def listening(url: str) -> None:
             if installation.admin_key_is_new:
-                print(f"Platform key, shown this once: {installation.admin_key}", flush=True)
+                told = f"Platform key: {installation.admin_key} (`guerdon key platform` shows it again)"
+                print(told, flush=True)
             if started is not None:
                 started(url, installation)
             else:

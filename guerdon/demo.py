@@ -12,6 +12,7 @@ import csv
 import importlib.util
 import os
 import random
+import shlex
 import subprocess
 import sys
 import threading
@@ -243,8 +244,9 @@ def _results(folder: Path) -> Path:
 
 def _introduction(url: str, key: str, settings: Settings) -> str:
     member = _best_member(settings.data_dir)
-    person = f"{url}/v1/members/external_id:{member}"
-    as_demo = f"-H 'Authorization: Bearer {key}'"
+    person = f"$URL/v1/members/external_id:{member}"
+    as_demo = '-H "Authorization: Bearer $KEY"'
+    named = {"URL": url, "KEY": key, "GUERDON_DATA_DIR": str(settings.data_dir.absolute())}
     bill = {
         "number": "B-1001",
         "member": f"external_id:{member}",
@@ -255,19 +257,19 @@ def _introduction(url: str, key: str, settings: Settings) -> str:
     }
     return f"""
 Guerdon is ready: {url}  (what it answers: {url}/docs)
-Key of the organisation {ORGANISATION}: {key}
-
+The organisation is `{ORGANISATION}`. In a second shell, first of all:
+  export {" ".join(f"{name}={shlex.quote(value)}" for name, value in named.items())}
 What a member holds:
   curl {as_demo} {person}/balances
 How it came about, newest first:
-  curl {as_demo} '{person}/points-ledger?limit=3'
+  curl {as_demo} "{person}/points-ledger?limit=3"
 A purchase that earns and spends 50 points, in one commit:
-  curl {as_demo} -H 'Content-Type: application/json' {url}/v1/purchases \\
+  curl {as_demo} -H 'Content-Type: application/json' $URL/v1/purchases \\
     -d '{msgspec.json.encode(bill).decode()}'
 The same books through the ledger API:
-  curl -H 'X-Blnk-Key: {key}' {url}{settings.blnk_path.rstrip("/")}/ledgers
+  curl -H "X-Blnk-Key: $KEY" $URL{settings.blnk_path.rstrip("/")}/ledgers
 Do they add up?
-  GUERDON_DATA_DIR={settings.data_dir.absolute()} {sys.executable} -m guerdon verify
+  {sys.executable} -m guerdon verify
 
 Ctrl-C stops the server; everything stays for the next start.
 """

@@ -44,7 +44,9 @@ def configure(level: str, *, as_json: bool) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    logging.getLogger("alembic").setLevel("WARNING")
+    # What they say at every start tells an operator nothing.
+    for name in ("alembic", "procrastinate.blueprints", "procrastinate.periodic"):
+        logging.getLogger(name).setLevel("WARNING")
     # They would log addresses, which may hold secrets of whoever is sent something.
     for name in ("httpx2", "httpcore2"):
         logging.getLogger(name).setLevel("WARNING")

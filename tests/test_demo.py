@@ -57,11 +57,17 @@ def running(folder: Path, database: Database) -> Iterator[str]:
         server.communicate(timeout=60)
 
 
-def run_told(told: str, about: str) -> dict[str, object]:
-    """Run the command that stands below a line of what was told, as a shell does."""
+def told_command(told: str, about: str) -> str:
+    """The command that stands below a line of what was told."""
     match = re.search(rf"{re.escape(about)}[^\n]*\n((?:.*\\\n)*.*)\n", told)
     assert match is not None, told
-    done = subprocess.run(["sh", "-c", match[1]], capture_output=True, text=True, check=True)
+    return match[1]
+
+
+def run_told(told: str, about: str) -> dict[str, object]:
+    """Run the command below a line of what was told in a second shell, that is after what comes first of all."""
+    shell = f"{told_command(told, 'In a second shell')}\n{told_command(told, about)}"
+    done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True)
     found: dict[str, object] = (
         json.loads(done.stdout) if done.stdout.startswith("{") else {"list": json.loads(done.stdout)}
     )
