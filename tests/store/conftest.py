@@ -14,7 +14,7 @@ from psycopg import AsyncConnection
 
 from guerdon.core.access import ApiKey
 from guerdon.core.accounts import Figures
-from guerdon.core.programs import Config
+from guerdon.core.programs import Config, Planned
 from guerdon.core.state import Key, State
 from guerdon.store import organisations
 from guerdon.store.embedded import Embedded
@@ -90,6 +90,7 @@ def fill(state: State, api_key: ApiKey) -> None:
     put = state.put
     put(state.assets, "POINTS", r.POINTS)
     put(state.programs, 1, r.PROGRAM)
+    put(state.program_versions, (1, 1), Planned(version=1, starts_at=r.NOON, policies=r.PROGRAM.policies))
     put(state.stores, 2, r.STORE)
     put(state.tills, 3, r.TILL)
     put(state.sources, "KIOSK", r.NOON)

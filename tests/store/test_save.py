@@ -14,6 +14,7 @@ from guerdon.core.accounts import Figures, Transfer
 from guerdon.core.chain import START, link
 from guerdon.core.events import Event
 from guerdon.core.members import Member
+from guerdon.core.programs import Planned
 from guerdon.store import organisations
 from guerdon.store.load import load
 from guerdon.store.memory import Memories
@@ -177,6 +178,8 @@ async def test_every_version_is_kept_with_its_own_time_and_actor(stocked: Shop) 
     for number, at, actor in ((2, r.NOON, "ada"), (3, later, "bob")):
         state.begin(r.uuid(0), at, actor)
         state.put(state.programs, 1, msgspec.structs.replace(r.PROGRAM, version=number, name=actor))
+        plan = Planned(version=number, starts_at=at, policies=r.PROGRAM.policies)
+        state.put(state.program_versions, (1, number), plan)
         state.put(state.metadata, ("bln", r.WALLET.id), (number + 1, f'{{"a":{number + 1}}}'))
         state.accept()
     await stocked.save(state)
