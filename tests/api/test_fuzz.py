@@ -44,7 +44,7 @@ def test_an_answer_is_as_documented(case: Case[Any], open_shop: Shop) -> None:
 # Terms hold terms: "each keyword at its edge", which the phase `explicit` brings, comes to up to 29,000
 # requests for each of these. Made up ones in greater number stand in for them.
 @schema.include(name_regex=NESTED).parametrize()
-@settings(FUZZ, max_examples=20 * EXAMPLES, phases=[Phase.generate])
+@settings(FUZZ, max_examples=10 * EXAMPLES, phases=[Phase.generate])
 def test_an_answer_to_terms_that_nest_is_as_documented(case: Case[Any], open_shop: Shop) -> None:
     check(case, open_shop)
 
