@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import secrets
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -24,11 +25,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from guerdon.api.printing import Label, Sheet, pdf
 from guerdon.api.sheets import NotCsv, column
-from guerdon.core.codes import AT_ONCE, next_codes
+from guerdon.core.codes import AT_ONCE
 from guerdon.core.commands import AddCodes, Command, CreateCodeBatch, MoreCodes
 from guerdon.core.outcomes import Rejected, Rejection
 from guerdon.core.promotions import codes as texts
 from guerdon.core.results import CodesAdded
+from guerdon.jobs.codes import make as make_codes
 from guerdon.settings import Settings
 from guerdon.store.codes import BatchRow, CodeRow, Codes, UseRow
 from guerdon.store.pool import make_pool
@@ -117,16 +119,22 @@ class Desk:
 
     async def make(self, batch: str, tell: Tell) -> None:
         """Make what a batch still wants. A server that is at it too is no trouble: nothing is made twice."""
+
+        async def store(start: int, codes: tuple[str, ...]) -> bool:
+            result: CodesAdded | None = await self._submit(
+                AddCodes, Rejection.CODE_BATCH_MOVED_ON, batch=batch, codes=codes, start=start
+            )
+            if result is not None:
+                tell(result.made, result.wanted)
+            return result is not None
+
         while True:
             found = await self._codes.batch_to_continue(self._org_id, batch)
             assert found is not None, "it was just begun"
             tell(found.made, found.wanted)
-            codes = next_codes(found)
-            if not codes:
+            if found.made >= found.wanted:
                 return
-            await self._submit(
-                AddCodes, Rejection.CODE_BATCH_MOVED_ON, batch=batch, codes=codes, start=found.next_index
-            )
+            await make_codes(found, store, sys.maxsize)
 
     async def upload(self, batch: str, file: Path, tell: Tell) -> Uploaded:
         """Bring codes in from a CSV file: its column `code`, else the first one."""

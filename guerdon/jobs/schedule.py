@@ -26,10 +26,11 @@ import uuid_utils
 from psycopg_pool import PoolTimeout
 
 from guerdon.core import commands as c
-from guerdon.core.codes import CodeBatch, next_codes
-from guerdon.core.outcomes import Outcome, Rejected, Rejection
+from guerdon.core.codes import CodeBatch
+from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
 from guerdon.core.places import LATE_MAX
 from guerdon.core.standings import WALKED
+from guerdon.jobs.codes import make
 from guerdon.store.due import Due, beginning, behind, due, followed, notices, organisations
 from guerdon.store.pool import Pool
 from guerdon.writer import QueueFull, Unavailable, Writer, WriterFault
@@ -50,6 +51,8 @@ READERS = 2
 """So many organisations are looked at at the same time; the pool is for others too."""
 WALK_MAX = 500
 """So many members are looked at by one command after a structure of tiers has begun."""
+PORTIONS_MAX = 25
+"""So many commands make codes of a batch before it is looked again at what else has come due."""
 AT_ONCE = 16
 """So many commands wait in the writer's queue for each organisation."""
 
@@ -172,13 +175,17 @@ class Jobs:
                 self._next.pop(org_id, None)
             else:
                 self._next[org_id] = found.next_at
-            named = dict(self._commands(found, now)) | await self._codes(found.batches, now)
+            named = dict(self._commands(found, now))
             commands = [command for name, command in named.items() if name not in tried]
-            tried.update(named)
-            if not commands:
+            batches = {f"codes {each.id} {each.next_index}": each for each in found.batches}
+            fresh = [each for name, each in batches.items() if name not in tried]
+            tried.update(named, batches)
+            if not commands and not fresh:
                 return done
-            await self._ask_all(org_id, commands)
-            done += len(commands)
+            made = await asyncio.gather(
+                self._ask_all(org_id, commands), *[self._make_codes(org_id, each) for each in fresh]
+            )
+            done += len(commands) + sum(count for count in made if count)
 
     async def _follow(self, org_id: int) -> int:
         """Let all points follow the versions of programs that are to count for what is there, and say so in the end:
@@ -279,21 +286,24 @@ class Jobs:
             )
             yield f"walk {walk.program_no} {walk.version} {some}", command
 
-    async def _codes(self, batches: Sequence[CodeBatch], now: datetime) -> dict[str, c.Command]:
-        """The next codes of batches that are not all made; they are reckoned beside the event loop."""
-        commands: dict[str, c.Command] = {}
-        for batch in batches:
-            codes = await asyncio.to_thread(next_codes, batch)
-            command = c.AddCodes(**_envelope(now), batch=batch.id, codes=codes, start=batch.next_index)
-            commands[f"codes {batch.id} {batch.next_index}"] = command
-        return commands
+    async def _make_codes(self, org_id: int, batch: CodeBatch) -> int:
+        """Make what a batch still wants, for a while, or until it was stopped or somebody else is at it too. Answers
+        how many commands that took.
+        """
+
+        async def store(start: int, codes: tuple[str, ...]) -> bool:
+            command = c.AddCodes(**_envelope(self._now()), batch=batch.id, codes=codes, start=start)
+            return isinstance(await self._ask(org_id, command), Accepted)
+
+        return await make(batch, store, PORTIONS_MAX)
 
     async def _ask_each(self, org_id: int, commands: Iterator[c.Command]) -> None:
         """One after the other; several of these share the commands, so that the queue never runs dry in between."""
         for command in commands:
             await self._ask(org_id, command)
 
-    async def _ask(self, org_id: int, command: c.Command) -> None:
+    async def _ask(self, org_id: int, command: c.Command) -> Outcome | None:
+        """What became of it, None where it cannot be decided. Lots that end, all of them, in as many commands."""
         while True:
             try:
                 outcome: Outcome = await self._writer.submit(org_id, command, "bulk")
@@ -302,7 +312,7 @@ class Jobs:
                 continue
             except WriterFault:
                 log.error("a job of organisation %s failed: %s", org_id, type(command).__name__)  # noqa: TRY400
-                return
+                return None
             if isinstance(outcome, Rejected):
                 if outcome.code != Rejection.CODE_BATCH_MOVED_ON:
                     log.warning("a job of organisation %s was refused: %s %s", org_id, outcome.code, outcome.detail)
@@ -311,7 +321,7 @@ class Jobs:
                 if left > 0 or outcome.result.released:  # what is released may have ended too
                     command = msgspec.structs.replace(command, id=_envelope(command.at)["id"], lots=max(left, 0))
                     continue
-            return
+            return outcome
 
 
 def _envelope(now: datetime) -> dict[str, Any]:

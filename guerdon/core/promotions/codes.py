@@ -30,6 +30,8 @@ SPARSE = 100
 """Of the texts a form allows at most one in so many becomes a code, so that guessing rarely hits one."""
 SEED_MIN = 32
 
+CHUNKED = 36
+"""Charsets up to this size are written three characters at once, others two, so that no table grows large."""
 _ROUNDS = 8
 _PASSES_MAX = 5
 """What an invisible character kept apart may join when that is gone; a second pass settles it."""
@@ -103,20 +105,36 @@ def check_character(text: str, charset: str) -> str:
 
     It finds every single wrong character. What is not in the charset does not count.
     """
-    size = len(charset)
-    carried = _carried(text, charset)
-    return charset[(1 - carried) % size]
+    return _checked(charset).character(text)
 
 
-def _carried(text: str, charset: str) -> int:
-    size = len(charset)
-    carried = size
-    for character in text:
-        value = charset.find(character)
-        if value >= 0:
-            carried = (carried + value) % size or size
-            carried = carried * 2 % (size + 1)
-    return carried
+class _Checked:
+    """The check character of texts in a charset. What was read so far is one number below the size and 2; a table says
+    what each character makes of it.
+    """
+
+    __slots__ = ("_characters", "_size", "_steps")
+
+    def __init__(self, charset: str) -> None:
+        size = self._size = len(charset)
+        self._steps = {
+            character: tuple(((carried + value) % size or size) * 2 % (size + 1) for carried in range(size + 1))
+            for value, character in enumerate(charset)
+        }
+        self._characters = tuple(charset[(1 - carried) % size] for carried in range(size + 1))
+
+    def character(self, text: str) -> str:
+        steps, carried = self._steps, self._size
+        for character in text:
+            if character in steps:
+                carried = steps[character][carried]
+        return self._characters[carried]
+
+
+@lru_cache(64)
+def _checked(charset: str) -> _Checked:
+    """The tables of a charset; making them takes as long as a hundred codes."""
+    return _Checked(charset)
 
 
 def holds_together(form: Form, code: str) -> bool:
@@ -168,19 +186,16 @@ def generate(form: Form, seed: bytes, start: int, count: int) -> Iterator[str]:
     free = template.count("#") - form.check
     permutation = Permutation(form.keyspace, seed)
     words = _Words(charset, free)
-    pieces = template.split("#")
-    plain = not any(pieces[1:-1]) and not form.check
+    checked = _checked(charset) if form.check else None
+    before, _, behind = template.rpartition("#") if form.check else (template, "", "")
+    literals = before.split("#")
+    whole = not any(literals[1:-1])
+    first, last = literals[0], literals[-1]
+    mould = "%s".join(literals)  # a form has no percent signs: `faults`
     for number in range(start, start + count):
         word = words.of(permutation.at(number))
-        if plain:
-            yield pieces[0] + word + pieces[-1]
-            continue
-        text = pieces[0]
-        for character, literal in zip(word, pieces[1:], strict=False):
-            text += character + literal
-        if form.check:
-            text += check_character(text + pieces[-1], charset) + pieces[-1]
-        yield text
+        text = first + word + last if whole else mould % tuple(word)
+        yield text if checked is None else text + checked.character(text + behind) + behind
 
 
 class _Words:
@@ -189,7 +204,7 @@ class _Words:
     __slots__ = ("_base", "_chunks", "_length", "_rest")
 
     def __init__(self, charset: str, length: int) -> None:
-        width = min(3, length)
+        width = min(3 if len(charset) <= CHUNKED else 2, length)
         chunks = [""]
         for _ in range(width):
             chunks = [chunk + character for chunk in chunks for character in charset]
@@ -212,27 +227,30 @@ class Permutation:
     that are too large. Its round function is BLAKE2b with the seed as key, so the bias of one step is below 2^-64.
     """
 
-    __slots__ = ("_half", "_keyed", "_size")
+    __slots__ = ("_half", "_keyed", "_size", "_width")
 
     def __init__(self, size: int, seed: bytes) -> None:
         self._size = size
         self._half = isqrt(size - 1) + 1 if size > 1 else 1
+        self._width = (self._half.bit_length() + 7) // 8
+        digest_size = min(self._width + 8, blake2b.MAX_DIGEST_SIZE)
+        named = size.to_bytes(2 * self._width, "big")
         self._keyed = [
-            blake2b(bytes([round_]) + size.to_bytes(64, "big"), key=seed[:64], digest_size=32)
-            for round_ in range(_ROUNDS)
+            blake2b(bytes([round_]) + named, key=seed[:64], digest_size=digest_size).copy for round_ in range(_ROUNDS)
         ]
 
     def at(self, number: int) -> int:
         """Where a number below the size goes."""
         if not 0 <= number < self._size:
             raise ValueError("beyond the keyspace")
-        half, size = self._half, self._size
+        half, size, width = self._half, self._size, self._width
+        to_number = int.from_bytes
         while True:
             left, right = divmod(number, half)
             for keyed in self._keyed:
-                mixed = keyed.copy()
-                mixed.update(right.to_bytes(24, "big"))
-                left, right = right, (left + int.from_bytes(mixed.digest(), "big")) % half
+                mixed = keyed()
+                mixed.update(right.to_bytes(width, "big"))
+                left, right = right, (left + to_number(mixed.digest(), "big")) % half
             number = left * half + right
             if number < size:
                 return number
