@@ -87,33 +87,18 @@ def keys(command: c.Command) -> list[Key]:
 
 def weight(command: c.Command) -> int:
     """About how many rows the command writes; at least 1."""
-    if isinstance(command, c.Post):
-        return sum([len(p.sources) + len(p.destinations) or 1 for p in command.postings])
-    if isinstance(command, c.Preview):
-        return sum(weight(each) for each in command.of)
-    if isinstance(command, c.GiveNotice):
-        return max(1, len(command.ends))
-    if isinstance(command, c.FollowPolicy):
-        return 2 * max(1, len(command.accounts), command.lots)
-    if isinstance(command, c.ExpireLots):
-        lots = command.lots if command.at_most is None else min(command.lots, command.at_most)
-        return 4 * max(1, len(command.accounts), lots)
-    if isinstance(command, c.AwardMany):
-        return 3 * max(1, len(command.rows))
-    if isinstance(command, c.ListMembers):
-        return max(1, len(command.members))
-    if isinstance(command, c.ReviewTiers):
-        return 2 * max(1, len(command.members))
-    if isinstance(command, c.IssuePromotions):
-        return 2 * max(1, len(command.members))
-    if isinstance(command, c.AddCodes):
-        return max(1, len(command.codes))
-    return _WEIGHTS.get(type(command), 2)
+    weighs = _WEIGHTS.get(type(command), 2)
+    return weighs if isinstance(weighs, int) else weighs(command)
+
+
+def _expiring(command: c.ExpireLots) -> int:
+    lots = command.lots if command.at_most is None else min(command.lots, command.at_most)
+    return 4 * max(1, len(command.accounts), lots)
 
 
 def account_key(name: str, asset: str) -> Key:
     """An account as a posting names it: `@Name` is internal to its asset, anything else is an id."""
-    return ("internal", name, asset) if name.startswith("@") else ("account", name)
+    return ("internal", name, asset) if name[:1] == "@" else ("account", name)
 
 
 def _post(command: c.Post) -> list[Key]:
@@ -125,8 +110,11 @@ def _post(command: c.Post) -> list[Key]:
         if posting.destination:
             found.append(account_key(posting.destination, asset))
         legs = posting.sources or posting.destinations
-        found += [account_key(leg.account, asset) for leg in legs]
-        found += [("reference", reference) for reference in references(posting, len(legs))]
+        if legs or posting.queued:
+            found += [account_key(leg.account, asset) for leg in legs]
+            found += [("reference", reference) for reference in references(posting, len(legs))]
+        else:
+            found.append(("reference", posting.reference))
     return found
 
 
@@ -310,7 +298,17 @@ _KEYS: dict[type[c.Command], Callable[[Any], list[Key]]] = {
     c.LinkCode: lambda x: [("code", x.code), ("member", *x.member)],
 }
 
-_WEIGHTS: dict[type[c.Command], int] = {
+_WEIGHTS: dict[type[c.Command], int | Callable[[Any], int]] = {
+    c.Post: lambda x: sum([len(p.sources) + len(p.destinations) or 1 for p in x.postings]),
+    c.Preview: lambda x: sum([weight(each) for each in x.of]),
+    c.GiveNotice: lambda x: max(1, len(x.ends)),
+    c.FollowPolicy: lambda x: 2 * max(1, len(x.accounts), x.lots),
+    c.ExpireLots: _expiring,
+    c.AwardMany: lambda x: 3 * max(1, len(x.rows)),
+    c.ListMembers: lambda x: max(1, len(x.members)),
+    c.ReviewTiers: lambda x: 2 * max(1, len(x.members)),
+    c.IssuePromotions: lambda x: 2 * max(1, len(x.members)),
+    c.AddCodes: lambda x: max(1, len(x.codes)),
     c.RecordPurchase: 6,
     c.ReturnPurchase: 10,
     c.ReturnCart: 8,

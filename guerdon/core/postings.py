@@ -7,6 +7,7 @@ answer) that lacks funds is accepted with a rejected transfer as its outcome; an
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -86,16 +87,10 @@ def _post_alone(state: State, command: Post) -> Outcome:
 def _answer(state: State, made: tuple[tuple[int, ...], ...], refused: tuple[str | None, ...]) -> Posted:
     """What was made, with the rows themselves and the id and indicator of every account that they name."""
     transfers, accounts = state.transfers, state.accounts
-    rows: list[Transfer] = []
-    names: dict[int, tuple[str, str]] = {}
-    for seqs in made:
-        for seq in seqs:
-            row = transfers[seq]
-            rows.append(row)
-            source, destination = accounts[row.source], accounts[row.destination]
-            names[source.no] = (source.id, source.indicator)
-            names[destination.no] = (destination.id, destination.indicator)
-    return Posted(transfers=made, refused=refused, rows=tuple(rows), names=names)
+    rows = tuple([transfers[seq] for seqs in made for seq in seqs])
+    named = [accounts[no] for row in rows for no in (row.source, row.destination)]
+    names = {account.no: (account.id, account.indicator) for account in named}
+    return Posted(transfers=made, refused=refused, rows=rows, names=names)
 
 
 def _post_all(state: State, command: Post, reason: Rejection | None) -> Outcome:
@@ -344,6 +339,18 @@ def _record(state: State, action: Action, order: Order, detail: str | None) -> T
 
 def _detail(posting: Posting, refused: Rejection | None, sequence: int | None) -> str:
     """What only a raw transfer has, as JSON text; names are Blnk's, so that rendering is a copy."""
+    # Most have nothing but this, and theirs are a few different texts.
+    if not (
+        posting.description
+        or posting.overdraft_limit is not None
+        or posting.inflight
+        or posting.expires_at is not None
+        or posting.commits_at is not None
+        or posting.scheduled_for is not None
+        or sequence is not None
+        or refused is not None
+    ):
+        return _short_detail(posting.precision, posting.allow_overdraft)
     detail: dict[str, Any] = {"precision": posting.precision}
     if posting.description:
         detail["description"] = posting.description
@@ -364,6 +371,12 @@ def _detail(posting: Posting, refused: Rejection | None, sequence: int | None) -
     if refused is not None:
         detail["reason"] = refused.value
     return msgspec.json.encode(detail).decode()
+
+
+@lru_cache(256)
+def _short_detail(precision: int, allow_overdraft: bool) -> str:
+    allowed = {"allow_overdraft": True} if allow_overdraft else {}
+    return msgspec.json.encode({"precision": precision, **allowed}).decode()
 
 
 # -- schedules --------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from guerdon.core.accounts import NO_FIGURES
 from guerdon.core.ids import id_prefix
@@ -126,12 +126,17 @@ class Again(Exception):
 class Table(dict[K, V], Generic[K, V]):
     """A dict with a name, so that the journal can say whose row changed. What is not `kept` is no change to save."""
 
-    __slots__ = ("kept", "name")
+    __slots__ = ()
+    name: ClassVar[str] = ""
+    kept: ClassVar[bool] = True
 
-    def __init__(self, name: str, kept: bool = True) -> None:
-        super().__init__()
-        self.name = name
-        self.kept = kept
+
+def _table(name: str, kept: bool = True) -> type[Table[Any, Any]]:
+    """A kind of table. There are dozens in every batch, most of them empty, so making one must cost nothing."""
+    return type(name, (Table,), {"__slots__": (), "name": name, "kept": kept})
+
+
+_AccountLots = _table("account_lots", kept=False)
 
 
 class State:
@@ -146,18 +151,76 @@ class State:
     and `head` what the head row says: as it was read, and as it was written once the batch is saved.
     """
 
+    counters: Table[str, int]
+    ledgers: Table[int, Ledger]
+    accounts: Table[int, Account]
+    figures: Table[int, Figures]
+    lots: Table[int, Lot]
+    transfers: Table[int, Transfer]
+    events: Table[int, Event]
+    holds: Table[int, Hold]
+    scheduled: Table[int, Scheduled]
+    members: Table[int, Member]
+    removed_members: Table[int, bool]
+    profiles: Table[int, str]
+    member_accounts: Table[int, dict[tuple[int, str], int]]
+    program_accounts: Table[tuple[int, str], int]
+    purchases: Table[int, Purchase]
+    returns: Table[int, PurchaseReturn]
+    redemptions: Table[str, Redemption]
+    imported: Table[tuple[str, str], ImportedRow]
+    sent: Table[tuple[int, int, str], Sent]
+    adjustments: Table[str, Adjustment]
+    decisions: Table[str, Decision]
+    referrals: Table[str, Referral]
+    reward_lists: Table[str, RewardList]
+    rewards: Table[str, Reward]
+    catalogue: Table[tuple[str, int], CatalogueVersion]
+    claims: Table[str, Claim]
+    claimed: Table[tuple[int, str], int]
+    code_batches: Table[str, CodeBatch]
+    codes: Table[str, Code]
+    code_switches: Table[tuple[str, str], Switch]
+    code_links: Table[str, CodeLink]
+    issues: Table[str, PromotionIssue]
+    issue_moves: Table[tuple[str, str], IssueMove]
+    promotions: Table[str, Promotion]
+    promotion_lanes: Table[int, Lane]
+    promotion_counters: Table[CounterKey, Tally]
+    promotion_uses: Table[tuple[int, int], Use]
+    promotion_commits: Table[str, CartCommit]
+    cart_returns: Table[str, CartReturn]
+    reservations: Table[str, Reservation]
+    tiers: Table[tuple[int, int], Structure]
+    walks: Table[tuple[int, int], int]
+    standings: Table[tuple[int, int], Standing]
+    activity: Table[int, Activity | None]
+    segments: Table[str, Segment]
+    segment_entries: Table[tuple[str, int], tuple[int, bool]]
+    persons: Table[int, Person]
+    lifetimes: Table[int, int]
+    programs: Table[int, Program]
+    program_versions: Table[tuple[int, int], Planned]
+    followed: Table[int, int]
+    low_pools: Table[int, bool]
+    stores: Table[int, Store]
+    tills: Table[int, Till]
+    assets: Table[str, Asset]
+    sources: Table[str, datetime]
+    metadata: Table[tuple[str, str], tuple[int, str]]
+    api_keys: Table[str, ApiKey]
+    webhooks: Table[str, Webhook]
+    outcomes: Table[tuple[str, str], tuple[bytes, str, datetime]]
+    found: Table[Key, Any]
+
     def __init__(self, config: Config, counters: dict[str, int], last_recorded_at: datetime, last_hash: bytes) -> None:
+        vars(self).update([(name, kind()) for name, kind in _TABLES])
         self.config = config
         self.last_recorded_at = last_recorded_at
         self.last_hash = last_hash
         self.transaction = ""
         self.head: Head = ("", 0, b"")
-        self.counters: Table[str, int] = Table("counters")
         self.counters.update(counters)
-        self.ledgers: Table[int, Ledger] = Table("ledgers")
-        self.accounts: Table[int, Account] = Table("accounts")
-        self.figures: Table[int, Figures] = Table("figures")
-        self.lots: Table[int, Lot] = Table("lots")
         self.account_lots: dict[int, Table[int, bool]] = {}
         self.reach: dict[int, Reach] = {}
         self.due: dict[int, Reach] = {}
@@ -165,62 +228,6 @@ class State:
         self.in_parts = True
         self.ends: dict[int, datetime] = {}
         self.releases: dict[int, datetime] = {}
-        self.transfers: Table[int, Transfer] = Table("transfers", kept=False)
-        self.events: Table[int, Event] = Table("events", kept=False)
-        self.holds: Table[int, Hold] = Table("holds")
-        self.scheduled: Table[int, Scheduled] = Table("scheduled")
-        self.members: Table[int, Member] = Table("members")
-        self.removed_members: Table[int, bool] = Table("removed_members")
-        self.profiles: Table[int, str] = Table("profiles")
-        self.member_accounts: Table[int, dict[tuple[int, str], int]] = Table("member_accounts", kept=False)
-        self.program_accounts: Table[tuple[int, str], int] = Table("program_accounts", kept=False)
-        self.purchases: Table[int, Purchase] = Table("purchases")
-        self.returns: Table[int, PurchaseReturn] = Table("returns")
-        self.redemptions: Table[str, Redemption] = Table("redemptions")
-        self.imported: Table[tuple[str, str], ImportedRow] = Table("imported")
-        self.sent: Table[tuple[int, int, str], Sent] = Table("sent")
-        self.adjustments: Table[str, Adjustment] = Table("adjustments")
-        self.decisions: Table[str, Decision] = Table("decisions")
-        self.referrals: Table[str, Referral] = Table("referrals")
-        self.reward_lists: Table[str, RewardList] = Table("reward_lists")
-        self.rewards: Table[str, Reward] = Table("rewards")
-        self.catalogue: Table[tuple[str, int], CatalogueVersion] = Table("catalogue")
-        self.claims: Table[str, Claim] = Table("claims")
-        self.claimed: Table[tuple[int, str], int] = Table("claimed", kept=False)
-        self.code_batches: Table[str, CodeBatch] = Table("code_batches")
-        self.codes: Table[str, Code] = Table("codes")
-        self.code_switches: Table[tuple[str, str], Switch] = Table("code_switches")
-        self.code_links: Table[str, CodeLink] = Table("code_links")
-        self.issues: Table[str, PromotionIssue] = Table("issues")
-        self.issue_moves: Table[tuple[str, str], IssueMove] = Table("issue_moves")
-        self.promotions: Table[str, Promotion] = Table("promotions")
-        self.promotion_lanes: Table[int, Lane] = Table("promotion_lanes")
-        self.promotion_counters: Table[CounterKey, Tally] = Table("promotion_counters")
-        self.promotion_uses: Table[tuple[int, int], Use] = Table("promotion_uses")
-        self.promotion_commits: Table[str, CartCommit] = Table("promotion_commits")
-        self.cart_returns: Table[str, CartReturn] = Table("cart_returns")
-        self.reservations: Table[str, Reservation] = Table("reservations")
-        self.tiers: Table[tuple[int, int], Structure] = Table("tiers")
-        self.walks: Table[tuple[int, int], int] = Table("walks")
-        self.standings: Table[tuple[int, int], Standing] = Table("standings")
-        self.activity: Table[int, Activity | None] = Table("activity", kept=False)
-        self.segments: Table[str, Segment] = Table("segments")
-        self.segment_entries: Table[tuple[str, int], tuple[int, bool]] = Table("segment_entries")
-        self.persons: Table[int, Person] = Table("persons", kept=False)
-        self.lifetimes: Table[int, int] = Table("lifetimes", kept=False)
-        self.programs: Table[int, Program] = Table("programs")
-        self.program_versions: Table[tuple[int, int], Planned] = Table("program_versions")
-        self.followed: Table[int, int] = Table("followed")
-        self.low_pools: Table[int, bool] = Table("low_pools")
-        self.stores: Table[int, Store] = Table("stores")
-        self.tills: Table[int, Till] = Table("tills")
-        self.assets: Table[str, Asset] = Table("assets")
-        self.sources: Table[str, datetime] = Table("sources")
-        self.metadata: Table[tuple[str, str], tuple[int, str]] = Table("metadata")
-        self.api_keys: Table[str, ApiKey] = Table("api_keys")
-        self.webhooks: Table[str, Webhook] = Table("webhooks")
-        self.outcomes: Table[tuple[str, str], tuple[bytes, str, datetime]] = Table("outcomes")
-        self.found: Table[Key, Any] = Table("found", kept=False)
         self.asked: set[Key] = set()
         self.candidates: dict[str, tuple[Command, Candidates, tuple[Any, ...]]] = {}
         """By command: what `carts` made ready, and of what. It follows from the state and is no part of it."""
@@ -334,14 +341,14 @@ class State:
         """
         table = self.account_lots.get(account_no)
         if table is None:
-            table = self.account_lots[account_no] = Table("account_lots", kept=False)
+            table = self.account_lots[account_no] = _AccountLots()
         self.put(table, lot_no, here)
 
     def know_lot(self, lot: Lot) -> None:
         """The same of a lot that was loaded: no change."""
         table = self.account_lots.get(lot.account)
         if table is None:
-            table = self.account_lots[lot.account] = Table("account_lots", kept=False)
+            table = self.account_lots[lot.account] = _AccountLots()
         table[lot.no] = True
 
     def set_config(self, config: Config) -> None:
@@ -465,6 +472,16 @@ class State:
         self.links = any(key[0] == "transfer" for key in self.asked)
 
 
-_NO_LOTS: Table[int, bool] = Table("account_lots", kept=False)
-_CONFIG: Table[str, Any] = Table("config", kept=False)
+_NOT_KEPT = frozenset((
+    "transfers", "events", "member_accounts", "program_accounts", "claimed", "activity",
+    "persons", "lifetimes", "found",
+))  # fmt: skip
+"""What follows from other rows, or is written by itself."""
+_TABLES = [
+    (name, _table(name, name not in _NOT_KEPT))
+    for name, kind in State.__annotations__.items()
+    if kind.startswith("Table[")
+]
+_NO_LOTS: Table[int, bool] = _AccountLots()
+_CONFIG: Table[str, Any] = _table("config", kept=False)()
 _BY_SEQ = attrgetter("seq")

@@ -129,9 +129,7 @@ def take_over(connection: AsyncConnection[Any], org_id: int, state: State) -> An
     lookup = Lookup(wire(connection), org_id, state.last_recorded_at)
     writer, seq, last_hash = state.head
     lookup.run("enter")
-    locked = lookup.run("lock_head")
-    lookup.run("same_head", writer=writer, seq=str(seq), hash="\\x" + last_hash.hex())
-    return locked
+    return lookup.run("lock_same_head", writer=writer, seq=str(seq), hash="\\x" + last_hash.hex())
 
 
 def overtaken(problem: BaseException) -> bool:

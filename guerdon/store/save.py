@@ -50,10 +50,12 @@ Changed = dict[Any, tuple[bool, Any]]
 _SQL = {name: Prepared(text) for name, text in statements("save").items()}
 COMMIT = Prepared("commit")
 _NO_WAIT = Prepared("set local synchronous_commit = off")
-_CONFIGURATION = (
+_CONFIGURATION = frozenset((
     "assets", "programs", "program_versions", "followed", "low_pools", "stores", "tills", "sources", "promotions",
     "promotion_lanes", "tiers", "segments",
-)  # fmt: skip
+))  # fmt: skip
+_MEMBERS = frozenset({"members", "profiles", "removed_members"})
+_FACTS = frozenset({"sent", "promotion_counters", "walks", "outcomes", "code_switches", "segment_entries"})
 
 
 async def append(connection: AsyncConnection[Any], org_id: int, state: State, at_least: int = APPEND_MIN) -> None:
@@ -116,9 +118,12 @@ def hand_over_rest(sending: Wire, org_id: int, state: State, changes: dict[str, 
     writing = _Writing(sending, org_id)
     _save_figures(writing, changes)
     _save_records(writing, changes)
-    _save_members(writing, changes)
-    _save_facts(writing, state, changes)
-    _save_configuration(writing, state, changes)
+    if not changes.keys().isdisjoint(_MEMBERS):
+        _save_members(writing, changes)
+    if not changes.keys().isdisjoint(_FACTS):
+        _save_facts(writing, state, changes)
+    if configures(changes) or "metadata" in changes:
+        _save_configuration(writing, state, changes)
     return writing.run(
         "update_head",
         **{name: str(state.counters.get(name, 0)) for name in COUNTERS},
@@ -130,7 +135,7 @@ def hand_over_rest(sending: Wire, org_id: int, state: State, changes: dict[str, 
 
 def configures(changes: dict[str, Changed]) -> bool:
     """Whether the configuration is among what changed."""
-    return any(name in changes for name in _CONFIGURATION)
+    return not changes.keys().isdisjoint(_CONFIGURATION)
 
 
 async def _leave(connection: AsyncConnection[Any]) -> None:

@@ -17,7 +17,7 @@ from itertools import count
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from psycopg import AsyncConnection, Error, OperationalError
+from psycopg import AsyncConnection, Error, OperationalError, abc
 from psycopg.adapt import Transformer
 from psycopg.errors import InvalidSqlStatementName, error_from_result
 from psycopg.pq import ExecStatus, PipelineStatus, TransactionStatus
@@ -28,6 +28,8 @@ LOOK_EVERY_S = 0.1
 """So often a socket is looked at though nobody says that something came: a killed server's end is not always told."""
 
 _T = TypeVar("_T")
+_TUPLES_OK = int(ExecStatus.TUPLES_OK)
+_FAILED = (int(ExecStatus.FATAL_ERROR), int(ExecStatus.PIPELINE_ABORTED))
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 _numbers = count(1)
 
@@ -44,11 +46,27 @@ class Prepared:
 
 
 class Answer:
-    """What a statement found; known after the next `sync`."""
+    """What a statement found; known after the next `sync`, and made into rows when somebody looks at them."""
 
-    __slots__ = ("rows",)
+    __slots__ = ("_read", "_result", "_rows")
 
-    rows: list[tuple[Any, ...]]
+    def __init__(self, read: abc.Transformer) -> None:
+        self._read = read
+        self._rows: list[tuple[Any, ...]] | None = None
+
+    def take(self, result: PGresult) -> None:
+        self._result = result
+
+    @property
+    def rows(self) -> list[tuple[Any, ...]]:
+        if self._rows is None:
+            result = self._result
+            if result.ntuples:
+                self._read.set_pgresult(result)
+                self._rows = self._read.load_rows(0, result.ntuples, tuple)
+            else:
+                self._rows = []
+        return self._rows
 
 
 class Wire:
@@ -57,6 +75,7 @@ class Wire:
     def __init__(self, connection: AsyncConnection[Any]) -> None:
         self._connection = connection
         self._pgconn = connection.pgconn
+        self._read = Transformer.from_context(connection)
         self._prepared: set[bytes] = set()
         # After a rollback psycopg has the server forget all prepared statements, ours too, if it has any of its own.
         connection.prepare_threshold = None
@@ -91,7 +110,7 @@ class Wire:
 
     def send(self, statement: Prepared, given: Mapping[str, str] = {}) -> Answer:
         """Hand over a statement with its values as text, after a `begin` where there is no transaction."""
-        pgconn, answer = self._pgconn, Answer()
+        pgconn, answer = self._pgconn, Answer(self._read)
         if not self._sent:
             self._open()
         if statement.name not in self._prepared:
@@ -230,11 +249,10 @@ class Wire:
         """Give each answer its rows; the first error, if there is any."""
         problem: Exception | None = None
         for (name, answer), result in zip(sent, results, strict=True):
-            if result.status == ExecStatus.TUPLES_OK and answer is not None:
-                rows = Transformer.from_context(self._connection)
-                rows.set_pgresult(result)
-                answer.rows = rows.load_rows(0, result.ntuples, tuple)
-            elif result.status in (ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED):
+            status = result.status
+            if status == _TUPLES_OK and answer is not None:
+                answer.take(result)
+            elif status in _FAILED:
                 if answer is None:
                     self._prepared.discard(name)
                 if problem is None:

@@ -27,8 +27,11 @@ class _Everything(set[Key]):
 class _Lifetimes(Table[int, int]):
     """Lifetime points, counted again from all transfers whenever they are asked for."""
 
+    name = "lifetimes"
+    kept = False
+
     def __init__(self, state: State) -> None:
-        super().__init__("lifetimes", kept=False)
+        super().__init__()
         self._state = state
 
     def __missing__(self, account_no: int) -> int:

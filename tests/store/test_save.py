@@ -10,12 +10,13 @@ import msgspec
 import psycopg
 import pytest
 
+from guerdon.core import state as core_state
 from guerdon.core.accounts import Figures, Transfer
 from guerdon.core.chain import START, link
 from guerdon.core.events import Event
 from guerdon.core.members import Member
 from guerdon.core.programs import Planned
-from guerdon.store import organisations
+from guerdon.store import organisations, save
 from guerdon.store.load import load
 from guerdon.store.memory import Memories
 from guerdon.store.save import append
@@ -277,3 +278,11 @@ async def test_making_an_organisation_again_changes_nothing(stocked: Shop) -> No
     assert again.org_id == stocked.org_id
     assert (await stocked.look()).counters["seq"] == 8
     assert await rows(stocked, "select count(*) from ledgers where no = 1") == [(1,)]
+
+
+def test_every_table_of_a_state_has_a_place_where_it_is_saved() -> None:
+    kept = {name for name, kind in core_state._TABLES if kind.kept}
+    by_themselves = {"figures", "metadata", "counters"}  # the counters are the head row's
+    saved = [set(save._RECORDS), save._MEMBERS, save._FACTS, save._CONFIGURATION, by_themselves]
+    assert kept == set().union(*saved)
+    assert len(kept) == sum(len(names) for names in saved), "and none has two"

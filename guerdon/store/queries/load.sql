@@ -19,12 +19,11 @@ select pg_current_xact_id()::text, xmin::text, config_version, last_recorded_at,
        lot_no, member_no, purchase_no, return_no, redemption_no, config_no
 from heads where org_id = %(org)s::bigint for no key update
 
--- same_head --
--- an error, and so nothing is done, where the head is not the one that a batch was decided on
-select 1 / exists(
-    select from heads
-    where org_id = %(org)s::bigint and xmin::text = %(writer)s::text and seq = %(seq)s::bigint and last_hash = %(hash)s::bytea
-)::integer
+-- lock_same_head --
+-- the same behind a batch whose head is known: an error, and so nothing is done, where the head is another one
+select pg_current_xact_id()::text,
+       1 / (writer = %(writer)s::text and seq = %(seq)s::bigint and last_hash = %(hash)s::bytea)::integer
+from (select xmin::text as writer, seq, last_hash from heads where org_id = %(org)s::bigint for no key update) head
 
 -- account_columns --
 -- an account, its figures (as text, which int() reads faster than a loader can) and its lots, for those that include
