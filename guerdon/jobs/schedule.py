@@ -44,7 +44,10 @@ DUE_MAX = 2_000
 """So much is taken of each kind at a time; what is left is taken at once after it."""
 LOTS_MAX = 200
 """So many lots that have come due one command posts, which is half of what is loaded of an account; where it has more,
-another one follows. Small commands are sent to the database while the next ones are decided, and nobody waits long."""
+another one follows."""
+PARCEL_LOTS = 100
+"""Accounts are posted together up to so many lots. Small commands are sent to the database while the next ones are
+decided, and nobody waits long."""
 NOTICES_EVERY = timedelta(minutes=10)
 """How often it is looked for points that are about to end."""
 READERS = 2
@@ -338,7 +341,7 @@ def _parcels(accounts: dict[int, tuple[int, int]], accounts_max: int) -> Iterato
     some: list[int] = []
     lots = 0
     for no, (_, count) in accounts.items():
-        if some and (len(some) >= accounts_max or lots + count > LOTS_MAX):
+        if some and (len(some) >= accounts_max or lots + count > PARCEL_LOTS):
             yield tuple(some), lots
             some, lots = [], 0
         some.append(no)

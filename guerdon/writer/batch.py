@@ -47,7 +47,7 @@ LOOKUPS_MAX = 16
 """So often may one command ask for yet another row; more is a bug in the core."""
 SLICE_S = 0.004
 """After so long in the core, others on the event loop get a turn."""
-PORTION_MIN, PORTIONS_MAX, PORTION_ROWS = 100, 8, 400
+PORTION_MIN, PORTIONS_MAX, PORTION_ROWS = 100, 8, 200
 """Rows are sent while others are still decided: in so many portions at most, and never of fewer commands than that,
 unless these made so many rows."""
 RELAY_MAX = 64
