@@ -62,12 +62,12 @@ select a.account_no,
           and t.effective_at < %(at)s and t.seq + 0 > %(place)s and t.seq + 0 <= %(known)s and %(place)s < %(known)s)
      - (select coalesce(sum(t.amount), 0) from transfers t
         where t.org_id = %(org)s and t.destination = a.account_no and t.action in ('apply', 'settle')
-          and t.effective_at >= %(at)s and t.seq + 0 <= %(place)s)
+          and t.effective_at >= %(at)s and t.seq + 0 <= %(place)s and %(place)s > 0)
      - (select coalesce(sum(t.amount), 0) from transfers t
         where t.org_id = %(org)s and t.source = a.account_no and t.action in ('apply', 'settle')
           and t.effective_at < %(at)s and t.seq + 0 > %(place)s and t.seq + 0 <= %(known)s and %(place)s < %(known)s)
      + (select coalesce(sum(t.amount), 0) from transfers t
         where t.org_id = %(org)s and t.source = a.account_no and t.action in ('apply', 'settle')
-          and t.effective_at >= %(at)s and t.seq + 0 <= %(place)s) as amount
+          and t.effective_at >= %(at)s and t.seq + 0 <= %(place)s and %(place)s > 0) as amount
 from unnest(%(accounts)s::bigint[]) as a (account_no)
 order by a.account_no
