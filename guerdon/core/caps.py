@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from guerdon.core import segments, standings, tallies
+from guerdon.core import members, segments, standings, tallies
 from guerdon.core.earning import Earning, Occasion
 from guerdon.core.members import Member
 from guerdon.core.places import Place
@@ -26,7 +26,7 @@ from guerdon.core.tallies import Raised
 
 if TYPE_CHECKING:
     from guerdon.core.division import EarnedParts
-    from guerdon.core.state import Key, State
+    from guerdon.core.state import State
 
 
 def occasion(state: State, program: Program, member: Member | None, place: Place) -> Occasion:
@@ -53,24 +53,12 @@ def _used(state: State, program: Program, member: Member, at: datetime) -> list[
     own = counters(program, str(member.no), at)
     if not own:
         return []
-    key = ("forebears", member.no)
-    if not _asked(state, key):
-        raise NotLoaded(key, *tallies.lacking(state, own))
-    family = [own, *(counters(program, str(no), at) for no in state.find(key) or ())]
+    forebears = members.forebears(state, member)
+    if forebears is None:
+        raise NotLoaded(("forebears", member.no), *tallies.lacking(state, own))
+    family = [own, *(counters(program, str(no), at) for no, _ in forebears)]
     usage = tallies.usage(state, [key for keys in family for key in keys], at)
     return [sum(usage[key].used for key in same) for same in zip(*family, strict=True)]
-
-
-def join(state: State, victim: Member, survivor: Member) -> None:
-    """A merge: who asks in this batch what the survivor has used of a cap finds the victim with it."""
-    key = ("forebears", survivor.no)
-    if _asked(state, key):
-        more = state.find(("forebears", victim.no)) or ()
-        state.put(state.found, key, tuple(sorted((*(state.find(key) or ()), victim.no, *more))))
-
-
-def _asked(state: State, key: Key) -> bool:
-    return key in state.found or key in state.asked
 
 
 def counters(program: Program, subject: str, at: datetime) -> list[CounterKey]:

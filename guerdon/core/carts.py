@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from guerdon.core import caps, codes, issues, pasts, segments, standings, tallies, uses
+from guerdon.core import caps, codes, issues, members, pasts, segments, standings, tallies, uses
 from guerdon.core.assets import AMOUNT_MAX, allocate
 from guerdon.core.booking import Booking
 from guerdon.core.commands import CancelReservation, CommitCart, EvaluateCart, Line, RecordPurchase, Tender
@@ -33,9 +33,10 @@ from guerdon.core.programs import Program
 from guerdon.core.promoting import shelf
 from guerdon.core.promotions.carts import Cart, Presented, Shopper
 from guerdon.core.promotions.evaluating import Candidates
+from guerdon.core.promotions.limits import CounterKey
 from guerdon.core.promotions.verdicts import Evaluation
 from guerdon.core.results import CartCommitted, Earned, Evaluated, ReservationCancelled
-from guerdon.core.state import NotLoaded
+from guerdon.core.state import Key, NotLoaded
 from guerdon.core.uses import CartCommit, Reservation
 
 if TYPE_CHECKING:
@@ -263,7 +264,15 @@ def _evaluation(
     keys = found.counters(now, zone)
     capped = caps.counters(program, str(member.no), now) if program is not None and member is not None else []
     past = None
-    missing = tallies.lacking(state, [*keys, *capped])
+    missing: list[Key] = [*tallies.lacking(state, [*keys, *capped])]
+    taken_over: list[CounterKey] = []
+    if member is not None and any(key[3] == member.id for key in keys):
+        forebears = members.forebears(state, member)
+        if forebears is None:
+            missing.append(("forebears", member.no))
+        else:
+            taken_over = tallies.of_others(keys, member.id, [id for _, id in forebears])
+            missing += tallies.lacking(state, taken_over)
     if member is not None and asked:
         missing += pasts.lacking(state, member, asked)
     if missing:
@@ -271,6 +280,8 @@ def _evaluation(
     if member is not None and asked:
         past = pasts.past(state, member, asked)
     usage = tallies.usage(state, keys, now, reservation)
+    if member is not None and taken_over:
+        usage = tallies.joined(usage, member.id, tallies.usage(state, taken_over, now, reservation))
 
     def answer(points: tuple[int, ...]) -> Evaluation:
         return found.evaluate(now=now, usage=usage, points=points, past=past, zone=zone)

@@ -38,7 +38,8 @@ correctness. `store/load.py` knows what each kind of key brings along:
                                                                    reward
     ("standing", by, value)  ("standing", member number)           how a member stands in the programs that have tiers
     ("person", member number)                                      a member's profile, and the lists it is on
-    ("forebears", member number)                                   who was merged into a member, and into those
+    ("forebears", member number)                                   who was merged into a member, and into those:
+                                                                   their numbers and ids
     ("activity", member number)                                    all that a member bought, and those merged into it
     ("code", text)                                                 a code as it is compared, with its batch, switches,
                                                                    link, and the member it is linked to

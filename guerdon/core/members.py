@@ -107,6 +107,7 @@ def add_member(
     )
     state.put(state.members, member.no, member)
     state.put(state.member_accounts, member.no, {})
+    state.put(state.found, ("forebears", member.no), ())
     for selector in (("id", id), ("number", str(member.no)), *identifiers):
         state.put(state.found, ("member", *selector), member.no)
     standings.begin(state, member.no, registered_at)
@@ -196,6 +197,22 @@ def family(state: State, member_no: int) -> list[int]:
             raise NotLoaded(("heir", member_no))
         found.append(survivor_no)
     return found
+
+
+def forebears(state: State, member: Member) -> tuple[tuple[int, str], ...] | None:
+    """Who was merged into a member, and into those, by number and id. None where nobody looked: they are loaded by
+    ("forebears", number).
+    """
+    key = ("forebears", member.no)
+    return state.find(key) or () if key in state.found or key in state.asked else None
+
+
+def join(state: State, victim: Member, survivor: Member) -> None:
+    """A merge: who asks in this batch for the survivor's forebears finds the victim, and the victim's, among them."""
+    known = forebears(state, survivor)
+    if known is not None:
+        more = state.find(("forebears", victim.no)) or ()
+        state.put(state.found, ("forebears", survivor.no), tuple(sorted((*known, (victim.no, victim.id), *more))))
 
 
 def change(state: State, command: ChangeMember) -> Outcome:

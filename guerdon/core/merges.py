@@ -2,8 +2,9 @@
 
 All points of the victim go to the survivor, per program and category, with their times; where the victim owes, the
 survivor takes the debt over. The two ledgers stay apart, and the merge is the last event of the victim's. What the
-victim had earned counts as the survivor's (`points.lifetime`), also towards caps (`caps`), the survivor is on the lists
-that the victim was on, and who was referred stays so. From then on the victim's identifiers name the survivor, its
+victim had earned counts as the survivor's (`points.lifetime`), also towards caps (`caps`), and what it had used of a
+limit of promotions over customers too (`carts`); the survivor is on the lists that the victim was on, and who was
+referred stays so. From then on the victim's identifiers name the survivor, its
 other accounts (a wallet) are the survivor's, and what becomes of its purchases and redemptions is booked on the
 survivor (`members.family`).
 """
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from guerdon.core import caps, issues, lots, members, pasts, segments, standings
+from guerdon.core import issues, lots, members, pasts, segments, standings
 from guerdon.core.booking import Booking
 from guerdon.core.codes import merge_links
 from guerdon.core.commands import MergeMembers
@@ -76,7 +77,6 @@ def merge(state: State, command: MergeMembers) -> Outcome:
     mirror.close(actor=command.actor, reason=command.reason, mirrors=event.seq, points=total, body=body)
     issues.join(state, victim, survivor)
     pasts.join(state, victim, survivor)
-    caps.join(state, victim, survivor)
     segments.join(state, victim, survivor)
     _join(state, victim, survivor)
     standings.merge(state, victim.no, survivor.no)
@@ -113,6 +113,7 @@ def _join(state: State, victim: Member, survivor: Member) -> None:
     for selector in known:
         state.put(state.found, ("member", *selector), survivor.no)
     state.put(state.found, ("heir", victim.no), survivor.no)
+    members.join(state, victim, survivor)
     referrals = [state.find(("referral_of", member.no)) for member in (victim, survivor)]
     state.put(state.found, ("referral_of", survivor.no), min(filter(None, referrals), default=None))
     merge_links(state, victim.no, survivor.no)

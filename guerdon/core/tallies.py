@@ -93,6 +93,24 @@ def usage(
     return {key: tally(state, key).at(now, reservation) for key in wanted}
 
 
+def of_others(keys: Iterable[CounterKey], own: str, others: Iterable[str]) -> list[CounterKey]:
+    """The counters over a customer, as they are of others: those merged into it."""
+    mine = [key for key in keys if key[3] == own]
+    return [(*key[:3], other, key[4]) for other in others for key in mine]
+
+
+def joined(
+    usage: Mapping[CounterKey, Counter], own: str, others: Mapping[CounterKey, Counter]
+) -> Mapping[CounterKey, Counter]:
+    """What a customer has used of its limits together with those merged into it: all of them are one person."""
+    both = dict(usage)
+    for key, other in others.items():
+        mine = both[*key[:3], own, key[4]]
+        last = [at for at in (mine.last_at, other.last_at) if at is not None]
+        both[*key[:3], own, key[4]] = Counter(mine.used + other.used, max(last, default=None))
+    return both
+
+
 def lacking(state: State, keys: Iterable[CounterKey]) -> list[CounterKey]:
     """The counters that nobody has looked up."""
     return [key for key in keys if key not in state.promotion_counters and key not in state.asked]

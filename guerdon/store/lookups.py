@@ -650,10 +650,10 @@ def _forebears(lookup: Lookup, keys: _Keys) -> Take:
     cursor = lookup.run("forebears", nos=array([key[1] for key in keys]))
 
     def take(state: State) -> None:
-        found: dict[int, tuple[int, ...]] = {key[1]: () for key in keys}
-        for root, no in cursor.rows:
-            found[root] = (*found[root], no)
-        state.found.update({("forebears", root): nos for root, nos in found.items()})
+        found: dict[int, tuple[tuple[int, str], ...]] = {key[1]: () for key in keys}
+        for root, no, id in cursor.rows:
+            found[root] = (*found[root], (no, id))
+        state.found.update({("forebears", root): them for root, them in found.items()})
 
     return take
 

@@ -447,7 +447,9 @@ class _Slice:
         )
 
     def _forebears(self, key: Key) -> None:
-        self.state.found[key] = tuple(sorted(self._merged_into(key[1]) - {key[1]}))
+        members = self.store.rows("members")
+        nos = sorted(self._merged_into(key[1]) - {key[1]})
+        self.state.found[key] = tuple((no, members[no].id) for no in nos)
 
     def _activity(self, key: Key) -> None:
         self.state.activity[key[1]] = activity_of(self.store.rows, key[1])

@@ -180,19 +180,19 @@ left join lateral (
 select root, no, since, registered_at from family
 
 -- forebears --
--- who was merged into members, and into those, by number
-with recursive family (root, no) as (
-    select asked.no, m.no from unnest(%(nos)s::bigint[]) as asked (no)
+-- who was merged into members, and into those, by number and id
+with recursive family (root, no, id) as (
+    select asked.no, m.no, m.id from unnest(%(nos)s::bigint[]) as asked (no)
     cross join lateral (
-        select x.no from members x where x.org_id = %(org)s::bigint and x.survivor_no = asked.no and x.survivor_no > 0
-        offset 0) m
+        select x.no, x.id from members x
+        where x.org_id = %(org)s::bigint and x.survivor_no = asked.no and x.survivor_no > 0 offset 0) m
     union all
-    select f.root, m.no from family f
+    select f.root, m.no, m.id from family f
     cross join lateral (
-        select x.no from members x where x.org_id = %(org)s::bigint and x.survivor_no = f.no and x.survivor_no > 0
-        offset 0) m
+        select x.no, x.id from members x
+        where x.org_id = %(org)s::bigint and x.survivor_no = f.no and x.survivor_no > 0 offset 0) m
 )
-select root, no from family order by root, no
+select root, no, id::text from family order by root, no
 
 -- persons_columns --
 -- for the statements that include this
