@@ -151,8 +151,19 @@ def _wallet(state: State, command: ClaimReward, member: Member, reward: Reward) 
     return no
 
 
+def join(state: State, victim_no: int, survivor_no: int) -> None:
+    """A merge: where the survivor's claims are counted in this batch, the victim's count with them."""
+    key = ("claimed", survivor_no)
+    if key not in state.found and key not in state.asked:
+        return
+    state.find(("claimed", victim_no))
+    for (no, of), count in list(state.claimed.items()):
+        if no == victim_no:
+            state.put(state.claimed, (survivor_no, of), state.claimed.get((survivor_no, of), 0) + count)
+
+
 def _claimed(state: State, member_no: int, reward: Reward) -> Claimed:
-    """What the member has claimed so far."""
+    """What the member, and those merged into it, have claimed so far."""
     state.find(("claimed", member_no))
     counts = state.claimed
     return Claimed(counts.get((member_no, reward.list_id), 0), counts.get((member_no, reward.id), 0))
@@ -283,10 +294,11 @@ def _give_back(state: State, command: MoveClaim, found: Claim, owner: int) -> tu
     expired = sum(post_due(state, account_no, state.now).points for account_no in accounts)
     reward = state.rewards[found.reward_id]
     state.put(state.rewards, reward.id, msgspec.structs.replace(reward, claimed=reward.claimed - 1))
-    for of in (found.list_id, found.reward_id):
-        count = state.claimed.get((found.member_no, of))
-        if count is not None:  # nobody counts those of a member who claims nothing in this batch
-            state.put(state.claimed, (found.member_no, of), count - 1)
+    for no in members.family(state, found.member_no):
+        for of in (found.list_id, found.reward_id):
+            count = state.claimed.get((no, of))
+            if count is not None:  # nobody counts those of a member who claims nothing in this batch
+                state.put(state.claimed, (no, of), count - 1)
     return event.seq, expired, written_off
 
 

@@ -718,8 +718,9 @@ class _Slice:
         if member is not None:
             self.state.found["claimed", member.no] = True
             counts: dict[tuple[int, str], int] = {}
+            family = self._merged_into(member.no)
             for claim in self.store.rows("claims").values():
-                if claim.member_no == member.no and claim.status not in ("denied", "cancelled"):
+                if claim.member_no in family and claim.status not in ("denied", "cancelled"):
                     for of in (claim.list_id, claim.reward_id):
                         counts[member.no, of] = counts.get((member.no, of), 0) + 1
             self.state.claimed.update(counts)

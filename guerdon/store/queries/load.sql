@@ -519,13 +519,16 @@ cross join lateral (select * from rewards x where x.org_id = %(org)s::bigint and
 where c.org_id = %(org)s::bigint and c.id = any(%(ids)s::uuid[])
 
 -- claimed --
--- how often members claimed each reward, but for what was given back
+-- how often members, or those merged into them, claimed each reward, but for what was given back
 -- include member_no_columns
 select a.no, c.list_id::text, c.reward_id::text, c.count
 from asked_for a
 left join lateral (
-    select x.list_id, x.reward_id, count(*) from claims x
-    where x.org_id = %(org)s::bigint and x.member_no = a.no and x.status not in ('denied', 'cancelled')
+    -- include taken_over_columns
+    select x.list_id, x.reward_id, count(*) from family f
+    cross join lateral (
+        select y.list_id, y.reward_id from claims y
+        where y.org_id = %(org)s::bigint and y.member_no = f.no and y.status not in ('denied', 'cancelled') offset 0) x
     group by 1, 2) c on true
 
 -- code_batch_columns --

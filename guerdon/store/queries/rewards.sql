@@ -48,10 +48,14 @@ cross join lateral (
 order by o.place, r.id limit %(limit)s
 
 -- claimed --
--- how often a member claimed each reward, but for what was given back
+-- how often a member, or one merged into it, claimed each reward, but for what was given back
+with recursive family as (
+    select %(member)s::bigint as no
+    union
+    select m.no from family f join members m on m.org_id = %(org)s and m.survivor_no = f.no and m.survivor_no > 0
+)
 select c.list_id, c.reward_id, count(*) as count
-from claims c
-where c.org_id = %(org)s and c.member_no = %(member)s and c.status not in ('denied', 'cancelled')
+from family f join claims c on c.org_id = %(org)s and c.member_no = f.no and c.status not in ('denied', 'cancelled')
 group by c.list_id, c.reward_id
 
 -- claim_columns --
