@@ -25,7 +25,7 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("imported", kind, reference)                                  a row of an import that was taken
     ("heir", member number)                                        whom a merged member was merged into, and so on: each
                                                                    ready to spend
-    ("sent", by, value)  ("sent", member number)                   what a member has sent lately
+    ("sent", by, value)  ("sent", member number)                   what a member, or one merged into it, has sent lately
     ("lifetime", account number)                                   what it was ever credited with (`points.lifetime`)
     ("adjustment", id)                                             with its decision and the member, ready to spend
     ("referral_of", by, value)  ("referral_of", member number)     that of the member who was referred, or the earliest

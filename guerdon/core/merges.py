@@ -3,10 +3,10 @@
 All points of the victim go to the survivor, per program and category, with their times; where the victim owes, the
 survivor takes the debt over. The two ledgers stay apart, and the merge is the last event of the victim's. What the
 victim had earned counts as the survivor's (`points.lifetime`), also towards caps (`caps`), and so does what it had used
-of limits over customers, of promotions (`carts`) and of rewards (`claims`); the survivor is on the lists that the
-victim was on, and who was referred stays so. From then on the victim's identifiers name the survivor, its other
-accounts (a wallet) are the survivor's, and what becomes of its purchases and redemptions is booked on the survivor
-(`members.family`).
+of limits over customers: of promotions (`carts`), of rewards (`claims`) and of what may be sent (`transfers`). The
+survivor is on the lists that the victim was on, and who was referred stays so. From then on the victim's identifiers
+name the survivor, its other accounts (a wallet) are the survivor's, and what becomes of its purchases and redemptions
+is booked on the survivor (`members.family`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from guerdon.core import claims, issues, lots, members, pasts, segments, standings
+from guerdon.core import claims, issues, lots, members, pasts, segments, standings, transfers
 from guerdon.core.booking import Booking
 from guerdon.core.codes import merge_links
 from guerdon.core.commands import MergeMembers
@@ -115,6 +115,7 @@ def _join(state: State, victim: Member, survivor: Member) -> None:
     state.put(state.found, ("heir", victim.no), survivor.no)
     members.join(state, victim, survivor)
     claims.join(state, victim.no, survivor.no)
+    transfers.join(state, victim.no, survivor.no)
     referrals = [state.find(("referral_of", member.no)) for member in (victim, survivor)]
     state.put(state.found, ("referral_of", survivor.no), min(filter(None, referrals), default=None))
     merge_links(state, victim.no, survivor.no)

@@ -124,15 +124,25 @@ def windows_at(policies: Policies, moment: datetime) -> tuple[Window, Window]:
     )
 
 
+def join(state: State, victim_no: int, survivor_no: int) -> None:
+    """A merge: where it is known in this batch who sends as the survivor, the victim is one of them."""
+    key = ("sent", survivor_no)
+    if key in state.found or key in state.asked:
+        senders = state.find(key) or (survivor_no,)
+        more = state.find(("sent", victim_no)) or (victim_no,)
+        state.put(state.found, key, tuple(sorted({*senders, *more})))
+
+
 def _limit_refusal(
     state: State, sender: Member, program: Program, windows: tuple[Window, ...], points: int
 ) -> Rejected | None:
     minimum = program.policies.transfers.minimum
     if points < minimum:
         return Rejected(Rejection.TRANSFER_BELOW_MINIMUM, "points", {"minimum": minimum, "points": points})
-    state.find(("sent", sender.no))
+    senders = state.find(("sent", sender.no)) or (sender.no,)
     for window in windows:
-        sent = state.sent.get((sender.no, program.no, window.period), Sent())
+        of_each = [state.sent.get((no, program.no, window.period), Sent()) for no in senders]
+        sent = Sent(sum([each.points for each in of_each]), sum([each.count for each in of_each]))
         for counted, limit, used, asked in (
             ("points", window.points, sent.points, points),
             ("count", window.count, sent.count, 1),

@@ -249,10 +249,12 @@ def _sent(lookup: Lookup, keys: _Keys) -> Take:
     cursor = lookup.run("sent", **_selectors(keys))
 
     def take(state: State) -> None:
-        for member_no, program_no, period, sent, count in cursor.rows:
-            state.found[("sent", member_no)] = True
+        found: dict[int, set[int]] = defaultdict(set)
+        for root, member_no, program_no, period, sent, count in cursor.rows:
+            found[root].add(member_no)
             if period is not None:
                 state.sent[member_no, program_no, period] = Sent(int(sent), count)
+        state.found.update({("sent", root): tuple(sorted(nos)) for root, nos in found.items()})
 
     return take
 

@@ -660,9 +660,10 @@ class _Slice:
     def _sent(self, key: Key) -> None:
         member = self._named(key)
         if member is not None:
-            self.state.found["sent", member.no] = True
+            family = self._merged_into(member.no)
+            self.state.found["sent", member.no] = tuple(sorted(family))
             for (member_no, *rest), sent in self.store.rows("sent").items():
-                if member_no == member.no:
+                if member_no in family:
                     self.state.sent[member_no, rest[0], rest[1]] = sent
 
     def _referral_of(self, key: Key) -> None:

@@ -158,13 +158,16 @@ with asked_for as (
 )
 
 -- sent --
--- what members sent in the days and months that may not be over yet
+-- what members, and those merged into them, sent in the days and months that may not be over yet
 -- include member_no_columns
-select a.no, s.program_no, s.period, s.points, s.count
+select a.no, s.no, s.program_no, s.period, s.points, s.count
 from asked_for a
-left join lateral (
-    select * from sent x where x.org_id = %(org)s::bigint and x.member_no = a.no
-           and x.period >= to_char(%(now)s::timestamptz - interval '35 days', 'YYYY-MM-DD') offset 0) s on true
+cross join lateral (
+    -- include taken_over_columns
+    select f.no, x.program_no, x.period, x.points, x.count from family f
+    left join lateral (
+        select * from sent y where y.org_id = %(org)s::bigint and y.member_no = f.no
+               and y.period >= to_char(%(now)s::timestamptz - interval '35 days', 'YYYY-MM-DD') offset 0) x on true) s
 
 -- standings --
 -- how members stand in the tiers of programs
