@@ -697,7 +697,7 @@ class Naive:
         out = [piece for piece in self.pieces.values() if piece.status not in ("denied", "cancelled")]
         if len(out) >= STOCK:
             raise No("out_of_stock")
-        if len([piece for piece in out if piece.member == self._real(member)]) >= EACH:
+        if len([piece for piece in out if self._real(piece.member) == self._real(member)]) >= EACH:
             raise No("limit_reached")
         if purse.spendable(self.now) < PRICE:
             raise No("insufficient_points")
