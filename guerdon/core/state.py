@@ -148,7 +148,8 @@ class State:
     that is known of an account ends, `releases` one before which nothing is released.
 
     `last_recorded_at` and `last_hash` come from the head row; `transaction` is the database's own name for the batch,
-    and `head` what the head row says: as it was read, and as it was written once the batch is saved.
+    and `head` what the head row says: as it was read, and as it was written once the batch is saved. A batch that makes
+    no event and no transfer leaves its mark there (`mark_made`) in place of the last one's (`marked`).
     """
 
     counters: Table[str, int]
@@ -220,6 +221,7 @@ class State:
         self.last_hash = last_hash
         self.transaction = ""
         self.head: Head = ("", 0, b"")
+        self.marked = self.mark_made = ""
         self.counters.update(counters)
         self.account_lots: dict[int, Table[int, bool]] = {}
         self.reach: dict[int, Reach] = {}

@@ -88,6 +88,7 @@ class Sent:
         counters = {name: before.counters.get(name, 0) for name in COUNTERS}
         state = State(before.config, counters, before.last_recorded_at, before.last_hash)
         state.head = before.head
+        state.marked = before.mark_made or before.marked
         self._memory.give(state, self._known)
         for take in self._takers:
             take(state)

@@ -18,9 +18,12 @@ async def committed(conn: AsyncConnection[Any], org_id: int, transaction: str) -
     other. Where the transaction's token names the row that it ended with (`save.save`), that row must be there
     too: after a crash of the database the number alone may be another transaction's. A token without a number
     was sent before its number was known (`ahead.py`); its row alone tells, since no other row has its hash.
+
+    A batch without a row is known by the mark that it left in place of the one before it. Where there is a third one,
+    another server has left its own since, and what became of this one cannot be told (`OperationalError`), unless it
+    was aborted.
     """
-    number, _, end = transaction.partition("/")
-    seq, _, hash_ = end.partition("/")
+    number, seq, hash_, mark, marked = (*transaction.split("/"), "", "", "", "")[:5]
     if not number and not int(seq or 0):
         return False  # so far it had not come when it was cut off
     status, ended = "committed", True
@@ -33,7 +36,13 @@ async def committed(conn: AsyncConnection[Any], org_id: int, transaction: str) -
                     status = await _value(conn, "status", transaction=number) or "forgotten"
             except errors.InvalidParameterValue:
                 return False  # in this server's future: it was promoted, or restored, without that transaction
-        if int(seq or 0):
+        if mark:
+            there = await _value(conn, "mark", org=org_id)
+            if there in (mark, marked):
+                return bool(there == mark)
+            if status == "committed":
+                status = "overwritten"
+        elif int(seq or 0):
             ended = await _value(conn, "ended_with", org=org_id, seq=seq, hash=hash_) is not None
     if status in ("committed", "aborted"):
         return status == "committed" and ended

@@ -13,6 +13,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
+import uuid_utils
 from msgspec.structs import astuple
 from psycopg import AsyncConnection
 
@@ -106,10 +107,12 @@ def hand_over(sending: Wire, org_id: int, state: State) -> Answer:
 def append_all(sending: Wire, org_id: int, state: State) -> None:
     """Send the events and transfers that are new; there will be no more of them, so the head's end is known by now."""
     _append(_Writing(sending, org_id), state)
-    # A database that crashes may give the number of a transaction that it lost to another one, so whoever asks
-    # what became of this one (`commits.committed`) also says which row it ended with.
+    # A database that crashes may give the number of a transaction that it lost to another one, so whoever asks what
+    # became of this one (`commits.committed`) also says which row it ended with, or where it makes none, its mark.
     number, seq = state.transaction.partition("/")[0], state.counters.get("seq", 0)
-    state.transaction = f"{number}/{seq}/{state.last_hash.hex()}"
+    state.mark_made = "" if state.made_rows() else str(uuid_utils.uuid7())
+    marks = f"/{state.mark_made}/{state.marked}" if state.mark_made else ""
+    state.transaction = f"{number}/{seq}/{state.last_hash.hex()}{marks}"
     state.head = ("", seq, state.last_hash)
 
 
@@ -130,6 +133,7 @@ def hand_over_rest(sending: Wire, org_id: int, state: State, changes: dict[str, 
         configured="1" if configures(changes) else "0",
         last_recorded_at=state.last_recorded_at.isoformat(),
         last_hash="\\x" + state.last_hash.hex(),
+        mark=state.mark_made,
     )
 
 

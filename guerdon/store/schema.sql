@@ -27,7 +27,8 @@ create table api_keys (
 );
 create index api_keys_of_owner on api_keys (org_id, owner);
 
--- The organisation's only lock, its last numbers and the end of its hash chain.
+-- The organisation's only lock, its last numbers and the end of its hash chain. `mark` is what the last batch left that
+-- made neither event nor transfer, by which its commit is recognised.
 create table heads (
     org_id bigint primary key,
     config_version bigint not null default 0,
@@ -41,7 +42,8 @@ create table heads (
     purchase_no bigint not null default 0,
     return_no bigint not null default 0,
     redemption_no bigint not null default 0,
-    config_no bigint not null default 0
+    config_no bigint not null default 0,
+    mark uuid
 ) with (fillfactor = 50);
 
 -- configuration -------------------------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ from typing import Any
 
 import psycopg
 import pytest
+import uuid_utils
+from psycopg import errors
 
 from guerdon.core import commands as c
 from guerdon.core.outcomes import Accepted, Rejected
@@ -194,6 +196,32 @@ async def test_a_committed_number_is_not_enough_where_the_row_it_should_have_end
             assert await committed(asking, w.org_id, f"{number}/{seq}/{hash_}") is True
             assert await committed(asking, w.org_id, f"{number}/{seq}/{'ab' * 32}") is False
             assert await committed(asking, w.org_id, f"{number}/{seq + 1}/{hash_}") is False
+
+
+async def test_the_commit_of_a_batch_that_made_no_row_is_known_by_its_mark(database: Database) -> None:
+    """After a crash, the number of a transaction that was lost belongs to another one, which was committed."""
+    async with world(database.app_dsn, database.superuser_dsn) as w:
+        refused = c.Redeem(**{**envelope(), "key": "too-much"}, member=("id", w.members[0]), points=10**9)
+
+        async def refuse() -> str:
+            assert isinstance(await w.writer.submit(w.org_id, refused), Rejected)
+            ((number, seq, hash_, mark),) = w.rows(
+                "select xmin::text, seq, encode(last_hash, 'hex'), mark::text from heads where seq > 0"
+            )
+            assert mark is not None
+            return f"{number}/{seq}/{hash_}/{mark}"
+
+        def told(token: str, before: str) -> Any:
+            return committed(asking, w.org_id, f"{token}/{before}")
+
+        lost, other = str(uuid_utils.uuid7()), str(uuid_utils.uuid7())
+        async with w.pool.connection() as asking:
+            there = await refuse()
+            number, seq, hash_, mark = there.split("/")
+            assert await told(there, "") is True
+            assert await told(f"{number}/{seq}/{hash_}/{lost}", mark) is False
+            with pytest.raises(errors.OperationalError, match="overwritten"):
+                await told(f"{number}/{seq}/{hash_}/{lost}", other)
 
 
 async def test_whether_a_transaction_was_committed_is_known_once_its_lock_is_free(database: Database) -> None:

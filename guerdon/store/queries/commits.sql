@@ -8,6 +8,10 @@ select set_config('guerdon.org', %(org)s::text, true)
 -- the lock that the transaction in doubt held until it ended
 select org_id from heads where org_id = %(org)s for no key update
 
+-- mark --
+-- what the last batch left that made no row
+select coalesce(mark::text, '') from heads where org_id = %(org)s::bigint
+
 -- ended_with --
 -- whether the row that a batch ended with is there, as it was written
 select 1 from events where org_id = %(org)s::bigint and seq = %(seq)s::bigint and hash = decode(%(hash)s, 'hex')

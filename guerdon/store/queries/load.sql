@@ -15,7 +15,7 @@ select set_config('guerdon.org', %(org)s, true), set_config('plan_cache_mode', '
 -- lock_head --
 -- a statement of its own: what is read after it sees what the last batch committed; the transaction's id is for asking
 -- later whether it was committed, and that of the row's last writer for knowing whether anybody wrote since
-select pg_current_xact_id()::text, xmin::text, config_version, last_recorded_at, last_hash, seq, ledger_no, account_no,
+select pg_current_xact_id()::text, xmin::text, coalesce(mark::text, ''), config_version, last_recorded_at, last_hash, seq, ledger_no, account_no,
        lot_no, member_no, purchase_no, return_no, redemption_no, config_no
 from heads where org_id = %(org)s::bigint for no key update
 
