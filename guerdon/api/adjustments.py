@@ -22,7 +22,7 @@ from guerdon.api.values import (
     member_selector,
     minor,
     page,
-    place,
+    place_id,
     points,
     private,
     public,
@@ -213,8 +213,7 @@ async def _decide(call: Call, adjustment: str, body: DecisionIn, *, approve: boo
 
 async def _list(call: Call, query: AdjustmentsQuery, member_no: int | None) -> AdjustmentPage:
     bound = ("adjustments", member_no, query.pending)
-    before = place(query.cursor, *bound)
-    before = None if before is None else private("adj", before)
+    before = place_id("adj", query.cursor, *bound)
     pending_at = call.services.now() if query.pending else None
     rows = await call.services.reader.adjustments(call.org_id, member_no, pending_at, before, query.limit + 1)
     rows, next_cursor = page(rows, query.limit, lambda row: public("adj", row.id), *bound)

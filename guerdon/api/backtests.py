@@ -16,7 +16,7 @@ from guerdon.api.promotions import PromotionIn, promotion_terms, terms_in
 from guerdon.api.refs import program_of
 from guerdon.api.routing import Routes
 from guerdon.api.services import new_command_id
-from guerdon.api.values import Body, Code, PageQuery, Selector, Shown, instant, page, place, private, public
+from guerdon.api.values import Body, Code, PageQuery, Selector, Shown, instant, page, place_id, private, public
 from guerdon.api.verdicts import PROMOTION
 from guerdon.core.backtests import BudgetRun, Day, Report, Sums, Trial
 from guerdon.core.outcomes import Rejected
@@ -172,8 +172,7 @@ async def create_backtest(call: Call, body: BacktestIn) -> BacktestFound:
 @routes.get("/v1/backtests", scope="promotions:read", summary="List backtests", errors=("invalid_cursor",))
 async def list_backtests(call: Call, query: PageQuery) -> BacktestPage:
     """Newest first."""
-    before = place(query.cursor, "backtests")
-    before = None if before is None else private(BACKTEST, before)
+    before = place_id(BACKTEST, query.cursor, "backtests")
     rows = await call.services.backtests.page(call.org_id, before, query.limit + 1)
     rows, next_cursor = page(rows, query.limit, lambda row: public(BACKTEST, row.id), "backtests")
     return BacktestPage(data=tuple(BacktestOut(**_shown(row)) for row in rows), next_cursor=next_cursor)

@@ -12,6 +12,7 @@ from guerdon.api.call import Call
 from guerdon.api.guesses import judged
 from guerdon.api.problem import Problem
 from guerdon.api.purchases import (
+    RETURN_ERRORS,
     BalanceAfter,
     EarnedOut,
     LineIn,
@@ -23,6 +24,7 @@ from guerdon.api.purchases import (
     reservation_in,
     return_lines,
     scale_of,
+    tenders_in,
 )
 from guerdon.api.refs import PLACED_ERRORS, Placed, program_of, where
 from guerdon.api.routing import Routes
@@ -219,17 +221,7 @@ class CartReturnOut(Shown, frozen=True, kw_only=True):
     scope="promotions:commit",
     summary="Take a committed cart back",
     example={"number": "R-77", "lines": [{"line": 1, "quantity": "1"}], "reason": "Changed their mind"},
-    errors=(
-        "commit_not_found",
-        "line_not_found",
-        "already_returned",
-        "return_exceeds_purchase",
-        "return_without_lines",
-        "quantity_not_positive",
-        "wrong_scale",
-        "number_taken",
-        *PLACED_ERRORS,
-    ),
+    errors=("commit_not_found", *RETURN_ERRORS),
 )
 async def return_cart(call: Call, commit: str, body: CartReturnIn) -> CartReturnOut:
     """Some of its lines, or what is left of it: points that promotions gave on them go back, and uses after all of it.
@@ -293,9 +285,7 @@ def _cart(call: Call, body: CartIn) -> dict[str, Any]:
         "lines": tuple(line_in(line, position) for position, line in enumerate(body.lines)),
         "member": None if body.member is None else member_selector(body.member),
         "codes": body.codes,
-        "tenders": tuple(
-            commands.Tender(kind=x.kind, amount=x.amount_minor, identifier=x.identifier) for x in body.tenders
-        ),
+        "tenders": tenders_in(body.tenders),
         "shipping": body.shipping_minor,
         "where": where(body),
     }

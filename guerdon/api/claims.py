@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from guerdon.api.call import Call
 from guerdon.api.members import found as found_member
 from guerdon.api.problem import Problem
-from guerdon.api.refs import Ref, program_ref, store_selector, till_selector
+from guerdon.api.refs import Ref, program_ref, store_selector, till_selector, wallet_in
 from guerdon.api.rewards import MemberRewards, rewards_of
 from guerdon.api.routing import Routes
 from guerdon.api.values import (
@@ -20,8 +20,9 @@ from guerdon.api.values import (
     Shown,
     Text,
     member_selector,
+    named_id,
     page,
-    place,
+    place_id,
     points,
     private,
     public,
@@ -163,15 +164,13 @@ _PROGRAM = {"id": "prg_0199b1f0-2c3e-7c11-9a52-5b7d3c000000", "number": 1, "code
 async def create_claim(call: Call, member: str, body: ClaimIn, query: ClaimQuery) -> ClaimOut:
     """One piece, for its price in regular points, those that end first; points, stock and limits are taken together or
     not at all. Books `RewardClaim`."""
-    reward = private("rwd", body.reward)
-    if reward is None:
-        raise Problem("reward_not_found", field="reward")
+    reward = named_id("rwd", body.reward, "reward_not_found", "reward")
     selector = member_selector(member)
     directory = await call.directory()
     command = commands.ClaimReward(
         member=selector,
         reward=reward,
-        wallet=_wallet(body.wallet),
+        wallet=wallet_in(body.wallet),
         where=commands.Where(
             source=body.source,
             store=None if body.store is None else store_selector(body.store),
@@ -215,15 +214,6 @@ async def _scale_of(call: Call, directory: Directory, reward_id: str) -> int:
     """The decimals of the points that a reward costs, for telling a refusal; they never change."""
     program_no = await call.services.reader.program_of_reward(call.org_id, reward_id)
     return 0 if program_no is None else directory.scale(directory.programs[program_no].asset)
-
-
-def _wallet(text: str | None) -> str:
-    if text is None:
-        return ""
-    identifier = private("bln", text)
-    if identifier is None:
-        raise Problem("account_not_found", "A wallet is an account's id, `bln_…`.", field="wallet")
-    return identifier
 
 
 @routes.get(
@@ -289,10 +279,7 @@ async def change_claim(call: Call, claim: str, body: ClaimChange) -> ClaimChange
 
 async def _page(call: Call, query: ClaimsQuery, member_no: int | None) -> ClaimPage:
     bound = ("claims", member_no, query.status)
-    after = place(query.cursor, *bound)
-    before = None if after is None else private("clm", after)
-    if after is not None and before is None:
-        raise Problem("invalid_cursor", field="cursor")
+    before = place_id("clm", query.cursor, *bound)
     rows = await call.services.reader.claims(call.org_id, member_no, query.status, before, query.limit + 1)
     rows, next_cursor = page(rows, query.limit, lambda row: public("clm", row.id), *bound)
     directory = await call.directory()

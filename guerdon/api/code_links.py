@@ -11,11 +11,12 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from guerdon.api.call import Call
-from guerdon.api.codes import PROMOTION, CodeText, limits_of
+from guerdon.api.codes import CodeText, limits_of
 from guerdon.api.guesses import guarded
 from guerdon.api.problem import Problem
 from guerdon.api.routing import Routes
 from guerdon.api.values import Body, Shown, member_selector, public
+from guerdon.api.verdicts import PROMOTION
 from guerdon.core import commands
 from guerdon.core.codes import mode_of
 from guerdon.core.promotions import codes as texts

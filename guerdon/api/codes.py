@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import secrets
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -16,10 +16,12 @@ from msgspec import Meta, Struct
 from guerdon.api.call import Call
 from guerdon.api.printing import LINK_MAX, PLACEHOLDER, Label, PrintingUnavailable, Sheet, pdf
 from guerdon.api.problem import Problem
-from guerdon.api.routing import Routes
+from guerdon.api.promotions import promotion_id
+from guerdon.api.routing import Handler, Routes
 from guerdon.api.services import new_command_id
 from guerdon.api.sheets import Csv, Figure, NotCsv, Pdf, column, lines
-from guerdon.api.values import Body, PageQuery, Shown, Text, page, place, place_no, place_of_use, private, public
+from guerdon.api.values import Body, PageQuery, Shown, Text, page, place_id, place_no, place_of_use, private, public
+from guerdon.api.verdicts import PROMOTION
 from guerdon.core import codes as rules
 from guerdon.core import commands
 from guerdon.core.promotions import codes as texts
@@ -31,7 +33,6 @@ from guerdon.store.codes import BatchRow, CodeRow, CounterRow, UseRow
 
 routes = Routes("Promo codes")
 
-PROMOTION = "prm"
 USES_SHOWN = 100
 PRINTED_MAX = 240
 """So many labels in one answer: each takes the process some 10 ms."""
@@ -260,7 +261,7 @@ async def create_batch(call: Call, promotion: str, body: BatchIn) -> BatchOut:
     if body.count is None and body.form is not None:
         raise Problem("missing_field", "The field `count` is required.", field="count")
     command = commands.CreateCodeBatch(
-        promotion=_promotion_id(promotion),
+        promotion=promotion_id(promotion),
         name=body.name,
         partner=body.partner,
         channel=body.channel,
@@ -283,8 +284,7 @@ async def create_batch(call: Call, promotion: str, body: BatchIn) -> BatchOut:
 async def list_batches(call: Call, promotion: str, query: PageQuery) -> BatchPage:
     """Newest first."""
     terms = await _terms(call, promotion)
-    before = place(query.cursor, "code_batches", terms.id)
-    before = None if before is None else private("cbt", before)
+    before = place_id("cbt", query.cursor, "code_batches", terms.id)
     rows = await call.services.codes.batches(call.org_id, terms.id, before, query.limit + 1)
     rows, next_cursor = page(rows, query.limit, lambda row: public("cbt", row.id), "code_batches", terms.id)
     return BatchPage(data=tuple(map(_batch_out, rows)), next_cursor=next_cursor)
@@ -396,55 +396,37 @@ async def stop_codes(call: Call, promotion: str, batch: str) -> BatchOut:
 # -- in force or not --------------------------------------------------------------------------------------------------
 
 
-@routes.post(
+def _switching(path: str, summary: str, errors: tuple[str, ...], why: str = "") -> Callable[[Handler], Handler]:
+    """A route that takes codes out of force, `why` being the example of a reason, or puts them back."""
+    example = {"reason": why} if why else {}
+    answer = {"active": path.endswith("/activations")}
+    return routes.post(path, scope="codes:write", summary=summary, example=example, answer=answer, errors=errors)
+
+
+@_switching(
     "/v1/promotions/{promotion}/codes/batches/{batch}/deactivations",
-    scope="codes:write",
-    summary="Deactivate a batch",
-    example={"reason": "Printed with a mistake"},
-    answer={"active": False},
-    errors=_BATCH_ERRORS,
+    "Deactivate a batch",
+    _BATCH_ERRORS,
+    "Printed with a mistake",
 )
 async def deactivate_batch(call: Call, promotion: str, batch: str, body: SwitchIn) -> SwitchOut:
     """None of its codes can be used from now on."""
-    row = await _batch(call, promotion, batch)
-    return await _switch(call, body, active=False, batch=row.id)
+    return await _switch(call, body, active=False, batch=(await _batch(call, promotion, batch)).id)
 
 
-@routes.post(
-    "/v1/promotions/{promotion}/codes/batches/{batch}/activations",
-    scope="codes:write",
-    summary="Activate a batch again",
-    example={},
-    answer={"active": True},
-    errors=_BATCH_ERRORS,
-)
+@_switching("/v1/promotions/{promotion}/codes/batches/{batch}/activations", "Activate a batch again", _BATCH_ERRORS)
 async def activate_batch(call: Call, promotion: str, batch: str, body: SwitchIn) -> SwitchOut:
     """Codes that were deactivated one by one stay so."""
-    row = await _batch(call, promotion, batch)
-    return await _switch(call, body, active=True, batch=row.id)
+    return await _switch(call, body, active=True, batch=(await _batch(call, promotion, batch)).id)
 
 
-@routes.post(
-    "/v1/codes/{code}/deactivations",
-    scope="codes:write",
-    summary="Deactivate a code",
-    example={"reason": "Found on a forum"},
-    answer={"active": False},
-    errors=("code_not_found",),
-)
+@_switching("/v1/codes/{code}/deactivations", "Deactivate a code", ("code_not_found",), "Found on a forum")
 async def deactivate_code(call: Call, code: str, body: SwitchIn) -> SwitchOut:
     """It cannot be used from now on; what it was used for stands."""
     return await _switch(call, body, active=False, code=_read(code))
 
 
-@routes.post(
-    "/v1/codes/{code}/activations",
-    scope="codes:write",
-    summary="Activate a code again",
-    example={},
-    answer={"active": True},
-    errors=("code_not_found",),
-)
+@_switching("/v1/codes/{code}/activations", "Activate a code again", ("code_not_found",))
 async def activate_code(call: Call, code: str, body: SwitchIn) -> SwitchOut:
     """Within its batch, which must be active too."""
     return await _switch(call, body, active=True, code=_read(code))
@@ -698,15 +680,8 @@ def _counted(row: CounterRow, now: datetime) -> tuple[int, int]:
 # -- shapes -----------------------------------------------------------------------------------------------------------
 
 
-def _promotion_id(promotion: str) -> str:
-    found = private(PROMOTION, promotion)
-    if found is None:
-        raise Problem("promotion_not_found", field="promotion")
-    return found
-
-
 async def _terms(call: Call, promotion: str) -> Promotion:
-    terms = await call.services.codes.promotion(call.org_id, _promotion_id(promotion))
+    terms = await call.services.codes.promotion(call.org_id, promotion_id(promotion))
     if terms is None:
         raise Problem("promotion_not_found", field="promotion")
     return terms
@@ -716,7 +691,7 @@ async def _batch(call: Call, promotion: str, batch: str) -> BatchRow:
     """The batch a path names, which is one of the promotion it names."""
     id = private("cbt", batch)
     row = None if id is None else await call.services.codes.batch(call.org_id, id)
-    if row is None or row.promotion != _promotion_id(promotion):
+    if row is None or row.promotion != promotion_id(promotion):
         await _terms(call, promotion)
         raise Problem("code_batch_not_found", field="batch")
     return row

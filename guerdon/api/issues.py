@@ -21,9 +21,9 @@ from guerdon.api.values import (
     Text,
     instant,
     member_selector,
+    named_id,
     page,
-    place,
-    private,
+    place_id,
     public,
 )
 from guerdon.api.verdicts import ISSUE, PROMOTION
@@ -156,7 +156,7 @@ async def list_issues(call: Call, promotion: str, query: PageQuery) -> IssuePage
         raise Problem("promotion_not_found", field="promotion")
     bound = ("issues", identifier)
     rows = await call.services.issues.of_promotion(
-        call.org_id, identifier, _before(query.cursor, *bound), query.limit + 1
+        call.org_id, identifier, place_id(ISSUE, query.cursor, *bound), query.limit + 1
     )
     rows, next_cursor = page(rows, query.limit, lambda row: public(ISSUE, row.id), *bound)
     return IssuePage(data=tuple(_shown(call, row) for row in rows), next_cursor=next_cursor)
@@ -174,7 +174,7 @@ async def list_member_promotions(call: Call, member: str, query: IssuesQuery) ->
     into it are among them."""
     row = await found_member(call, member)
     bound = ("promotions of", row.no, query.state)
-    before = _before(query.cursor, *bound)
+    before = place_id(ISSUE, query.cursor, *bound)
     rows = await call.services.issues.of_member(call.org_id, row.no, before, SCAN)
     chosen = [_shown(call, each) for each in rows]
     if query.state is not None:
@@ -218,15 +218,7 @@ def _period(body: Period) -> dict[str, Any]:
 
 
 def _id(issue: str) -> str:
-    identifier = private(ISSUE, issue)
-    if identifier is None:
-        raise Problem("issue_not_found", field="issue")
-    return identifier
-
-
-def _before(cursor: str | None, *bound: object) -> str | None:
-    found = place(cursor, *bound)
-    return None if found is None else private(ISSUE, found)
+    return named_id(ISSUE, issue, "issue_not_found", "issue")
 
 
 def _row(number: int, outcome: IssueOutcome) -> IssueRowOut:

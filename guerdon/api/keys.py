@@ -11,7 +11,7 @@ from guerdon.api.auth import new_token
 from guerdon.api.call import Call
 from guerdon.api.problem import Problem
 from guerdon.api.routing import Routes
-from guerdon.api.values import Body, Name, PageQuery, Shown, cursor, instant, place, private, public
+from guerdon.api.values import Body, Name, PageQuery, Shown, cursor, instant, named_id, place, private, public
 from guerdon.core import commands
 from guerdon.store.read import KeyRow
 
@@ -111,10 +111,8 @@ async def list_keys(call: Call, query: PageQuery) -> KeyPage:
 @routes.delete("/v1/keys/{key}", scope="keys:delete", summary="Revoke an API key", errors=("key_not_found",))
 async def revoke_key(call: Call, key: str) -> None:
     """It stops working within a second, on every server."""
-    identifier = private("key", key)
-    if identifier is None:
-        raise Problem("key_not_found", field="key")
-    await call.submit(commands.RevokeKey(target=identifier, **call.common()))
+    target = named_id("key", key, "key_not_found", "key")
+    await call.submit(commands.RevokeKey(target=target, **call.common()))
     call.services.auth.forget()
 
 

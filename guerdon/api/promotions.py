@@ -11,7 +11,7 @@ from msgspec import Meta
 from guerdon.api.call import Call
 from guerdon.api.problem import Problem
 from guerdon.api.routing import Routes
-from guerdon.api.values import Body, PageQuery, Shown, instant, page, place, place_no, place_of_use, private, public
+from guerdon.api.values import Body, PageQuery, Shown, instant, named_id, page, place_id, place_no, place_of_use, public
 from guerdon.api.verdicts import ISSUE, PROMOTION
 from guerdon.core import commands
 from guerdon.core.promoting import LANE_MAX
@@ -182,8 +182,7 @@ async def create_promotion(call: Call, body: dict[str, Any]) -> PromotionOut:
 async def list_promotions(call: Call, query: PromotionsQuery) -> PromotionPage:
     """Newest first."""
     bound = ("promotions", query.status)
-    before = place(query.cursor, *bound)
-    before = None if before is None else private(PROMOTION, before)
+    before = place_id(PROMOTION, query.cursor, *bound)
     rows = await call.services.promotions.page(call.org_id, query.status, before, query.limit + 1)
     rows, next_cursor = page(rows, query.limit, lambda row: public(PROMOTION, row.id), *bound)
     return PromotionPage(data=tuple(_shown(row) for row in rows), next_cursor=next_cursor)
@@ -365,10 +364,7 @@ async def _run(call: Call, promotion: str, status: Literal["active", "paused", "
 
 def promotion_id(promotion: str) -> str:
     """The uuid inside a promotion's public id, or a refusal."""
-    identifier = private(PROMOTION, promotion)
-    if identifier is None:
-        raise Problem("promotion_not_found", field="promotion")
-    return identifier
+    return named_id(PROMOTION, promotion, "promotion_not_found", "promotion")
 
 
 async def _row(call: Call, promotion: str) -> PromotionRow:

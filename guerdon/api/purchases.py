@@ -22,6 +22,7 @@ from guerdon.api.refs import (
     program_selector,
     store_ref,
     till_ref,
+    wallet_in,
     where,
 )
 from guerdon.api.routing import Routes
@@ -41,10 +42,10 @@ from guerdon.api.values import (
     meta_shown,
     meta_text,
     minor,
+    named_id,
     page,
     place_no,
     points,
-    private,
     public,
     purchase_selector,
 )
@@ -269,10 +270,8 @@ async def create_purchase(call: Call, body: PurchaseIn) -> PurchaseOut:
         amount=body.amount_minor,
         program=program,
         spend=spend,
-        wallet=_wallet(body.wallet),
-        tenders=tuple(
-            commands.Tender(kind=x.kind, amount=x.amount_minor, identifier=x.identifier) for x in body.tenders
-        ),
+        wallet=wallet_in(body.wallet),
+        tenders=tenders_in(body.tenders),
         promotions=body.promotions,
         codes=body.codes,
         reservation=reservation_in(body.reservation),
@@ -331,22 +330,25 @@ class ReturnIn(Placed, frozen=True, kw_only=True):
     metadata: Metadata = msgspec.field(default_factory=dict)
 
 
+RETURN_ERRORS = (
+    "line_not_found",
+    "already_returned",
+    "return_exceeds_purchase",
+    "return_without_lines",
+    "quantity_not_positive",
+    "wrong_scale",
+    "number_taken",
+    *PLACED_ERRORS,
+)
+"""What can be wrong with a return, whatever is returned."""
+
+
 @routes.post(
     "/v1/purchases/{purchase}/returns",
     scope="purchases:write",
     summary="Take a purchase back",
     example={"number": "R-77", "lines": [{"line": 1, "quantity": "1"}], "reason": "Changed their mind"},
-    errors=(
-        "purchase_not_found",
-        "line_not_found",
-        "already_returned",
-        "return_exceeds_purchase",
-        "return_without_lines",
-        "quantity_not_positive",
-        "wrong_scale",
-        "number_taken",
-        *PLACED_ERRORS,
-    ),
+    errors=("purchase_not_found", *RETURN_ERRORS),
 )
 async def return_purchase(call: Call, purchase: str, body: ReturnIn) -> PurchaseReturnOut:
     """Some of its lines, or what is left of it: what that earned is returned and what was spent on it restored, in
@@ -397,22 +399,12 @@ def _return_line(line: ReturnLineIn, position: int) -> commands.ReturnLine:
     )
 
 
+def tenders_in(tenders: tuple[TenderIn, ...]) -> tuple[commands.Tender, ...]:
+    return tuple(commands.Tender(kind=x.kind, amount=x.amount_minor, identifier=x.identifier) for x in tenders)
+
+
 def reservation_in(text: str | None) -> str:
-    if text is None:
-        return ""
-    identifier = private("rsv", text)
-    if identifier is None:
-        raise Problem("reservation_not_found", field="reservation")
-    return identifier
-
-
-def _wallet(text: str | None) -> str:
-    if text is None:
-        return ""
-    identifier = private("bln", text)
-    if identifier is None:
-        raise Problem("account_not_found", "A wallet is an account's id, `bln_…`.", field="wallet")
-    return identifier
+    return "" if text is None else named_id("rsv", text, "reservation_not_found", "reservation")
 
 
 async def _directory_with(call: Call, result: Purchased) -> Directory:

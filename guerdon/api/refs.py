@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from guerdon.api.call import Call
 from guerdon.api.problem import Problem
-from guerdon.api.values import Body, Selector, Shown, instant, public, thing_selector
+from guerdon.api.values import Body, Selector, Shown, instant, named_id, public, thing_selector
 from guerdon.core.commands import Where
 from guerdon.store.read import Directory, ProgramRow, StoreRow, TillRow
 
@@ -77,6 +77,13 @@ def till_ref(directory: Directory, no: int) -> Ref | None:
 
 def _ref(prefix: str, row: ProgramRow | StoreRow | TillRow) -> Ref:
     return Ref(id=public(prefix, row.id), number=row.no, code=row.code, name=row.name)
+
+
+def wallet_in(text: str | None) -> str:
+    """The account a request's `wallet` names, "" for none."""
+    if text is None:
+        return ""
+    return named_id("bln", text, "account_not_found", "wallet", "A wallet is an account's id, `bln_…`.")
 
 
 async def program_of(call: Call, given: str | None, till: str | None) -> tuple[tuple[str, str], int, Directory]:

@@ -25,8 +25,10 @@ from guerdon.api.values import (
     cursor,
     instant,
     minor,
+    named_id,
     page,
     place,
+    place_id,
     points,
     private,
     public,
@@ -359,7 +361,7 @@ class RewardsQuery(PageQuery, frozen=True, kw_only=True):
 async def list_rewards(call: Call, query: RewardsQuery) -> RewardPage:
     """Newest first, whether or not they can be claimed now."""
     named = None if query.list is None else (await _list(call, query.list, "list")).id
-    before = _place("rwd", query.cursor, "rewards", named)
+    before = place_id("rwd", query.cursor, "rewards", named)
     rows = await call.services.reader.rewards(call.org_id, named, before, query.limit + 1)
     rows, next_cursor = page(rows, query.limit, lambda row: public("rwd", row.id), "rewards", named)
     lists = {row.id: row for row in await call.services.reader.reward_lists(call.org_id)}
@@ -599,24 +601,8 @@ def _scale(directory: Directory, listed: RewardList) -> int:
     return directory.scale(directory.programs[listed.program_no].asset)
 
 
-def _place(prefix: str, text: str | None, *bound: object) -> str | None:
-    """The id inside a cursor of a list that goes by id."""
-    found = place(text, *bound)
-    if found is None:
-        return None
-    identifier = private(prefix, found)
-    if identifier is None:
-        raise Problem("invalid_cursor", field="cursor")
-    return identifier
-
-
 def _batch(text: str) -> str:
-    if not text:
-        return ""
-    identifier = private("cbt", text)
-    if identifier is None:
-        raise Problem("code_batch_not_found", field="code_batch")
-    return identifier
+    return named_id("cbt", text, "code_batch_not_found", "code_batch") if text else ""
 
 
 async def _list(call: Call, text: str, field: str = "reward_list") -> RewardList:

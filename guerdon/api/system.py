@@ -10,6 +10,7 @@ import msgspec
 from litestar import Response, get
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
+from litestar.response import Redirect
 
 from guerdon.api import metrics, openapi
 from guerdon.api.routing import Route
@@ -23,7 +24,7 @@ _PAGE_POLICY = {
 
 
 def handlers(routes: list[Route], *, health: bool) -> list[HTTPRouteHandler]:
-    """The pages; without `/health` where the ledger API serves it in its own shape."""
+    """The pages; without `/health` and `/` where the ledger API serves them in its own shape."""
     document = msgspec.json.encode(openapi.document(routes))
 
     @get("/openapi.json", include_in_schema=False, sync_to_thread=False)
@@ -31,7 +32,7 @@ def handlers(routes: list[Route], *, health: bool) -> list[HTTPRouteHandler]:
         return Response(document, media_type="application/json")
 
     pages = [specification, docs_page, docs_style, docs_script, figures]
-    return [*pages, health_page] if health else pages
+    return [*pages, health_page, front_page] if health else pages
 
 
 @get("/health", include_in_schema=False)
@@ -43,6 +44,12 @@ async def health_page(state: State) -> Response[dict[str, Any]]:
     except Exception as error:  # noqa: BLE001 - whatever it is, the answer is the same
         return Response({"status": "down", "reason": type(error).__name__}, status_code=503)
     return Response({"status": "up"})
+
+
+@get("/", include_in_schema=False, sync_to_thread=False, status_code=302)
+def front_page() -> Redirect:
+    """Who opens the server's address in a browser finds what it answers."""
+    return Redirect("/docs")
 
 
 @get("/metrics", include_in_schema=False, sync_to_thread=False)

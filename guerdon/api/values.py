@@ -67,6 +67,14 @@ def private(prefix: str, text: str) -> str | None:
         return None
 
 
+def named_id(prefix: str, text: str, refusal: str, field: str, detail: str = "") -> str:
+    """The uuid text inside a public id; refuses what is not one of that kind."""
+    found = private(prefix, text)
+    if found is None:
+        raise Problem(refusal, detail, field=field)
+    return found
+
+
 def points(minor: int, scale: int) -> str:
     return decimal_text(minor, scale)
 
@@ -212,6 +220,12 @@ def place_no(text: str | None, *filters: object) -> int | None:
     if not found.isdecimal() or len(found) > 18:
         raise Problem("invalid_cursor", field="cursor")
     return int(found)
+
+
+def place_id(prefix: str, text: str | None, *filters: object) -> str | None:
+    """The same for lists that go by id: the uuid text in it."""
+    found = place(text, *filters)
+    return None if found is None else named_id(prefix, found, "invalid_cursor", "cursor")
 
 
 def _digest(filters: tuple[object, ...]) -> str:

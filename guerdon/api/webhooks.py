@@ -10,7 +10,7 @@ from msgspec import Meta
 from guerdon.api.call import Call
 from guerdon.api.problem import Problem
 from guerdon.api.routing import Routes
-from guerdon.api.values import Body, Cursor, Limit, PageQuery, Shown, Text, instant, page, place_no, private, public
+from guerdon.api.values import Body, Cursor, Limit, PageQuery, Shown, Text, instant, named_id, page, place_no, public
 from guerdon.core import commands, signatures
 from guerdon.core.addresses import URL_MAX
 from guerdon.core.messages import TYPES
@@ -263,9 +263,7 @@ async def list_deliveries(call: Call, webhook: str, query: DeliveryQuery) -> Del
     await _row(call, target)
     message = None
     if query.message is not None:
-        message = private("evt", query.message)
-        if message is None:
-            raise Problem("invalid_value", "A message is named by its `evt_…`.", field="message")
+        message = named_id("evt", query.message, "invalid_value", "message", "A message is named by its `evt_…`.")
     rows = await call.services.reader.deliveries(
         call.org_id, target, message, query.outcome or "", before, query.limit + 1
     )
@@ -274,10 +272,7 @@ async def list_deliveries(call: Call, webhook: str, query: DeliveryQuery) -> Del
 
 
 def _private(webhook: str) -> str:
-    found = private("whk", webhook)
-    if found is None:
-        raise Problem("webhook_not_found", field="webhook")
-    return found
+    return named_id("whk", webhook, "webhook_not_found", "webhook")
 
 
 async def _row(call: Call, webhook_id: str) -> WebhookRow:

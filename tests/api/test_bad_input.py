@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from guerdon.api.values import cursor
 from tests.api.conftest import Shop
 from tests.api.test_loyalty import bill
 
@@ -157,6 +158,23 @@ PATHS: list[tuple[str, str, str, int, str]] = [
 def test_a_request_is_refused_for(open_shop: Shop, method: str, path: str, status: int, code: str) -> None:
     answer = open_shop.api.call(method, path)
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "filters"),
+    [
+        ("/v1/promotions", ("promotions", None)),
+        ("/v1/backtests", ("backtests",)),
+        ("/v1/adjustments", ("adjustments", None, False)),
+        ("/v1/claims", ("claims", None, None)),
+        ("/v1/rewards", ("rewards", None)),
+    ],
+)
+def test_a_cursor_with_a_place_that_is_none_is_refused_and_does_not_begin_again(
+    open_shop: Shop, path: str, filters: tuple[Any, ...]
+) -> None:
+    made_up = cursor("xyz_0199b1f0-2c3e-7c11-9a52-5b7d3c000000", *filters)
+    open_shop.api.refused("GET", f"{path}?cursor={made_up}", None, 400, "invalid_cursor", "cursor")
 
 
 def test_every_answer_names_its_request(open_shop: Shop) -> None:

@@ -1,4 +1,6 @@
-"""What a page in a browser may ask in a member's name: by real preflights, and in Chromium where there is one."""
+"""What a page in a browser may ask in a member's name: by real preflights, and in Chromium where there is one. There
+the API's own page is looked at too.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from guerdon.api.problem import KINDS
 from guerdon.api.routes import ROUTES
 from tests.api.conftest import Api, Shop, served, set_up
 from tests.api.test_rewards import a_reward, give
@@ -151,15 +154,20 @@ def pages(folder: Path) -> Iterator[str]:
         server.server_close()
 
 
-def seen(page: str, profile: Path) -> dict[str, Any]:
-    """What the page says it could read, after Chromium has run it."""
+def drawn(page: str, profile: Path) -> str:
+    """The page as HTML, after Chromium has run it."""
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={profile}"]
     assert _CHROMIUM is not None, "the test needs one"
     ran = subprocess.run(
         [_CHROMIUM, *flags, "--virtual-time-budget=20000", "--dump-dom", page],
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
-    text = ran.stdout.partition('<pre id="said">')[2].partition("</pre>")[0]
+    return ran.stdout
+
+
+def seen(page: str, profile: Path) -> dict[str, Any]:
+    """What the page says it could read."""
+    text = drawn(page, profile).partition('<pre id="said">')[2].partition("</pre>")[0]
     return json.loads(text.replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))  # type: ignore[no-any-return]
 
 
@@ -191,3 +199,19 @@ def test_a_page_in_chromium_claims_for_its_member_and_reads_nothing_else(
     assert said["claim"][1]["balance"] == "35"
     assert said["balances"][1]["programs"][0]["regular"]["balance"] == "35"
     assert len(claims) == 1
+
+
+@pytest.mark.skipif(_CHROMIUM is None, reason="needs Chromium")
+@pytest.mark.timeout(240)
+def test_the_docs_page_shows_every_operation_and_error_and_its_links_lead_somewhere(
+    open_shop: Shop, tmp_path: Path
+) -> None:
+    html = drawn(f"{open_shop.api.url}/docs#insufficient_points", tmp_path / "profile")
+    ids = re.findall(r' id="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
+    assert {*(route.handler.__name__ for route in ROUTES), *map(str, KINDS)} <= set(ids)
+    assert set(re.findall(r' href="#([^"]+)"', html)) <= set(ids)
+    purchase = html.partition('<article id="create_purchase"')[2].partition("</article>")[0]
+    assert '"spend_points": "50"' in purchase, "its example"
+    assert "<summary><code>LineIn</code></summary>" in purchase, "what a line is can be opened"
+    assert '<a href="#insufficient_points">' in purchase, "what can go wrong leads to the way out"

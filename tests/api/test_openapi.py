@@ -75,6 +75,11 @@ def test_a_page_needs_no_key(open_shop: Shop, path: str) -> None:
     assert answer.status_code == 200, answer.text
 
 
+def test_the_address_alone_leads_to_the_docs_page(open_shop: Shop) -> None:
+    answer = httpx2.get(f"{open_shop.api.url}/")
+    assert (answer.status_code, answer.headers["location"]) == (302, "/docs")
+
+
 def test_the_document_served_is_the_one_made_from_the_routes(open_shop: Shop) -> None:
     assert httpx2.get(open_shop.api.url + "/openapi.json").json() == DOCUMENT
 
