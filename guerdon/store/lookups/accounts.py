@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guerdon.core.state import DUE_LOTS
+from guerdon.core import state as core_state
 from guerdon.store import rows
 from guerdon.store.lookups.lookup import Keys, Lookup, Steps, column, kind, uuids
 
@@ -43,4 +43,4 @@ def ledgers(lookup: Lookup, keys: Keys) -> Steps:
 
 def asking(lots: int) -> dict[str, str]:
     """How many are asked for of an account's lots that are spent first, and of those that have come due."""
-    return {"first": str(lots), "ended": str(DUE_LOTS)}
+    return {"first": str(lots), "ended": str(core_state.DUE_LOTS)}

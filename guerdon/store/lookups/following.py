@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from guerdon.core.state import FIRST_LOTS
+from guerdon.core import state as core_state
 from guerdon.store import rows
 from guerdon.store.arrays import array
 from guerdon.store.lookups.accounts import asking
@@ -20,7 +20,7 @@ def ask_more(lookup: Lookup) -> list[Take]:
         takers.append(taker(_transfers(lookup)))
     if lookup.members:
         members = [("spend", "number", str(no)) for no in lookup.members]
-        takers.append(taker(members_with_lots(lookup, members, FIRST_LOTS)))
+        takers.append(taker(members_with_lots(lookup, members, core_state.FIRST_LOTS)))
     if lookup.purchases:
         takers.append(taker(_returns(lookup)))
     if lookup.codes:
@@ -36,12 +36,12 @@ def _events(lookup: Lookup) -> Steps:
     events = lookup.run("events", seqs=seqs)
     lots = lookup.run("lots_of_events", seqs=seqs)
     transfers = lookup.run("transfers_of_events", seqs=whole)
-    accounts = lookup.run("accounts_of_events", seqs=whole, **asking(FIRST_LOTS))
+    accounts = lookup.run("accounts_of_events", seqs=whole, **asking(core_state.FIRST_LOTS))
     state = yield
     rows.take_events(state, events.rows)
     rows.take_lots(state, lots.rows)
     rows.take_transfers(state, transfers.rows)
-    rows.take_accounts(state, accounts.rows, FIRST_LOTS)
+    rows.take_accounts(state, accounts.rows, core_state.FIRST_LOTS)
     for seq in lookup.whole_events & state.events.keys():
         state.found[("event", seq)] = seq
 
@@ -51,11 +51,11 @@ def _transfers(lookup: Lookup) -> Steps:
     seqs = array(lookup.transfers)
     holds = lookup.run("holds", seqs=seqs)
     scheduled = lookup.run("scheduled", seqs=seqs)
-    accounts = lookup.run("accounts_by_no", nos=array(lookup.accounts), **asking(FIRST_LOTS))
+    accounts = lookup.run("accounts_by_no", nos=array(lookup.accounts), **asking(core_state.FIRST_LOTS))
     state = yield
     rows.take_holds(state, holds.rows)
     rows.take_scheduled(state, scheduled.rows)
-    rows.take_accounts(state, accounts.rows, FIRST_LOTS)
+    rows.take_accounts(state, accounts.rows, core_state.FIRST_LOTS)
 
 
 def _returns(lookup: Lookup) -> Steps:

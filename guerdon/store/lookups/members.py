@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
-from guerdon.core.state import FIRST_LOTS, State
+from guerdon.core import state as core_state
+from guerdon.core.state import State
 from guerdon.store import rows
 from guerdon.store.lookups.accounts import asking
 from guerdon.store.lookups.lookup import Keys, Lookup, Steps, column, kind, selectors, uuids
@@ -17,7 +18,7 @@ def members(lookup: Lookup, keys: Keys) -> Steps:
 
 @kind("spend")
 def spenders(lookup: Lookup, keys: Keys) -> Steps:
-    state = yield from members_with_lots(lookup, keys, FIRST_LOTS)
+    state = yield from members_with_lots(lookup, keys, core_state.FIRST_LOTS)
     for key in keys:
         member_key = ("member", *key[1:])
         state.asked.add(member_key)
