@@ -21,6 +21,8 @@ correctness. `store/load.py` knows what each kind of key brings along:
     ("purchase", by, value)                                        the purchase with its event's transfers, its lots
                                                                    wherever they lie, its returns, redemption, and the
                                                                    member, ready to spend
+    ("purchase_number", number)                                    the purchase that has it, alone
+    ("purchase_return_of", purchase number)                        its returns, and its lots wherever they lie
     ("return", number)  ("redemption", id)  ("redemption_reference", text)
     ("imported", kind, reference)                                  a row of an import that was taken
     ("heir", member number)                                        whom a merged member was merged into, and so on: each

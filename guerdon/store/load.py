@@ -3,7 +3,7 @@
 Promises: the lock is a statement before the reads, so that under READ COMMITTED they see what the last batch
 committed; lock and reads take one round trip. What can only be named by a row just read (the lots of a purchase's
 event, say), or a configuration that has changed, takes a second one under the same lock.
-Leaves to others: what a key brings along (`lookups.py`), and the end of the transaction (`save.py`).
+Leaves to others: what a key brings along (`lookups/`), and the end of the transaction (`save.py`).
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ from guerdon.audit import chain
 from guerdon.audit.verify import audit
 from guerdon.core import commands as c
 from guerdon.core.outcomes import Accepted
-from guerdon.store import lookups, save
+from guerdon.store import save
+from guerdon.store.lookups import lookup
 from guerdon.store.pool import adapt
 from guerdon.store.statements import statements
 from guerdon.store.wire import Prepared
@@ -149,7 +150,7 @@ async def test_two_writers_collide_when_the_head_is_not_locked(
     sql = statements("load")
     unlocked = sql["lock_head"].replace("for no key update", "")
     assert unlocked != sql["lock_head"]
-    monkeypatch.setitem(lookups._SQL, "lock_head", Prepared(unlocked))
+    monkeypatch.setitem(lookup.SQL, "lock_head", Prepared(unlocked))
     # the keys hold what the lock no longer does: nothing is booked twice, but callers see it fail
     assert not all(isinstance(outcome, Accepted) for outcome in await race(database))
 
