@@ -22,13 +22,14 @@ NOT_REBUILT: dict[str, set[str]] = {
     "redemptions": {"fingerprint"},
     "purchases": {"tenders", "fingerprint", "meta"},
     "purchase_returns": {"fingerprint"},
-    # the time of what left no row may be later than that of any row, and the last identities may have been removed
+    # the time of what left no row may be later than that of any row, the last identities may have been removed, and the
+    # mark tells of the last commit, not of the books
     "adjustment_decisions": {"reason", "actor"},
     "promotion_commits": {"fingerprint"},
     "cart_returns": {"fingerprint"},
     "reservations": {"cart", "digest", "member_no"},
     "code_batches": {"name", "partner", "channel", "created_at", "actor", "wanted"},
-    "heads": {"config_version", "last_recorded_at", "member_no"},
+    "heads": {"config_version", "last_recorded_at", "member_no", "mark"},
 }
 # Of the others no event tells: what waits, or was rejected, is nowhere but in its own row.
 WHERE = {
