@@ -145,7 +145,7 @@ def test_after_a_kill_of_the_process_the_next_start_adopts_the_server(data_dir: 
     with Embedded.start(data_dir) as server:
         assert server.postmaster_pid == pid
         assert answers(server.app_dsn)
-    assert not alive(pid)
+    eventually(lambda: not alive(pid))  # no child of ours: the system takes its leave of it when it comes to that
 
 
 def test_a_killed_server_comes_back_with_everything_committed(data_dir: Path) -> None:
