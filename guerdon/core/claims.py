@@ -153,8 +153,7 @@ def _wallet(state: State, command: ClaimReward, member: Member, reward: Reward) 
 
 def join(state: State, victim_no: int, survivor_no: int) -> None:
     """A merge: where the survivor's claims are counted in this batch, the victim's count with them."""
-    key = ("claimed", survivor_no)
-    if key not in state.found and key not in state.asked:
+    if not state.knows(("claimed", survivor_no)):
         return
     state.find(("claimed", victim_no))
     for (no, of), count in list(state.claimed.items()):

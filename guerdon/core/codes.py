@@ -166,7 +166,7 @@ def add(state: State, command: AddCodes) -> Outcome:
         return Rejected(Rejection.CODE_BATCH_MOVED_ON, "start", {"next_index": batch.next_index})
     if command.start is not None and len(command.codes) > batch.wanted - batch.made:
         return Rejected(Rejection.CODE_BATCH_MOVED_ON, "codes", {"wanted": batch.wanted, "made": batch.made})
-    missing = [key for text in command.codes if (key := ("code", text)) not in state.found and key not in state.asked]
+    missing = [key for text in command.codes if not state.knows(key := ("code", text))]
     if missing:
         raise NotLoaded(*missing)
     taken: list[int] = []
@@ -295,7 +295,7 @@ def mode_of(terms: Promotion) -> LinkMode:
 def remember(state: State, member_no: int, code: str) -> None:
     """Let the link be found by whoever asks for the member's codes in this batch."""
     key: Key = ("codes_of", member_no)
-    if key in state.found or key in state.asked:
+    if state.knows(key):
         state.put(state.found, key, _in_order(state, (code, *(state.find(key) or ()))))
 
 

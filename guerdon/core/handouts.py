@@ -92,9 +92,7 @@ def hand_out(state: State, code: Code, member_no: int, claim: str, actor: str) -
 
 def take_back(state: State, text: str, reason: str, actor: str) -> Rejected | None:
     """Switch a code off that was handed out, unless it was used."""
-    missing = [
-        key for key in (("code", text), ("code_uses", text)) if key not in state.found and key not in state.asked
-    ]
+    missing = [key for key in (("code", text), ("code_uses", text)) if not state.knows(key)]
     if missing:
         raise NotLoaded(*missing)
     uses = [use for use in state.promotion_uses.values() if use.code == text]

@@ -204,7 +204,7 @@ def forebears(state: State, member: Member) -> tuple[tuple[int, str], ...] | Non
     ("forebears", number).
     """
     key = ("forebears", member.no)
-    return state.find(key) or () if key in state.found or key in state.asked else None
+    return state.find(key) or () if state.knows(key) else None
 
 
 def join(state: State, victim: Member, survivor: Member) -> None:

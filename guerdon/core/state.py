@@ -254,6 +254,10 @@ class State:
             return None
         raise NotLoaded(key)
 
+    def knows(self, key: Key) -> bool:
+        """Whether `find` can answer."""
+        return key in self.found or key in self.asked
+
     def figures_of(self, account_no: int) -> Figures:
         return self.figures.get(account_no, NO_FIGURES)
 

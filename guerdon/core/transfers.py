@@ -127,7 +127,7 @@ def windows_at(policies: Policies, moment: datetime) -> tuple[Window, Window]:
 def join(state: State, victim_no: int, survivor_no: int) -> None:
     """A merge: where it is known in this batch who sends as the survivor, the victim is one of them."""
     key = ("sent", survivor_no)
-    if key in state.found or key in state.asked:
+    if state.knows(key):
         senders = state.find(key) or (survivor_no,)
         more = state.find(("sent", victim_no)) or (victim_no,)
         state.put(state.found, key, tuple(sorted({*senders, *more})))
