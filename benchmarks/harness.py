@@ -84,6 +84,14 @@ class Database:
         with self.as_superuser() as connection:
             connection.execute("analyze")
 
+    def settle(self) -> None:
+        """See all that was written so far on the disk. Otherwise the next run waits for the disk while it takes what
+        the one before left behind: measured after five seconds of the ceiling, single posts lost a fourth.
+        """
+        with self.as_superuser() as connection:
+            connection.execute("checkpoint")
+        os.sync()
+
     def size(self, *tables: str) -> int:
         """Bytes of tables with their indexes."""
         with self.as_superuser() as connection:

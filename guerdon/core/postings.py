@@ -86,11 +86,16 @@ def _post_alone(state: State, command: Post) -> Outcome:
 
 def _answer(state: State, made: tuple[tuple[int, ...], ...], refused: tuple[str | None, ...]) -> Posted:
     """What was made, with the rows themselves and the id and indicator of every account that they name."""
-    transfers, accounts = state.transfers, state.accounts
-    rows = tuple([transfers[seq] for seqs in made for seq in seqs])
-    named = [accounts[no] for row in rows for no in (row.source, row.destination)]
-    names = {account.no: (account.id, account.indicator) for account in named}
-    return Posted(transfers=made, refused=refused, rows=rows, names=names)
+    rows: list[Transfer] = []
+    names: dict[int, tuple[str, str]] = {}
+    for seqs in made:
+        for seq in seqs:
+            row = state.transfers[seq]
+            rows.append(row)
+            for no in (row.source, row.destination):
+                account = state.accounts[no]
+                names[no] = account.id, account.indicator
+    return Posted(transfers=made, refused=refused, rows=tuple(rows), names=names)
 
 
 def _post_all(state: State, command: Post, reason: Rejection | None) -> Outcome:

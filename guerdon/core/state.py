@@ -54,7 +54,9 @@ Key = tuple[Any, ...]
 CounterKey = tuple[str, str, str, str, str]
 """See `promotions.limits.CounterKey`."""
 Head = tuple[str, int, bytes]
-"""What tells one state of an organisation from another: who wrote its head row last, its last number, its last hash."""
+"""What tells one state of an organisation from another: the mark of the last batch that made neither event nor
+transfer, and the number and hash of the last one that was made.
+"""
 K = TypeVar("K")
 V = TypeVar("V")
 _MISSING: Any = object()
@@ -148,8 +150,8 @@ class State:
     that is known of an account ends, `releases` one before which nothing is released.
 
     `last_recorded_at` and `last_hash` come from the head row; `transaction` is the database's own name for the batch,
-    and `head` what the head row says: as it was read, and as it was written once the batch is saved. A batch that makes
-    no event and no transfer leaves its mark there (`mark_made`) in place of the last one's (`marked`).
+    and `head` what the head row says: as it was read, and once the batch is sent as it will be. `guessed` are the keys
+    that were taken to mean nothing, which the batch's transaction has to prove (`store.ahead`).
     """
 
     counters: Table[str, int]
@@ -221,7 +223,7 @@ class State:
         self.last_hash = last_hash
         self.transaction = ""
         self.head: Head = ("", 0, b"")
-        self.marked = self.mark_made = ""
+        self.guessed: list[Key] = []
         self.counters.update(counters)
         self.account_lots: dict[int, Table[int, bool]] = {}
         self.reach: dict[int, Reach] = {}
@@ -479,7 +481,7 @@ class State:
 
 
 _NOT_KEPT = frozenset((
-    "transfers", "events", "member_accounts", "program_accounts", "claimed", "activity",
+    "counters", "transfers", "events", "member_accounts", "program_accounts", "claimed", "activity",
     "persons", "lifetimes", "found",
 ))  # fmt: skip
 """What follows from other rows, or is written by itself."""

@@ -4,6 +4,10 @@ The rows of the next batch are read at the end of this one's transaction, behind
 nobody else can have written since, so the next batch may be decided on them at once. Its own transaction runs behind
 this one's commit, is not committed before that is known, and does nothing if the head is not the one that was read:
 then another server came in between (`overtaken`), and the batch is decided again.
+
+Where everything else is known, references and idempotency keys are not read but taken to be free, as nearly all are:
+the next batch is decided without waiting for the database, and its transaction begins with statements that fail unless
+that was right (`mistaken`); if not, nothing is done and it is decided again.
 """
 
 from __future__ import annotations
@@ -15,65 +19,60 @@ from typing import Any
 from psycopg import AsyncConnection, errors
 
 from guerdon.core.state import Key, State
-from guerdon.store.load import COUNTERS, Asked, ask
+from guerdon.store.load import COUNTERS, Asked
 from guerdon.store.lookups import Lookup
+from guerdon.store.lookups.lookup import column
 from guerdon.store.memory import Memory
 from guerdon.store.save import COMMIT, append_all, configures, hand_over_rest
 from guerdon.store.wire import Answer, wire
 
-ONCE = frozenset({"reference", "outcome"})
-"""Kinds of keys whose rows never change once they are there."""
+GUESSED = frozenset({"reference", "outcome"})
+"""Kinds of keys that are taken to mean nothing yet: their rows never change once they are there, and a look at an index
+proves that there are none.
+"""
 
 
 class Sent:
     """A batch on its way to the database: its events and transfers are handed over, the rest and the commit not yet.
 
-    `early` says whether the next batch's rows were asked for before that rest.
+    `guessed` says whether the next batch was decided without reading anything.
     """
 
-    def __init__(self, connection: AsyncConnection[Any], org_id: int, state: State, locked: Answer | None) -> None:
+    def __init__(self, connection: AsyncConnection[Any], org_id: int, state: State) -> None:
         self._sending = wire(connection)
         self._org_id = org_id
         self._state = state
-        self._locked = locked
-        self._asked: Asked | None = None
-        self.early = False
+        self._changes = state.changes()
+        self._commits = False
+        self.guessed = False
 
-    async def commit(self, keys: Iterable[Key], now: datetime, memory: Memory) -> None:
-        """Ask for the rows of the next batch, and commit. Waits for neither.
+    async def commit(self) -> None:
+        """Send what is left, and the commit. Waits for nothing."""
+        self._hand_over_rest()
+        await self._commit(0)
 
-        Where nothing but references is to be read, because the rest is known, that goes before what else this batch
-        changed, and the next one can be decided while the database works on that. Otherwise it goes behind it.
+    async def next_state(self, keys: Iterable[Key], now: datetime, memory: Memory, *, guess: bool) -> State | None:
+        """Commit, and answer what the next batch is decided on. None where its rows have to be read otherwise: they
+        name others, or this batch was committed before they could be asked for.
         """
-        self._keys, self._memory = set(keys), memory
+        keys = set(keys)
         memory.keep(self._state)
-        self._known = memory.knows(self._keys)
-        sending, state, org_id = self._sending, self._state, self._org_id
-        lookup, changes = Lookup(sending, org_id, now), state.changes()
-        unknown = self._keys.difference(self._known)
-        self.early = not configures(changes) and all(key[0] in ONCE for key in unknown)
-        if self.early:
-            self._takers = ask(lookup, unknown)
-            sending.ask_for_answers()
-            await sending.flush()
-            answered = sending.sent
-            self._ended = hand_over_rest(sending, org_id, state, changes)
-        else:
-            self._ended = hand_over_rest(sending, org_id, state, changes)
-            self._asked = Asked(lookup, keys, memory)
-            sending.ask_for_answers()
-            answered = sending.sent
-        sending.send(COMMIT)
-        sending.end(answered)
-        await sending.flush()
+        known = memory.knows(keys)
+        unknown = keys.difference(known)
+        if guess and not configures(self._changes) and all(key[0] in GUESSED for key in unknown):
+            if not self._commits:
+                await self.commit()
+            self.guessed = True
+            return self._guess(memory, keys, known, unknown)
+        return None if self._commits else await self._read(memory, keys, now)
 
-    async def next_state(self) -> State | None:
-        """What the next batch is decided on; None where its rows name others, which must be read as well."""
-        await self._sending.answers()
-        return self._next_known() if self._asked is None else self._next_read(self._asked)
-
-    def _next_read(self, asked: Asked) -> State | None:
-        self._state.head = self._memory.head = (self._ended.rows[0][0], *self._state.head[1:])
+    async def _read(self, memory: Memory, keys: set[Key], now: datetime) -> State | None:
+        sending = self._sending
+        self._hand_over_rest()
+        asked = Asked(Lookup(sending, self._org_id, now), keys, memory)
+        sending.ask_for_answers()
+        await self._commit(sending.sent)
+        await sending.answers()
         asked.take()
         if not asked.complete:
             return None
@@ -81,58 +80,77 @@ class Sent:
         state.transaction = ""
         return state
 
-    def _next_known(self) -> State:
-        """The same as would be read: everything but references is as this batch leaves it."""
+    def _guess(self, memory: Memory, keys: set[Key], known: list[Key], unknown: set[Key]) -> State:
+        """What would be read: all accounts are as this batch leaves them."""
         before = self._state
-        before.head = self._memory.head = (self._writer(), *before.head[1:])
         counters = {name: before.counters.get(name, 0) for name in COUNTERS}
         state = State(before.config, counters, before.last_recorded_at, before.last_hash)
         state.head = before.head
-        state.marked = before.mark_made or before.marked
-        self._memory.give(state, self._known)
-        for take in self._takers:
-            take(state)
-        for key in self._keys:
-            made = before.found.get(key) if key[0] in ONCE else None
+        memory.give(state, known)
+        for key in unknown:
+            made = before.found.get(key)
             if made is not None:
                 state.found[key] = made
-        state.mark_loaded(self._keys)
+            else:
+                state.guessed.append(key)
+        state.mark_loaded(keys)
         return state
 
-    def _writer(self) -> str:
-        """Who wrote the head row, as the row will say (`xmin`): this transaction, in the lower half of its number."""
-        number = self._locked.rows[0][0] if self._locked is not None else self._state.transaction.partition("/")[0]
-        return str(int(number) & 0xFFFF_FFFF)
+    def _hand_over_rest(self) -> None:
+        hand_over_rest(self._sending, self._org_id, self._state, self._changes)
+
+    async def _commit(self, answered: int) -> None:
+        self._commits = True
+        self._sending.send(COMMIT)
+        self._sending.end(answered)
+        await self._sending.flush()
 
     async def end(self) -> None:
-        """Commit, and wait for it; nothing follows."""
-        state = self._state
-        ended = hand_over_rest(self._sending, self._org_id, state, state.changes())
-        self._sending.send(COMMIT)
+        """Commit, unless that was done, and wait for it; nothing follows."""
+        if not self._commits:
+            await self.commit()
         await self._sending.sync()
-        state.head = (ended.rows[0][0], *state.head[1:])
 
     async def committed(self) -> None:
         """Wait for the commit."""
         await self._sending.sync()
 
 
-async def send(connection: AsyncConnection[Any], org_id: int, state: State, locked: Answer | None) -> Sent:
-    """Hand over the events and transfers of a batch. `locked` is what `take_over` answered, if that began it."""
+async def send(connection: AsyncConnection[Any], org_id: int, state: State, *, commit: bool) -> Sent:
+    """Hand over the events and transfers of a batch, or all of it and `commit`."""
     sending = wire(connection)
     append_all(sending, org_id, state)
-    await sending.flush()
-    return Sent(connection, org_id, state, locked)
+    sent = Sent(connection, org_id, state)
+    if commit:
+        await sent.commit()
+    else:
+        await sending.flush()
+    return sent
 
 
 def take_over(connection: AsyncConnection[Any], org_id: int, state: State) -> Answer:
     """Begin the transaction of a batch that was decided on `next_state`. Its changes go behind this."""
     lookup = Lookup(wire(connection), org_id, state.last_recorded_at)
-    writer, seq, last_hash = state.head
+    mark, seq, last_hash = state.head
     lookup.run("enter")
-    return lookup.run("lock_same_head", writer=writer, seq=str(seq), hash="\\x" + last_hash.hex())
+    references = [key for key in state.guessed if key[0] == "reference"]
+    keys = [key for key in state.guessed if key[0] == "outcome"]
+    return lookup.run(
+        "lock_same_head",
+        mark=mark,
+        seq=str(seq),
+        hash="\\x" + last_hash.hex(),
+        references=column(references, 1),
+        actors=column(keys, 1),
+        keys=column(keys, 2),
+    )
 
 
 def overtaken(problem: BaseException) -> bool:
     """Whether a batch failed because its head was not the one it was decided on."""
     return isinstance(problem, errors.DivisionByZero)
+
+
+def mistaken(problem: BaseException) -> bool:
+    """Whether a batch failed because what was guessed for it was not so."""
+    return isinstance(problem, errors.InvalidArgumentForLogarithm)

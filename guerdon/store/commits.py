@@ -17,7 +17,9 @@ async def committed(conn: AsyncConnection[Any], org_id: int, transaction: str) -
     Takes that lock first, and so waits until a backend that was cut off from us has ended, one way or the
     other. Where the transaction's token names the row that it ended with (`save.save`), that row must be there
     too: after a crash of the database the number alone may be another transaction's. A token without a number
-    was sent before its number was known (`ahead.py`); its row alone tells, since no other row has its hash.
+    was sent before its number was known (`ahead.py`); its row alone tells, since no other row has its hash. Such a
+    transaction may not even have begun, in a server that still reads what was sent before the connection was lost; so
+    where it is not there, it is also seen to that it never will be.
 
     A batch without a row is known by the mark that it left in place of the one before it. Where there is a third one,
     another server has left its own since, and what became of this one cannot be told (`OperationalError`), unless it
@@ -44,6 +46,8 @@ async def committed(conn: AsyncConnection[Any], org_id: int, transaction: str) -
                 status = "overwritten"
         elif int(seq or 0):
             ended = await _value(conn, "ended_with", org=org_id, seq=seq, hash=hash_) is not None
+            if not ended and not number:
+                await conn.execute(_SQL["bar"], {"org": org_id})
     if status in ("committed", "aborted"):
         return status == "committed" and ended
     raise errors.OperationalError(f"transaction {transaction} is {status}")

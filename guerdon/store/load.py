@@ -147,12 +147,11 @@ def _open(org_id: int, heads: list[rows.Row], config: Config) -> tuple[int, Stat
     """The version that the configuration should have, and an empty state with the one that we have."""
     if not heads:
         raise OrganisationNotFound(org_id)
-    transaction, writer, mark, version, last_recorded_at, last_hash, *numbers = heads[0]
+    transaction, mark, version, last_recorded_at, last_hash, *numbers = heads[0]
     counters = dict(zip(COUNTERS, numbers, strict=True))
     state = State(config, counters, last_recorded_at, last_hash)
     state.transaction = transaction
-    state.marked = mark
-    state.head = (writer, counters["seq"], last_hash)
+    state.head = (mark, counters["seq"], last_hash)
     return version, state
 
 

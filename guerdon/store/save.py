@@ -92,16 +92,10 @@ async def save(connection: AsyncConnection[Any], org_id: int, state: State) -> N
         await _leave(connection)
         return
     async with wire(connection) as sending:
-        ended = hand_over(sending, org_id, state)
+        append_all(sending, org_id, state)
+        hand_over_rest(sending, org_id, state, state.changes())
         sending.send(COMMIT)
         await sending.sync()
-    state.head = (ended.rows[0][0], *state.head[1:])
-
-
-def hand_over(sending: Wire, org_id: int, state: State) -> Answer:
-    """Send all that changed, but not the commit; what is answered is the new head's writer."""
-    append_all(sending, org_id, state)
-    return hand_over_rest(sending, org_id, state, state.changes())
 
 
 def append_all(sending: Wire, org_id: int, state: State) -> None:
@@ -110,13 +104,16 @@ def append_all(sending: Wire, org_id: int, state: State) -> None:
     # A database that crashes may give the number of a transaction that it lost to another one, so whoever asks what
     # became of this one (`commits.committed`) also says which row it ended with, or where it makes none, its mark.
     number, seq = state.transaction.partition("/")[0], state.counters.get("seq", 0)
-    state.mark_made = "" if state.made_rows() else str(uuid_utils.uuid7())
-    marks = f"/{state.mark_made}/{state.marked}" if state.mark_made else ""
+    before = mark = state.head[0]
+    marks = ""
+    if not state.made_rows():
+        mark = str(uuid_utils.uuid7())
+        marks = f"/{mark}/{before}"
     state.transaction = f"{number}/{seq}/{state.last_hash.hex()}{marks}"
-    state.head = ("", seq, state.last_hash)
+    state.head = (mark, seq, state.last_hash)
 
 
-def hand_over_rest(sending: Wire, org_id: int, state: State, changes: dict[str, Changed]) -> Answer:
+def hand_over_rest(sending: Wire, org_id: int, state: State, changes: dict[str, Changed]) -> None:
     """Send what changed beside events and transfers."""
     writing = _Writing(sending, org_id)
     _save_figures(writing, changes)
@@ -127,13 +124,13 @@ def hand_over_rest(sending: Wire, org_id: int, state: State, changes: dict[str, 
         _save_facts(writing, state, changes)
     if configures(changes) or "metadata" in changes:
         _save_configuration(writing, state, changes)
-    return writing.run(
+    writing.run(
         "update_head",
         **{name: str(state.counters.get(name, 0)) for name in COUNTERS},
         configured="1" if configures(changes) else "0",
         last_recorded_at=state.last_recorded_at.isoformat(),
         last_hash="\\x" + state.last_hash.hex(),
-        mark=state.mark_made,
+        mark=state.head[0],
     )
 
 

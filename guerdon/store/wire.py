@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
@@ -81,7 +82,7 @@ class Wire:
         connection.prepare_threshold = None
         self._depth = 0
         self._sent: list[tuple[bytes, Answer | None]] = []
-        self._ended: list[tuple[bytes, Answer | None]] | None = None
+        self._ended: deque[list[tuple[bytes, Answer | None]]] = deque()
         self._answered = 0
         self._watched: tuple[asyncio.AbstractEventLoop, int] | None = None
         self._waiter: asyncio.Future[Ready] | None = None
@@ -123,7 +124,7 @@ class Wire:
 
     def _open(self) -> None:
         pgconn = self._pgconn
-        begins = self._ended is not None or pgconn.transaction_status == TransactionStatus.IDLE
+        begins = bool(self._ended) or pgconn.transaction_status == TransactionStatus.IDLE
         if pgconn.pipeline_status == PipelineStatus.OFF:
             pgconn.enter_pipeline_mode()
         if begins:
@@ -136,16 +137,18 @@ class Wire:
 
     def end(self, answered: int) -> None:
         """What was sent ends its transaction, and its first `answered` are waited for on their own. What is sent from
-        now on is the next one's, and runs behind it."""
+        now on is the next one's, and runs behind it. There may be more than one that was ended and not waited for, if
+        no answers are."""
         self._answered = answered
         self._pgconn.pipeline_sync()
-        self._ended, self._sent = self._sent, []
+        self._ended.append(self._sent)
+        self._sent = []
 
     async def answers(self) -> None:
         """Wait for what `end` said; raises the first error, and then nothing is waited for any more."""
-        assert self._ended is not None
+        (ended,) = self._ended
         count, self._answered = self._answered, 0
-        sent, self._ended = self._ended[:count], self._ended[count:]
+        sent, self._ended[0] = ended[:count], ended[count:]
         try:
             results = await self._run(_exchange(self._pgconn, count))
         except BaseException:
@@ -166,15 +169,17 @@ class Wire:
         self._pgconn.send_flush_request()
 
     async def sync(self) -> None:
-        """Wait for all that was sent, or where that was ended, for what was sent before; raises the first error."""
-        if self._ended is None:
+        """Wait for all that was sent, or for the first that was ended; raises the first error."""
+        if not self._ended:
             if not self._sent:
+                if self._watched is None:  # it was lost, and so was what had been sent
+                    raise OperationalError("the connection is lost")
                 return
             self.end(0)
-        sent, self._ended = self._ended or [], None
+        sent = self._ended.popleft()
         try:
             results = await self._run(_exchange(self._pgconn))
-            if not self._sent:
+            if not self._sent and not self._ended:
                 self._pgconn.exit_pipeline_mode()
         except BaseException:
             self._close()  # nobody can say any more what answers what
@@ -185,7 +190,7 @@ class Wire:
 
     async def _drain(self) -> None:
         """Wait for whatever is on its way."""
-        while self._sent or self._ended is not None:
+        while self._sent or self._ended:
             with suppress(Exception):
                 await self.sync()
 
@@ -206,7 +211,7 @@ class Wire:
     def _close(self) -> None:
         self._unwatch()
         self._pgconn.finish()
-        self._sent, self._ended = [], None
+        self._sent, self._ended = [], deque()
 
     def _wake(self, ready: Ready) -> None:
         waiter = self._waiter

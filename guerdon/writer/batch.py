@@ -55,6 +55,8 @@ RELAY_MAX = 64
 PAUSE_FIRST_S, PAUSE_MAX_S = 0.01, 1.0
 ALONE_S = 1.0
 """So long batches do not overlap after another server was seen to write for the same organisation."""
+CAREFUL_S = 1.0
+"""So long nothing is guessed after a guess was wrong."""
 
 Answer = Outcome | WriterFault
 
@@ -95,16 +97,21 @@ class Doubt(NamedTuple):
     left: list[Waiting]
 
 
-class Failed(Exception):
-    """A transaction failed. `part` are its commands; `behind` those that were taken to be decided meanwhile, of which
-    nothing has been sent."""
+class Part(NamedTuple):
+    """Commands for one transaction, in doubt whether an earlier one was committed with them."""
 
-    def __init__(self, problem: Exception, part: list[Waiting], behind: list[Waiting], doubt: Doubt | None) -> None:
+    commands: list[Waiting]
+    doubt: Doubt | None = None
+
+
+class Failed(Exception):
+    """A transaction failed: of this part, and so the one behind it too that was decided meanwhile, if there is any."""
+
+    def __init__(self, problem: Exception, part: Part, behind: Part | None = None) -> None:
         super().__init__(problem)
         self.problem = problem
         self.part = part
         self.behind = behind
-        self.doubt = doubt
 
 
 class Flight:
@@ -123,7 +130,7 @@ class Flight:
 class Attempt:
     """Where the work on a connection stands: the batch that is decided now, and the one before it, in flight."""
 
-    __slots__ = ("answers", "begun", "flight", "given_back", "locked", "memory", "part", "stage", "state")
+    __slots__ = ("answers", "at_once", "begun", "flight", "given_back", "memory", "part", "stage", "state")
 
     def __init__(self, part: list[Waiting], memory: Memory) -> None:
         self.memory = memory
@@ -131,7 +138,7 @@ class Attempt:
         self.state: State
         self._take(part)
         self.begun = True
-        self.locked: Any = None
+        self.at_once = False
         self.given_back = False
 
     def _take(self, part: list[Waiting]) -> None:
@@ -155,13 +162,16 @@ class Attempt:
         self.answers, self.state, self.stage, self.given_back = [], self.flight.state, "saved", True
 
     def failed(self, problem: Exception) -> Failed:
-        """Whose failure it is: while a batch flies it is that one's, and what was decided behind it is void."""
-        unknown, flight = is_transient(problem), self.flight
-        if flight is not None and not flight.landed:
-            doubt = Doubt(flight.state.transaction, flight.answers, []) if unknown else None
-            return Failed(problem, flight.part, self.part, doubt)
-        doubt = Doubt(self.state.transaction, self.answers, self.left) if unknown and self.stage == "saving" else None
-        return Failed(problem, self.part, [], doubt)
+        """Whose failure it is: while a batch flies it is that one's, and what was decided behind it is void. What the
+        database did not say it did not do may have been done.
+        """
+        unknown, flight = is_transient(problem) or not isinstance(problem, psycopg.Error), self.flight
+        own = Doubt(self.state.transaction, self.answers, self.left) if unknown and self.stage == "saving" else None
+        part = Part(self.part, own)
+        if flight is None or flight.landed:
+            return Failed(problem, part)
+        doubt = Doubt(flight.state.transaction, flight.answers, []) if unknown else None
+        return Failed(problem, Part(flight.part, doubt), part)
 
 
 def is_transient(problem: Exception) -> bool:
@@ -177,6 +187,13 @@ def is_transient(problem: Exception) -> bool:
         | OSError
         | TimeoutError,
     )
+
+
+More = Callable[[list[Waiting]], list[Waiting]]
+
+
+def _none(_: list[Waiting]) -> list[Waiting]:
+    return []
 
 
 class Batches:
@@ -197,60 +214,76 @@ class Batches:
         self._announce = announce
         self._memories = Memories()
         self._alone_until: dict[int, float] = {}
+        self._careful_until: dict[int, float] = {}
         self._batches_on: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
-    async def run(self, org_id: int, batch: list[Waiting], more: Callable[[], list[Waiting]] = list) -> list[Waiting]:
+    async def run(self, org_id: int, batch: list[Waiting], more: More = _none) -> list[Waiting]:
         """See each command answered, but those returned: they go to the front of the next batch.
 
-        `more` is asked for the next batch while this one commits; it answers an empty list where there is none.
+        `more` is asked for the next batch while this one commits, and told this one; it answers an empty list where
+        there is none.
         """
-        parts = [batch]  # the first one last
+        parts = [Part(batch)]  # the first one last
         pauses = Pauses(self._settings.retry_total_s)
-        doubt: Doubt | None = None
         while parts:
             part = parts.pop()
             try:
+                commands, doubt = part
                 if doubt is not None and await self._committed(org_id, doubt.transaction):
-                    left = self._answer(org_id, part, doubt.answers, doubt.left)
+                    left = self._answer(org_id, commands, doubt.answers, doubt.left)
                 else:
-                    doubt = None
-                    left = await self._attempt(org_id, part, list if parts else more)
+                    part = Part(commands)
+                    left = await self._attempt(org_id, commands, _none if parts else more)
             except Exception as error:  # noqa: BLE001  # logged, or answered with
                 problem: Exception = error
                 if isinstance(error, Failed):
-                    problem, part, doubt = error.problem, error.part, error.doubt
-                    if error.behind:
+                    problem, part = error.problem, error.part
+                    if error.behind is not None:
                         parts.append(error.behind)
-                if self._steps.ahead is not None and self._steps.ahead.overtaken(problem):
-                    self._stats.overtaken += 1
-                    self._alone_until[org_id] = monotonic() + ALONE_S
-                    parts.append(part)
+                commands, doubt = part
+                if self._decided_on_less(org_id, problem):
+                    parts.append(Part(commands))
                 elif doubt is not None or is_transient(problem):
                     if await self._retry(pauses, problem):
                         parts.append(part)
                     else:
-                        self._fail(part, problem)
-                        doubt = None
-                elif len(part) > 1:
+                        self._fail(commands, problem)
+                elif len(commands) > 1:
                     self._stats.splits += 1
-                    half = len(part) // 2
-                    parts += [part[half:], part[:half]]
+                    half = len(commands) // 2
+                    parts += [Part(commands[half:]), Part(commands[:half])]
                 else:
-                    self._fault(part, problem)
+                    self._fault(commands, problem)
                 continue
-            doubt = None
             pauses.over()
-            if left:
-                return left + [waiting for later in reversed(parts) for waiting in later]
+            if left:  # what is behind was not committed, since this was not before
+                return left + [waiting for later in reversed(parts) for waiting in later.commands]
         return []
+
+    def _decided_on_less(self, org_id: int, problem: Exception) -> bool:
+        """Whether a batch was void because the database was not as it had been taken to be."""
+        ahead, stats, now = self._steps.ahead, self._stats, monotonic()
+        if ahead is None:
+            return False
+        if ahead.overtaken(problem):
+            stats.overtaken += 1
+            self._alone_until[org_id] = now + ALONE_S
+            return True
+        if ahead.mistaken(problem):
+            stats.mistaken += 1
+            self._careful_until[org_id] = now + CAREFUL_S
+            return True
+        return False
 
     def overlap(self, org_id: int) -> bool:
         """Whether batches of an organisation are decided while the one before them commits."""
         return self._steps.ahead is not None and self._alone_until.get(org_id, 0.0) <= monotonic()
 
-    async def _attempt(
-        self, org_id: int, part: list[Waiting], more: Callable[[], list[Waiting]] = list
-    ) -> list[Waiting]:
+    def _guesses(self, org_id: int) -> bool:
+        """Whether keys are taken to be free until the database has proved it."""
+        return self._careful_until.get(org_id, 0.0) <= monotonic()
+
+    async def _attempt(self, org_id: int, part: list[Waiting], more: More = _none) -> list[Waiting]:
         """One transaction, or several on one connection, each decided while the one before it commits. Raises
         `Failed`."""
         attempt = Attempt(part, self._memories.take(org_id))
@@ -274,7 +307,7 @@ class Batches:
                     log.exception("looking ahead failed; the commit stands, and what is left takes more batches")
         return left
 
-    async def _work(self, conn: Any, org_id: int, attempt: Attempt, more: Callable[[], list[Waiting]]) -> None:
+    async def _work(self, conn: Any, org_id: int, attempt: Attempt, more: More) -> None:
         """Batch by batch, until there is no more, or one that cannot be decided behind another."""
         steps = self._steps
         async with steps.streaming(conn):
@@ -285,45 +318,54 @@ class Batches:
                 await self._decide(conn, org_id, attempt)
                 if attempt.flight is not None and not await self._begin(conn, org_id, attempt):
                     break
-                attempt.stage = "saving"
                 if attempt.left or steps.ahead is None or not attempt.state.mark():
+                    await self._land(org_id, attempt)
+                    attempt.stage = "saving"
                     await steps.save(conn, org_id, attempt.state)
                     break
-                sent = await steps.ahead.send(conn, org_id, attempt.state, attempt.locked)
+                attempt.stage = "saving"
+                sent = await steps.ahead.send(conn, org_id, attempt.state, commit=attempt.at_once)
+                await self._land(org_id, attempt)
                 await asyncio.sleep(0)  # those who were answered a moment ago may have more to ask for
-                following = more() if number < RELAY_MAX and self.overlap(org_id) else []
+                following = more(attempt.part) if number < RELAY_MAX and self.overlap(org_id) else []
                 if not following:
                     await sent.end()
                     break
                 attempt.follow(following, sent)
-                await sent.commit(_keys(following), _now(following), attempt.memory)
-                state = await sent.next_state()
+                state = await sent.next_state(
+                    _keys(following), _now(following), attempt.memory, guess=self._guesses(org_id)
+                )
                 if state is None:
                     await self._land(org_id, attempt)
                     attempt.give_back()
                     break
                 self._stats.overlapped += 1
-                attempt.state = state
+                self._stats.guessed += sent.guessed
+                attempt.state, attempt.at_once = state, sent.guessed
         attempt.stage = "saved"
 
     async def _begin(self, conn: Any, org_id: int, attempt: Attempt) -> bool:
-        """Begin this batch's transaction behind the one in flight, and see that land. False where there is nothing to
-        write, or no row by which its commit could be recognised: then it is left to another attempt.
+        """Begin this batch's transaction behind the one in flight. False where there is nothing to write, or no row by
+        which its commit could be recognised: then it is left to another attempt, as it is where nothing has proved what
+        was guessed.
 
-        The first rows go to the database before the answer to that commit is here, so that it goes on at once. They
-        are void if it failed: nothing is committed before it is known that the one before was.
+        Its rows go to the database before the answer to that commit is here, so that it goes on at once. They are void
+        if it failed, since the head is not the one that they follow.
         """
         if attempt.begun:
             return True
         state = attempt.state
         if state.made_rows():
-            attempt.locked = self._steps.ahead.take_over(conn, org_id, state)
+            self._steps.ahead.take_over(conn, org_id, state)
             attempt.begun = True
-            await self._steps.append(conn, org_id, state, at_least=1)
+            if not attempt.at_once:
+                await self._steps.append(conn, org_id, state, at_least=1)
+                await self._land(org_id, attempt)
+            return True
         await self._land(org_id, attempt)
-        if state.mark() and not attempt.begun:
+        if state.mark() or state.guessed:
             attempt.give_back()
-        return attempt.begun
+        return False
 
     async def _land(self, org_id: int, attempt: Attempt) -> None:
         flight = attempt.flight
@@ -394,12 +436,12 @@ class Batches:
         await self._look_ahead(attempt.left, attempt.state)
         behind = attempt.flight is not None and not attempt.begun
         if behind:
-            attempt.locked = self._steps.ahead.take_over(conn, org_id, attempt.state)
+            locked = self._steps.ahead.take_over(conn, org_id, attempt.state)
             attempt.begun = True
             await self._land(org_id, attempt)
         await self._steps.more(conn, org_id, attempt.state, _keys(attempt.left), _now(attempt.part))
         if behind:
-            attempt.state.transaction = attempt.locked.rows[0][0]
+            attempt.state.transaction = locked.rows[0][0]
         self._stats.read_on += 1
 
     async def _look_ahead(self, left: list[Waiting], state: State) -> None:

@@ -40,8 +40,8 @@ RETRY_AFTER_MAX_S = 30
 SHARED_WEIGHT = 60
 """A batch may always be so heavy, however many organisations there are."""
 HALVED_MIN, HALVED_MAX = 16, 256
-"""When so much waits, a turn begins with half of it, and the other half is decided while the first one commits. More
-than that makes batches long enough for others to come meanwhile."""
+"""When so much waits or is being committed, a batch is half of it, so that one half is decided while the database
+writes the other. More than that makes batches long enough for others to come meanwhile."""
 LATELY_S = 1.0
 """Organisations that had a turn within this time, or the one before, share the weight of a batch."""
 STEPS = Steps(load, decide, wire, append, save, committed, ahead, more)
@@ -133,18 +133,13 @@ class Writer:
         self._working -= 1  # here and not when the task is done, or a command in between would find no worker
 
     async def _turn(self, queue: Queue) -> None:
-        bound = self._bound(queue.org_id)
-        if HALVED_MIN <= queue.weight <= HALVED_MAX and self._batches.overlap(queue.org_id) and not self._ready:
-            bound = min(bound, queue.weight // 2)
-        batch = queue.take(bound)
-        taken = sum(waiting.weight for waiting in batch)
-        self.stats.waiting_weight -= taken
+        batch = self._take(queue, 0)
         if not batch:
             return
         since = monotonic()
         left: list[Waiting] = []
         try:
-            left = await self._batches.run(queue.org_id, batch, lambda: self._more(queue))
+            left = await self._batches.run(queue.org_id, batch, lambda flying: self._more(queue, flying))
         except Exception:
             log.exception("the writer failed on a batch of organisation %s", queue.org_id)
             refuse(batch, self.stats)
@@ -155,12 +150,17 @@ class Writer:
             if not self._open:
                 self._refuse_all(queue)
 
-    def _more(self, queue: Queue) -> list[Waiting]:
+    def _more(self, queue: Queue, flying: list[Waiting]) -> list[Waiting]:
         """The next batch of an organisation whose turn it is, unless others wait for theirs."""
-        if self._ready or not queue.weight:
-            return []
-        batch = queue.take(self._bound(queue.org_id))
-        self.stats.waiting_weight -= sum(waiting.weight for waiting in batch)
+        return [] if self._ready else self._take(queue, sum([waiting.weight for waiting in flying]))
+
+    def _take(self, queue: Queue, flying: int) -> list[Waiting]:
+        """The next batch, beside one of that weight on its way to the database."""
+        bound, both = self._bound(queue.org_id), queue.weight + flying
+        if HALVED_MIN <= both <= HALVED_MAX and self._batches.overlap(queue.org_id) and not self._ready:
+            bound = min(bound, both // 2)
+        batch = queue.take(bound)
+        self.stats.waiting_weight -= sum([waiting.weight for waiting in batch])
         return batch
 
     def _bound(self, org_id: int) -> int:

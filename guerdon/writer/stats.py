@@ -29,8 +29,12 @@ class Stats:
     """Batches ended with a part of what had come due, because a command met more of it than one posts."""
     overlapped: int = 0
     """Batches decided while the one before them was committed."""
+    guessed: int = 0
+    """Of those, the ones for which nothing was read, since what they ask for was known or could be guessed."""
     overtaken: int = 0
-    """Of those, the ones decided again because another server had written in between."""
+    """Batches decided again because another server had written since the one before them."""
+    mistaken: int = 0
+    """Batches decided again because a reference or an idempotency key was not free as had been guessed."""
     doubts: int = 0
     """Commits whose answer was lost, and that were asked after."""
     faults: int = 0

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
+from psycopg import errors
 
 from guerdon.core import commands as c
-from guerdon.core.outcomes import Accepted, Outcome
+from guerdon.core.outcomes import Accepted, Outcome, Rejected, Rejection
+from guerdon.core.programs import Config
 from guerdon.core.state import State
 from guerdon.settings import Settings
 from guerdon.store import ahead
@@ -22,7 +27,7 @@ from guerdon.store.lookups import Lookup
 from guerdon.store.pool import make_pool
 from guerdon.store.wire import wire
 from guerdon.writer import Writer, WriterFault
-from guerdon.writer.batch import Steps
+from guerdon.writer.batch import RELAY_MAX, Steps
 from guerdon.writer.loop import STEPS
 from tests.conftest import Database
 from tests.writer.worlds import World, award, envelope, world
@@ -52,26 +57,34 @@ def assert_each_once(w: World, outcomes: list[Outcome]) -> None:
 
 def steps(**replaced: Any) -> Steps:
     """The real steps, with some of `store.ahead` replaced."""
-    kept = {"send": ahead.send, "take_over": ahead.take_over, "overtaken": ahead.overtaken}
+    kept = {name: getattr(ahead, name) for name in ("send", "take_over", "overtaken", "mistaken")}
     return STEPS._replace(ahead=SimpleNamespace(**{**kept, **replaced}))
 
 
 def sending(at: int, happens: Callable[[Sent, Any], Awaitable[None]]) -> Callable[..., Awaitable[Any]]:
-    """`ahead.send`, whose `at`-th batch with another behind it (0: every one) meets with something."""
+    """`ahead.send`, whose `at`-th commit meets with something when it is sent; one that nothing follows is not
+    counted.
+    """
     flown = 0
 
-    async def send(conn: Any, org_id: int, state: State, locked: Any) -> Any:
-        sent = await ahead.send(conn, org_id, state, locked)
-        commit = sent.commit
+    async def send(conn: Any, org_id: int, state: State, *, commit: bool) -> Any:
+        sent = await ahead.send(conn, org_id, state, commit=False)
+        handed_over, ended = sent._commit, sent.end
 
-        async def observed(*given: Any) -> None:
+        async def alone() -> None:
+            sent._commit = handed_over  # type: ignore[method-assign]
+            await ended()
+
+        async def observed(answered: int) -> None:
             nonlocal flown
             flown += 1
-            await commit(*given)
-            if flown == at or not at:
+            await handed_over(answered)
+            if flown == at:
                 await happens(sent, conn)
 
-        sent.commit = observed  # type: ignore[assignment, method-assign]
+        sent._commit, sent.end = observed, alone  # type: ignore[method-assign]
+        if commit:
+            await sent.commit()
         return sent
 
     return send
@@ -147,33 +160,41 @@ async def everybody_posts(w: World, ids: list[str], name: Callable[[int], str], 
     return [outcome for outcomes in await asyncio.gather(*map(call, range(CALLERS))) for outcome in outcomes]
 
 
-def counting_early(counts: dict[bool, int]) -> Callable[..., Awaitable[Any]]:
-    """`ahead.send`, which counts whether the next batch's rows were asked for before this one's changes."""
-
-    async def noted(sent: Sent, _: Any) -> None:
-        counts[sent.early] = counts.get(sent.early, 0) + 1
-
-    return sending(0, noted)
-
-
-async def test_postings_on_known_accounts_are_decided_while_the_batch_before_is_still_written(
-    database: Database,
-) -> None:
-    counts: dict[bool, int] = {}
-    async with world(database.app_dsn, database.superuser_dsn, steps=steps(send=counting_early(counts))) as w:
+async def test_postings_on_known_accounts_are_decided_without_reading_anything(database: Database) -> None:
+    async with world(database.app_dsn, database.superuser_dsn) as w:
         ids = await known_accounts(w, 5)
         outcomes = await everybody_posts(w, ids, "bill-{}".format, keyed=False)
         assert all(isinstance(outcome, Accepted) for outcome in outcomes)
-        assert counts[True] > EACH / 2
+        assert w.writer.stats.guessed > EACH / 2
+        assert w.writer.stats.mistaken == 0
         assert w.one("select count(distinct reference) from transfers where reference like 'bill-%'") == CALLERS * EACH
         w.assert_whole()
+
+
+async def test_batches_that_overlap_become_even(database: Database) -> None:
+    """However they began: a long and a short one by turns would leave the database and this process waiting for each
+    other.
+    """
+    sizes: list[int] = []
+
+    def noting(conn: Any, org_id: int, state: State) -> Any:
+        sizes.append(state.unappended())
+        return ahead.take_over(conn, org_id, state)
+
+    async with world(database.app_dsn, database.superuser_dsn, steps=steps(take_over=noting)) as w:
+        ids = await known_accounts(w, 5)
+        busy = asyncio.create_task(busy_with(w, ids, RELAY_MAX))
+        while len(sizes) < 3 * RELAY_MAX:
+            await asyncio.sleep(0.01)
+        busy.cancel()
+        even = [size for size in sizes if abs(size - RELAY_MAX / 2) <= RELAY_MAX / 16]
+        assert len(even) > len(sizes) * 3 / 4
 
 
 @pytest.mark.parametrize("keyed", [False, True], ids=["by its reference", "by its key"])
 async def test_what_the_batch_before_did_is_not_done_again_behind_it(database: Database, keyed: bool) -> None:
     """Every second posting says what another caller says at about the same time, in this batch or the next."""
-    counts: dict[bool, int] = {}
-    async with world(database.app_dsn, database.superuser_dsn, steps=steps(send=counting_early(counts))) as w:
+    async with world(database.app_dsn, database.superuser_dsn) as w:
         ids = await known_accounts(w, 5)
         half = CALLERS * EACH // 2
         outcomes = await everybody_posts(w, ids, lambda nth: f"bill-{nth % half}", keyed)
@@ -184,10 +205,101 @@ async def test_what_the_batch_before_did_is_not_done_again_behind_it(database: D
             assert len([one for one in accepted if one.replayed]) == len(accepted) - half == half
         else:
             assert len([one for one in outcomes if isinstance(one, Accepted)]) == half
-        assert counts[True] > EACH / 2
+        assert w.writer.stats.guessed > 0
         assert w.writer.stats.splits == 0, "otherwise the database had to notice that a key was written twice"
         assert w.writer.stats.faults == w.writer.stats.retries == 0
         w.assert_whole()
+
+
+async def wrong_guesses(w: World, keyed: bool) -> tuple[list[Outcome], list[Outcome]]:
+    """What was answered long ago, and what is answered to the same among many that are new."""
+    ids = await known_accounts(w, 5)
+    asked = [post(ids[0], f"old-{number}", f"old-{number}" if keyed else "") for number in range(EACH)]
+    asked[1::2] = [queued(command) for command in asked[1::2]]
+    first = [await w.writer.submit(w.org_id, command) for command in asked]
+    for number in range(300):  # so that what was read with them is not in a state any more
+        await w.writer.submit(w.org_id, post(ids[1], f"between-{number}"))
+
+    async def again() -> list[Outcome]:
+        found = []
+        for command in asked:
+            await asyncio.sleep(0.05)
+            plain = msgspec.structs.replace(command, **envelope(command.key))
+            found.append(await w.writer.submit(w.org_id, plain if keyed else at_once(plain)))
+        return found
+
+    busy = asyncio.create_task(busy_with(w, ids))
+    second = await again()
+    busy.cancel()
+    return first, second
+
+
+def queued(command: c.Post) -> c.Post:
+    return msgspec.structs.replace(command, postings=(msgspec.structs.replace(command.postings[0], queued=True),))
+
+
+def at_once(command: c.Post) -> c.Post:
+    return msgspec.structs.replace(command, postings=(msgspec.structs.replace(command.postings[0], queued=False),))
+
+
+async def busy_with(w: World, ids: list[str], callers: int = CALLERS) -> None:
+    """Many callers who post without end."""
+
+    async def call(number: int) -> None:
+        for turn in count():
+            await w.writer.submit(w.org_id, post(ids[2 + number % 3], f"busy-{number}-{turn}"))
+
+    await asyncio.gather(*map(call, range(callers)))
+
+
+@pytest.mark.parametrize("keyed", [False, True], ids=["by its reference", "by its key"])
+async def test_a_wrong_guess_is_noticed_and_the_batch_decided_again(database: Database, keyed: bool) -> None:
+    async with world(database.app_dsn, database.superuser_dsn) as w:
+        first, second = await wrong_guesses(w, keyed)
+        assert all(isinstance(one, Accepted) for one in first)
+        if keyed:
+            assert [one.replayed for one in second if isinstance(one, Accepted)] == [True] * EACH
+        else:
+            assert [one.code for one in second if isinstance(one, Rejected)] == [Rejection.REFERENCE_TAKEN] * EACH
+        assert w.writer.stats.mistaken > 0
+        assert w.writer.stats.splits == w.writer.stats.faults == w.writer.stats.retries == 0
+        w.assert_whole()
+
+
+async def test_without_the_proof_a_wrong_guess_would_be_believed(database: Database) -> None:
+    """The negative control: the reference of a queued posting, which no unique index holds, is given away again."""
+
+    def believing(conn: Any, org_id: int, state: State) -> Any:
+        state.guessed.clear()
+        return ahead.take_over(conn, org_id, state)
+
+    async with world(database.app_dsn, database.superuser_dsn, steps=steps(take_over=believing)) as w:
+        _, second = await wrong_guesses(w, keyed=False)
+        assert [one for one in second if isinstance(one, Accepted)]
+
+
+async def test_a_refusal_is_not_answered_on_a_guess(database: Database) -> None:
+    """Nothing is written with a batch of refusals, so nothing would prove what was guessed for them."""
+    async with world(database.app_dsn, database.superuser_dsn) as w:
+        ids = await known_accounts(w, 5)
+        poor = [without_overdraft(post(ids[number % 5], f"poor-{number}")) for number in range(CALLERS)]
+        assert isinstance(await w.writer.submit(w.org_id, post(ids[0], "poor-7")), Accepted)
+
+        async def ask(command: c.Post) -> list[Outcome]:
+            return [
+                await w.writer.submit(w.org_id, msgspec.structs.replace(command, **envelope())) for _ in range(EACH)
+            ]
+
+        found = await asyncio.gather(*map(ask, poor))
+        codes = [[one.code for one in each if isinstance(one, Rejected)] for each in found]
+        assert codes.pop(7) == [Rejection.REFERENCE_TAKEN] * EACH
+        assert codes == [[Rejection.INSUFFICIENT_FUNDS] * EACH] * (CALLERS - 1)
+
+
+def without_overdraft(command: c.Post) -> c.Post:
+    """The same out of an account that has nothing."""
+    posting = msgspec.structs.replace(command.postings[0], source="@Poor", allow_overdraft=False)
+    return msgspec.structs.replace(command, postings=(posting,))
 
 
 async def test_one_caller_at_a_time_overlaps_with_nobody(database: Database) -> None:
@@ -198,20 +310,54 @@ async def test_one_caller_at_a_time_overlaps_with_nobody(database: Database) -> 
         assert w.points() == 5
 
 
+def kill(w_dsn: str, conn: Any) -> None:
+    with psycopg.connect(w_dsn, autocommit=True) as killer:
+        killer.execute("select pg_terminate_backend(%s, 5000)", (conn.info.backend_pid,))
+
+
 @pytest.mark.parametrize("seen", [True, False], ids=["after the commit", "around the commit"])
 async def test_a_backend_killed_while_a_batch_flies_does_nothing_twice(database: Database, seen: bool) -> None:
     async def die(sent: Sent, conn: Any) -> None:
         if seen:
             while not w.rows(f"select from transfers where seq = {sent._state.head[1]}"):  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
-        with psycopg.connect(database.superuser_dsn, autocommit=True) as killer:
-            killer.execute("select pg_terminate_backend(%s, 5000)", (conn.info.backend_pid,))
+        kill(database.superuser_dsn, conn)
 
     async with world(database.app_dsn, database.superuser_dsn, steps=steps(send=sending(3, die))) as w:
         outcomes = await everybody_awards(w)
         assert w.writer.stats.retries > 0
         assert w.writer.stats.doubts > 0
         assert_each_once(w, outcomes)
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["after both commits", "around them"])
+@pytest.mark.parametrize("killed", [True, False], ids=["the backend killed", "the connection cut"])
+async def test_a_connection_lost_while_two_batches_fly_does_nothing_twice(
+    database: Database, seen: bool, killed: bool
+) -> None:
+    """Postings that are guessed are sent with their commit before that of the batch before them is known. One that was
+    committed would be refused for its own reference if it were decided again.
+    """
+    both: list[bool] = []
+
+    async def die(sent: Sent, conn: Any) -> None:
+        both.append(len(wire(conn)._ended) == 2)
+        if seen:
+            while not w.rows(f"select from transfers where seq = {sent._state.head[1]}"):  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        if killed:
+            kill(database.superuser_dsn, conn)
+        else:
+            wire(conn)._close()
+
+    async with world(database.app_dsn, database.superuser_dsn, steps=steps(send=sending(5, die))) as w:
+        ids = await known_accounts(w, 5)
+        outcomes = await everybody_posts(w, ids, "bill-{}".format, keyed=False)
+        assert both == [True]
+        assert all(isinstance(outcome, Accepted) for outcome in outcomes)
+        assert w.one("select count(*) from transfers where reference like 'bill-%'") == CALLERS * EACH
+        assert w.writer.stats.doubts >= (1 if killed else 2)
+        w.assert_whole()
 
 
 async def test_a_backend_killed_with_the_next_batch_on_its_way_does_nothing_twice(database: Database) -> None:
@@ -224,8 +370,7 @@ async def test_a_backend_killed_with_the_next_batch_on_its_way_does_nothing_twic
             while not w.rows(f"select from transfers where seq = {seq}"):  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
             assert len(wire(conn)._sent) > 3, "more than the look at the head"
-            with psycopg.connect(database.superuser_dsn, autocommit=True) as killer:
-                killer.execute("select pg_terminate_backend(%s, 5000)", (conn.info.backend_pid,))
+            kill(database.superuser_dsn, conn)
             await committed()
 
         sent.committed = die  # type: ignore[method-assign]
@@ -238,7 +383,7 @@ async def test_a_backend_killed_with_the_next_batch_on_its_way_does_nothing_twic
 
 def between(database: Database, then: Callable[[Any, int, State], Any]) -> Callable[[Any, int, State], Any]:
     """Another server gets the lock, once, between the commit of a batch and the beginning of the one decided behind
-    it. What it writes is in the head row, which every batch writes as well.
+    it. What it writes is in the head row, which every batch writes as well, with a mark as one without rows leaves it.
     """
     times = 0
 
@@ -248,7 +393,9 @@ def between(database: Database, then: Callable[[Any, int, State], Any]) -> Calla
         if times == 2:
             with psycopg.connect(database.app_dsn) as other:
                 other.execute("select set_config('guerdon.org', %s, true)", (str(org_id),))
-                other.execute("update heads set lot_no = lot_no + 100000 where org_id = %s", (org_id,))
+                other.execute(
+                    "update heads set lot_no = lot_no + 100000, mark = gen_random_uuid() where org_id = %s", (org_id,)
+                )
         return then(conn, org_id, state)
 
     return take_over
@@ -346,3 +493,24 @@ async def test_a_commit_without_a_number_is_known_by_its_row(database: Database)
             assert await committed(asking, w.org_id, f"/{seq}/{'ab' * 32}") is False
             assert await committed(asking, w.org_id, f"/{seq + 1}/{hash_}") is False
             assert await committed(asking, w.org_id, "") is False, "nothing had been sent that could be"
+
+
+async def test_a_batch_that_was_found_not_to_be_committed_never_will_be(database: Database) -> None:
+    """A server that still reads what was sent before the connection was lost may come to it after somebody asked."""
+    async with world(database.app_dsn, database.superuser_dsn) as w:
+        (head,) = w.rows("select coalesce(mark::text, ''), seq, last_hash from heads where seq > 0")
+        state = State(Config(), {}, datetime.now(UTC), b"")
+        state.head = head
+        for asked, possible in ((False, True), (True, False)):
+            if asked:
+                async with w.pool.connection() as asking:
+                    assert await committed(asking, w.org_id, f"/{head[1] + 1}/{'ab' * 32}") is False
+            async with w.pool.connection() as late:
+                try:
+                    async with wire(late):
+                        ahead.take_over(late, w.org_id, state)
+                except errors.DivisionByZero:
+                    assert not possible
+                else:
+                    assert possible
+                await late.rollback()

@@ -18,6 +18,10 @@ select 1 from events where org_id = %(org)s::bigint and seq = %(seq)s::bigint an
 union all
 select 1 from transfers where org_id = %(org)s::bigint and seq = %(seq)s::bigint and hash = decode(%(hash)s, 'hex')
 
+-- bar --
+-- another mark on the head: whatever is still on its way behind the head as it was finds that it is not, and does nothing
+update heads set mark = gen_random_uuid() where org_id = %(org)s::bigint
+
 -- status --
 -- committed, aborted, in progress, or null when it is too old to be known
 select pg_xact_status(%(transaction)s::text::xid8) as status

@@ -14,16 +14,30 @@ select set_config('guerdon.org', %(org)s, true), set_config('plan_cache_mode', '
 
 -- lock_head --
 -- a statement of its own: what is read after it sees what the last batch committed; the transaction's id is for asking
--- later whether it was committed, and that of the row's last writer for knowing whether anybody wrote since
-select pg_current_xact_id()::text, xmin::text, coalesce(mark::text, ''), config_version, last_recorded_at, last_hash, seq, ledger_no, account_no,
-       lot_no, member_no, purchase_no, return_no, redemption_no, config_no
+-- later whether it was committed
+select pg_current_xact_id()::text, coalesce(mark::text, ''), config_version, last_recorded_at, last_hash, seq,
+       ledger_no, account_no, lot_no, member_no, purchase_no, return_no, redemption_no, config_no
 from heads where org_id = %(org)s::bigint for no key update
 
 -- lock_same_head --
--- the same behind a batch whose head is known: an error, and so nothing is done, where the head is another one
+-- the same behind a batch whose head is known: an error, and so nothing is done, where the head is another one, and
+-- another error where one of the references or idempotency keys is there that were taken to be free
 select pg_current_xact_id()::text,
-       1 / (writer = %(writer)s::text and seq = %(seq)s::bigint and last_hash = %(hash)s::bytea)::integer
-from (select xmin::text as writer, seq, last_hash from heads where org_id = %(org)s::bigint for no key update) head
+       1 / (mark = %(mark)s::text and seq = %(seq)s::bigint and last_hash = %(hash)s::bytea)::integer,
+       ln((not exists (
+               select from transfers t where t.org_id = %(org)s::bigint and t.reference = any(%(references)s::text[]))
+           and not exists (
+               select from transfers t
+               where t.org_id = %(org)s::bigint and t.request_reference = any(%(references)s::text[]))
+           and not exists (
+               select from unnest(%(actors)s::text[], %(keys)s::text[]) as guessed (actor, key)
+               cross join lateral (
+                   select from outcomes x
+                   where x.org_id = %(org)s::bigint and x.actor = guessed.actor and x.key = guessed.key offset 0) o
+           ))::integer)
+from (
+    select coalesce(mark::text, '') as mark, seq, last_hash
+    from heads where org_id = %(org)s::bigint for no key update) head
 
 -- account_columns --
 -- an account, its figures (as text, which int() reads faster than a loader can) and its lots, for those that include

@@ -572,6 +572,5 @@ set config_version = config_version + %(configured)s::bigint, last_recorded_at =
     last_hash = %(last_hash)s::bytea, seq = %(seq)s::bigint, ledger_no = %(ledger)s::bigint,
     account_no = %(account)s::bigint, lot_no = %(lot)s::bigint, member_no = %(member)s::bigint,
     purchase_no = %(purchase)s::bigint, return_no = %(return)s::bigint, redemption_no = %(redemption)s::bigint,
-    config_no = %(config)s::bigint, mark = coalesce(nullif(%(mark)s::text, '')::uuid, mark)
+    config_no = %(config)s::bigint, mark = nullif(%(mark)s::text, '')::uuid
 where org_id = %(org)s::bigint
-returning xmin::text
