@@ -73,12 +73,12 @@ def test_a_killed_database_loses_nothing_that_was_acknowledged(tmp_path: Path, s
             until = time.monotonic() + SECONDS
             while time.monotonic() < until:
                 time.sleep(chance.uniform(0.5, 3))
-                hurts += _hurt_database(site, chance)
+                hurts += hurt_database(site, chance)
         _settle(site, load)
         print(f"{hurts} immediate stops and killed backends")
 
 
-def _hurt_database(site: Site, chance: random.Random) -> int:
+def hurt_database(site: Site, chance: random.Random) -> int:
     """kill -9 one backend (PostgreSQL then restarts all of them), or an immediate stop of the whole server."""
     if chance.random() < 0.7:
         try:
