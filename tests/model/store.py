@@ -184,7 +184,7 @@ class MemoryStore:
         await self.append(connection, org_id, state)
         changes = state.changes()
         for name, rows in changes.items():
-            if name in ("counters", "metadata", "removed_members"):
+            if name in ("metadata", "removed_members"):
                 continue
             for key, (new, value) in rows.items():
                 self._write(name, key, new, value)

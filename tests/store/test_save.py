@@ -282,7 +282,7 @@ async def test_making_an_organisation_again_changes_nothing(stocked: Shop) -> No
 
 def test_every_table_of_a_state_has_a_place_where_it_is_saved() -> None:
     kept = {name for name, kind in core_state._TABLES if kind.kept}
-    by_themselves = {"figures", "metadata", "counters"}  # the counters are the head row's
+    by_themselves = {"figures", "metadata"}
     saved = [set(save._RECORDS), save._MEMBERS, save._FACTS, save._CONFIGURATION, by_themselves]
     assert kept == set().union(*saved)
     assert len(kept) == sum(len(names) for names in saved), "and none has two"

@@ -184,7 +184,7 @@ async def test_batches_that_overlap_become_even(database: Database) -> None:
     async with world(database.app_dsn, database.superuser_dsn, steps=steps(take_over=noting)) as w:
         ids = await known_accounts(w, 5)
         busy = asyncio.create_task(busy_with(w, ids, RELAY_MAX))
-        while len(sizes) < 3 * RELAY_MAX:
+        while len(sizes) < 3 * RELAY_MAX:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         busy.cancel()
         even = [size for size in sizes if abs(size - RELAY_MAX / 2) <= RELAY_MAX / 16]
