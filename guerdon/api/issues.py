@@ -37,8 +37,8 @@ from guerdon.store.issues import IssueRow
 routes = Routes("Issued promotions")
 
 State = Literal["available", "upcoming", "active", "used", "expired", "revoked"]
-SCAN = 1_000
-"""So many issues of a member are looked through for those in a state."""
+SCAN = 500
+"""So many issues of a member are read at a time where only those in one state are wanted."""
 
 
 class Period(Body, frozen=True, kw_only=True):
@@ -175,10 +175,15 @@ async def list_member_promotions(call: Call, member: str, query: IssuesQuery) ->
     row = await found_member(call, member)
     bound = ("promotions of", row.no, query.state)
     before = place_id(ISSUE, query.cursor, *bound)
-    rows = await call.services.issues.of_member(call.org_id, row.no, before, SCAN)
-    chosen = [_shown(call, each) for each in rows]
-    if query.state is not None:
-        chosen = [each for each in chosen if each.state == query.state]
+    at_a_time = query.limit + 1 if query.state is None else SCAN
+    chosen: list[IssueOut] = []
+    while len(chosen) <= query.limit:
+        rows = await call.services.issues.of_member(call.org_id, row.no, before, at_a_time)
+        shown = [_shown(call, each) for each in rows]
+        chosen += [each for each in shown if query.state in (None, each.state)]
+        if len(rows) < at_a_time:
+            break
+        before = rows[-1].id
     data, next_cursor = page(chosen, query.limit, lambda each: each.id, *bound)
     return IssuePage(data=tuple(data), next_cursor=next_cursor)
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
+from guerdon.api import issues
 from tests.api.conftest import Api, Shop, served, set_up
 from tests.api.test_promotions import bill, cart, percent
 from tests.conftest import Database
@@ -140,3 +143,25 @@ def test_what_cannot_be_given_is_refused(shop: Shop) -> None:
         shop.api.refused("POST", "/v1/promotions", terms, 400, "invalid_promotion", field)
     missing = "iss_0199b1f0-2c3e-7c11-9a52-5b7d3c000000"
     shop.api.refused("DELETE", f"/v1/promotion-issues/{missing}", None, 404, "issue_not_found", "issue")
+
+
+def test_those_in_one_state_are_found_however_many_others_lie_between(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(issues, "SCAN", 3)
+    with served(database) as url:
+        api = set_up(Api(url)).api
+        promotion = given(api, issuing={"per_member": 50})
+        ids = [api.post(f"/v1/promotions/{promotion}/issues", {"member": "external_id:C-1"})["id"] for _ in range(20)]
+        for id in ids[1:-1]:
+            api.call("DELETE", f"/v1/promotion-issues/{id}")
+        assert [each["id"] for each in listed(api, "active")] == [ids[-1], ids[0]]
+        path, found, cursor = "/v1/members/external_id:C-1/promotions", [], None
+        while True:
+            page = api.get(path, state="revoked", limit=4, **({"cursor": cursor} if cursor else {}))
+            found += [each["id"] for each in page["data"]]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+            assert len(page["data"]) == 4
+        assert found == ids[-2:0:-1]
