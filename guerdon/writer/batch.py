@@ -146,7 +146,7 @@ class Attempt:
     def _take(self, part: list[Waiting]) -> None:
         self.part = part
         self.answers: list[Answer] = []
-        self.stage: Literal["deciding", "saving", "saved"] = "deciding"
+        self.stage: Literal["deciding", "saving", "sent", "saved"] = "deciding"
 
     @property
     def left(self) -> list[Waiting]:
@@ -164,16 +164,17 @@ class Attempt:
         self.answers, self.state, self.stage, self.given_back = [], self.flight.state, "saved", True
 
     def failed(self, problem: Exception) -> Failed:
-        """Whose failure it is: while a batch flies it is that one's, and what was decided behind it is void. What the
-        database did not say it did not do may have been done.
+        """Whose failure it is: while a batch flies it is that one's, and what was decided behind it is void. A commit
+        that was sent is in doubt unless it was the database that said what was wrong, whatever went wrong here.
         """
-        unknown, flight = is_transient(problem) or not isinstance(problem, psycopg.Error), self.flight
-        own = Doubt(self.state.transaction, self.answers, self.left) if unknown and self.stage == "saving" else None
-        part = Part(self.part, own)
+        lost, flight = is_transient(problem), self.flight
+        unsaid = lost or not isinstance(problem, psycopg.Error)
+        doubtful = (lost and self.stage == "saving") or (unsaid and self.stage == "sent")
+        part = Part(self.part, Doubt(self.state.transaction, self.answers, self.left) if doubtful else None)
         if flight is None or flight.landed:
             return Failed(problem, part)
-        doubt = Doubt(flight.state.transaction, flight.answers, []) if unknown else None
-        return Failed(problem, Part(flight.part, doubt), part)
+        flown = Doubt(flight.state.transaction, flight.answers, []) if unsaid else None
+        return Failed(problem, Part(flight.part, flown), part)
 
 
 def is_transient(problem: Exception) -> bool:
@@ -327,7 +328,9 @@ class Batches:
                     break
                 attempt.stage = "saving"
                 sent = await steps.ahead.send(conn, org_id, attempt.state, commit=attempt.at_once)
-                await self._land(org_id, attempt)
+                if attempt.at_once:
+                    attempt.stage = "sent"
+                    await self._land(org_id, attempt)
                 await asyncio.sleep(0)  # those who were answered a moment ago may have more to ask for
                 following = more(attempt.part) if number < RELAY_MAX and self.overlap(org_id) else []
                 if not following:

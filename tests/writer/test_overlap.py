@@ -485,6 +485,30 @@ async def test_a_batch_that_the_database_refuses_takes_nobody_behind_it_along(da
         w.assert_whole()
 
 
+async def test_a_posting_that_cannot_be_sent_takes_nobody_before_or_behind_it_along(database: Database) -> None:
+    """Half a character is no text that could be stored. The batch before it flies when that is noticed."""
+    async with world(database.app_dsn, database.superuser_dsn) as w:
+        ids = await known_accounts(w, 5)
+
+        async def call(number: int) -> list[Any]:
+            found: list[Any] = []
+            for turn in range(EACH):
+                half = (number, turn) in ((7, 3), (8, 6))
+                try:
+                    name = f"bill-{number}-{turn}" + "\ud800" * half
+                    found.append(await w.writer.submit(w.org_id, post(ids[turn % 5], name)))
+                except WriterFault as fault:
+                    found.append(fault)
+            return found
+
+        found = [one for each in await asyncio.gather(*map(call, range(CALLERS))) for one in each]
+        assert [type(one) for one in found if not isinstance(one, Accepted)] == [WriterFault] * 2
+        assert w.one("select count(*) from transfers where reference like 'bill-%'") == CALLERS * EACH - 2
+        assert w.writer.stats.guessed > 0
+        assert w.writer.stats.retries <= w.writer.stats.doubts
+        w.assert_whole()
+
+
 async def test_a_commit_without_a_number_is_known_by_its_row(database: Database) -> None:
     async with world(database.app_dsn, database.superuser_dsn) as w:
         seq, hash_ = w.rows("select seq, encode(last_hash, 'hex') from heads where seq > 0")[0]
