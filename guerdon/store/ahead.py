@@ -111,6 +111,11 @@ class Sent:
             await self.commit()
         await self._sending.sync()
 
+    @property
+    def answered(self) -> bool:
+        """Whether the answer to the commit is coming in."""
+        return self._sending.answered
+
     async def committed(self) -> None:
         """Wait for the commit."""
         await self._sending.sync()

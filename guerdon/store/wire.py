@@ -160,6 +160,12 @@ class Wire:
             raise problem
 
     @property
+    def answered(self) -> bool:
+        """Whether something has come of what is waited for, so that the rest of it is about to."""
+        self._pgconn.consume_input()
+        return not self._pgconn.is_busy()
+
+    @property
     def sent(self) -> int:
         """How many statements of this transaction are not answered yet."""
         return len(self._sent)

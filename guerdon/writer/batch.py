@@ -427,6 +427,8 @@ class Batches:
                 if attempt.flight is not None:
                     await self._begin(conn, org_id, attempt)
                 await append(conn, org_id, state)
+                if attempt.flight is not None and not attempt.flight.landed and attempt.flight.sent.answered:
+                    await self._land(org_id, attempt)
             if monotonic() - since > SLICE_S:
                 await asyncio.sleep(0)
                 since = monotonic()

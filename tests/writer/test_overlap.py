@@ -493,10 +493,13 @@ async def test_a_posting_that_cannot_be_sent_takes_nobody_before_or_behind_it_al
         async def call(number: int) -> list[Any]:
             found: list[Any] = []
             for turn in range(EACH):
-                half = (number, turn) in ((7, 3), (8, 6))
+                command: c.Command = post(
+                    ids[turn % 5], f"bill-{number}-{turn}" + "\ud800" * ((number, turn) == (7, 3))
+                )
+                if (number, turn) == (8, 6):
+                    command = c.RegisterSource(**envelope(), code="\ud800")
                 try:
-                    name = f"bill-{number}-{turn}" + "\ud800" * half
-                    found.append(await w.writer.submit(w.org_id, post(ids[turn % 5], name)))
+                    found.append(await w.writer.submit(w.org_id, command))
                 except WriterFault as fault:
                     found.append(fault)
             return found
