@@ -6,7 +6,8 @@ it at the end is exactly what has to be saved (`changes`).
 
 Asking for something that was not loaded raises `NotLoaded`: not a refusal but a request to the writer, which loads that
 key too where nothing has changed yet, and otherwise ends the batch before this command and starts the next one with it.
-So no decision is ever made on a guess, and how commands happen to be grouped cannot change what they do.
+So no decision is made on what nobody looked at, but for what the writer takes to be free and its transaction proves
+(`guessed`), and how commands happen to be grouped cannot change what they do.
 """
 
 from __future__ import annotations
