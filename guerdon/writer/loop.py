@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 RETRY_AFTER_MAX_S = 30
 SHARED_WEIGHT = 60
 """A batch may always be so heavy, however many organisations there are."""
-HALVED_MIN, HALVED_MAX = 16, 256
+HALVED_MIN, HALVED_MAX = 16, 1024
 """When so much waits or is being committed, a batch is half of it, so that one half is decided while the database
 writes the other. More than that makes batches long enough for others to come meanwhile."""
 LATELY_S = 1.0
