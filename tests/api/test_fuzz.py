@@ -16,7 +16,6 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis import Case
 from schemathesis.checks import not_a_server_error
-from schemathesis.generation.feedback import FeedbackSources
 from schemathesis.generation.hypothesis.builder import HypothesisTestConfig, HypothesisTestMode, create_test
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -70,10 +69,9 @@ def fuzz(name: str, how: settings, shop: Shop, session: requests.Session) -> Non
     """What `schema.parametrize()` does, but when the operation's turn comes: the requests of all operations are more
     than ten thousand, and every worker would make them up while it collects the tests, half of them for another one.
     """
-    (operation,) = (found.ok() for found in schema.include(name=name).get_all_operations())
-    modes = list(HypothesisTestMode)
-    config = HypothesisTestConfig(schema.config, modes, explicit_settings=how, feedback=FeedbackSources())
-    create_test(operation=operation, test_func=check, config=config)(shop=shop, session=session)
+    method, _, path = name.partition(" ")
+    config = HypothesisTestConfig(schema.config, list(HypothesisTestMode), explicit_settings=how)
+    create_test(operation=schema[path][method], test_func=check, config=config)(shop=shop, session=session)
 
 
 def check(case: Case[Any], shop: Shop, session: requests.Session) -> None:
