@@ -64,15 +64,15 @@ def cluster() -> Iterator[Embedded]:
     name = hashlib.sha256(f"{os.getuid()} {chosen}".encode()).hexdigest()[:8]
     fsync = os.environ.get("GUERDON_TEST_FSYNC", "off")
     with Embedded.start(
-        _roomy(on_disk=fsync == "on") / f"guerdon-tests-{name}",
+        roomy(on_disk=fsync == "on") / f"guerdon-tests-{name}",
         settings={"fsync": fsync, "max_connections": "300", "shared_buffers": "128MB", "max_wal_size": "256MB"},
         bin_dir=Path(chosen) if chosen else None,
     ) as server:
         yield server
 
 
-def _roomy(*, on_disk: bool) -> Path:
-    """Where the cluster lies: in memory where there is room, since a copy of the template takes 20 ms there and 200 on
+def roomy(*, on_disk: bool = False) -> Path:
+    """Where a cluster lies: in memory where there is room, since a copy of the template takes 20 ms there and 200 on
     a disk; otherwise among the temporary files.
     """
     memory = Path("/dev/shm")
