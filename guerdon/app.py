@@ -23,7 +23,8 @@ from guerdon.api.routes import ROUTES
 from guerdon.api.routing import Endpoint
 from guerdon.api.services import Services
 from guerdon.installation import Installation, ready
-from guerdon.jobs import Jobs, Queue
+from guerdon.jobs import Jobs
+from guerdon.jobs.queue import Queue
 from guerdon.settings import Settings
 from guerdon.store import imports, organisations
 from guerdon.store.backtests import Backtests

@@ -12,6 +12,7 @@ import hashlib
 import itertools
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +31,11 @@ from guerdon.store.embedded import APP_ROLE, OWNER_ROLE, SUPERUSER, Embedded
 for _name in [name for name in os.environ if name.startswith("GUERDON_")]:
     if not _name.startswith(("GUERDON_TEST_", "GUERDON_TORTURE_", "GUERDON_FUZZ_")) and _name != "GUERDON_SEED":
         del os.environ[_name]
+
+# Whoever wants no bytecode written (as images do) would have every worker, and each of the hundred processes that the
+# tests start, compile all sources anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("guerdon", deadline=None, print_blob=True)
@@ -58,15 +64,15 @@ def cluster() -> Iterator[Embedded]:
     name = hashlib.sha256(f"{os.getuid()} {chosen}".encode()).hexdigest()[:8]
     fsync = os.environ.get("GUERDON_TEST_FSYNC", "off")
     with Embedded.start(
-        _roomy(on_disk=fsync == "on") / f"guerdon-tests-{name}",
+        roomy(on_disk=fsync == "on") / f"guerdon-tests-{name}",
         settings={"fsync": fsync, "max_connections": "300", "shared_buffers": "128MB", "max_wal_size": "256MB"},
         bin_dir=Path(chosen) if chosen else None,
     ) as server:
         yield server
 
 
-def _roomy(*, on_disk: bool) -> Path:
-    """Where the cluster lies: in memory where there is room, since a copy of the template takes 20 ms there and 200 on
+def roomy(*, on_disk: bool = False) -> Path:
+    """Where a cluster lies: in memory where there is room, since a copy of the template takes 20 ms there and 200 on
     a disk; otherwise among the temporary files.
     """
     memory = Path("/dev/shm")

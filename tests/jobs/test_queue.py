@@ -13,7 +13,8 @@ import uuid_utils
 
 from guerdon.audit.verify import audit
 from guerdon.core import commands as c
-from guerdon.jobs import Queue, imports
+from guerdon.jobs import imports
+from guerdon.jobs.queue import Queue
 from guerdon.store import imports as stored
 from guerdon.store.read import Reader
 from tests.audit.books import Books, books

@@ -21,14 +21,18 @@ import pytest
 from guerdon.store import binaries, embedded
 from guerdon.store.binaries import PostgresUnavailable
 from guerdon.store.embedded import APP_ROLE, SUPERUSER, Embedded
+from tests.conftest import roomy
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="the server runs as another user only when we are root")
 
 
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
-    """A directory that every user can enter; whatever still runs in it afterwards is killed."""
-    path = Path(tempfile.mkdtemp(prefix="guerdon-embedded-"))
+    """A directory that every user can enter; whatever still runs in it afterwards is killed.
+
+    In memory where there is room: processes are killed here, not the machine.
+    """
+    path = Path(tempfile.mkdtemp(prefix="guerdon-embedded-", dir=roomy()))
     path.chmod(0o711)
     yield path
     with contextlib.suppress(OSError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -13,9 +14,10 @@ import pytest
 from psycopg import sql
 
 from guerdon.core.events import entry_bit, program_bit
+from guerdon.store.embedded import Embedded
 from guerdon.store.read import LedgerFilter
 from guerdon.store.statements import statements
-from tests.conftest import Database
+from tests.conftest import addresses, drop_database
 
 EVENTS, MEMBERS = 20_000, 5
 FILLED = (
@@ -34,22 +36,31 @@ FILLED = (
                (n - 1) / {MEMBERS} + 1, t, t - interval '1 day', '', repeat('x', 400)
         from generate_series(1, {EVENTS}) n,
              lateral (select '2027-01-01'::timestamptz + n * interval '1 second' as t) x""",
+    f"""insert into promotion_uses (org_id, event_seq, position, promotion, version, code, member_no, purchase_no,
+            reference, used_at, times, discount, voucher, points, currency, raises, of_seq, issue)
+        select 1, 2 * n, 0, gen_random_uuid(), 1, '', n % {MEMBERS} + 1, n, '', now(), 1, 1, 0, 0, 'USD', '[]', 0, ''
+        from generate_series(1, {EVENTS}) n""",
 )  # fmt: skip
+TABLES = ("events", "transfers", "promotion_uses")
 
 
-@pytest.fixture
-def members(database: Database) -> Iterator[psycopg.Connection[Any]]:
-    """A connection of the application, in an organisation whose tables vacuum has visited."""
+@pytest.fixture(scope="module")
+def members(cluster: Embedded, template: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection of the application, in an organisation whose tables vacuum has visited; the tests only read."""
+    name = f"test_{os.getpid()}_members"
+    cluster.make_database(name, template)
+    database = addresses(cluster, name)
     with psycopg.connect(database.superuser_dsn, autocommit=True) as connection:
-        for table in ("events", "transfers"):  # a look of its own at the same time would keep ours from marking pages
+        for table in TABLES:  # a look of its own at the same time would keep ours from marking pages
             connection.execute(f"alter table {table} set (autovacuum_enabled = off)".encode())
         for statement in FILLED:
             connection.execute(statement.encode())
-        for table in ("events", "transfers"):
+        for table in TABLES:
             vacuum(connection, table)
     with psycopg.connect(database.app_dsn, autocommit=True) as connection:
         connection.execute("select set_config('guerdon.org', '1', false)")
         yield connection
+    drop_database(cluster, name)
 
 
 def vacuum(connection: psycopg.Connection[Any], table: str) -> None:
@@ -108,17 +119,6 @@ def test_what_counts_from_another_time_is_added_up_in_an_index(members: psycopg.
 
 
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
-def test_what_promotions_gave_is_found_by_the_purchases_of_a_page(
-    database: Database, members: psycopg.Connection[Any], mode: str
-) -> None:
-    with psycopg.connect(database.superuser_dsn, autocommit=True) as connection:
-        connection.execute(
-            f"""insert into promotion_uses (org_id, event_seq, position, promotion, version, code, member_no,
-                    purchase_no, reference, used_at, times, discount, voucher, points, currency, raises, of_seq, issue)
-                select 1, 2 * n, 0, gen_random_uuid(), 1, '', n % {MEMBERS} + 1, n, '', now(), 1, 1, 0, 0, 'USD', '[]',
-                       0, ''
-                from generate_series(1, {EVENTS}) n""".encode()
-        )
-        connection.execute("vacuum (analyze) promotion_uses")
+def test_what_promotions_gave_is_found_by_the_purchases_of_a_page(members: psycopg.Connection[Any], mode: str) -> None:
     values = {"org": 1, "seqs": [2 * n for n in range(1, 100, 10)]}
     assert blocks(members, "points", "promotions_of_events", values, mode) < 200
