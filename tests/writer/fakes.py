@@ -72,8 +72,8 @@ class FakeState:
 class FakeDatabase:
     """What was committed, per organisation, and how each of the batches looked that were saved.
 
-    Codes tell what happens: `refuse...` is refused, `bug...` breaks the core, `bad...` breaks saving, `ask:K`
-    needs the key K, `insatiable` asks for what it has.
+    Codes tell what happens: `refuse...` is refused, `bug...` breaks the core, `bad...` is what the database refuses to
+    save, `broken...` breaks our own saving, `ask:K` needs the key K, `insatiable` asks for what it has.
     """
 
     rows: dict[int, list[str]] = field(default_factory=dict)
@@ -169,6 +169,9 @@ class FakeDatabase:
             committed, failure = self.fail_save.pop(0) if self.fail_save else (True, None)
             if any(code.startswith("bad") for code in state.journal):
                 raise psycopg.errors.NumericValueOutOfRange("too large")
+            if any(code.startswith("broken") for code in state.journal):
+                self.statuses[state.transaction] = False
+                raise TypeError("no text")
             self.statuses[state.transaction] = committed
             if committed and state.journal:
                 self.rows.setdefault(org_id, []).extend(state.journal)
