@@ -282,23 +282,25 @@ async def test_a_refusal_is_not_answered_on_a_guess(database: Database) -> None:
     """Nothing is written with a batch of refusals, so nothing would prove what was guessed for them."""
     async with world(database.app_dsn, database.superuser_dsn) as w:
         ids = await known_accounts(w, 5)
-        poor = [without_overdraft(post(ids[number % 5], f"poor-{number}")) for number in range(CALLERS)]
         assert isinstance(await w.writer.submit(w.org_id, post(ids[0], "poor-7")), Accepted)
+        for turn in range(EACH):
+            rich = [post(ids[number % 5], f"rich-{turn}-{number}") for number in range(CALLERS)]
+            poor = [too_much(post(ids[number % 5], f"poor-{number}")) for number in range(CALLERS)]
+            # half of them are taken first, and the others behind them, in a batch of their own
+            found = await asyncio.gather(*(w.writer.submit(w.org_id, command) for command in rich + poor))
+            assert all(isinstance(one, Accepted) for one in found[:CALLERS])
+            codes = [one.code for one in found[CALLERS:] if isinstance(one, Rejected)]
+            assert codes.pop(7) == Rejection.REFERENCE_TAKEN
+            assert codes == [Rejection.INSUFFICIENT_FUNDS] * (CALLERS - 1)
+        assert w.writer.stats.guessed == w.writer.stats.overlapped == EACH
 
-        async def ask(command: c.Post) -> list[Outcome]:
-            return [
-                await w.writer.submit(w.org_id, msgspec.structs.replace(command, **envelope())) for _ in range(EACH)
-            ]
 
-        found = await asyncio.gather(*map(ask, poor))
-        codes = [[one.code for one in each if isinstance(one, Rejected)] for each in found]
-        assert codes.pop(7) == [Rejection.REFERENCE_TAKEN] * EACH
-        assert codes == [[Rejection.INSUFFICIENT_FUNDS] * EACH] * (CALLERS - 1)
-
-
-def without_overdraft(command: c.Post) -> c.Post:
-    """The same out of an account that has nothing."""
-    posting = msgspec.structs.replace(command.postings[0], source="@Poor", allow_overdraft=False)
+def too_much(command: c.Post) -> c.Post:
+    """As much from a known account as it never has."""
+    own = command.postings[0]
+    posting = msgspec.structs.replace(
+        own, source=own.destination, destination=own.source, amount=10**9, allow_overdraft=False
+    )
     return msgspec.structs.replace(command, postings=(posting,))
 
 
