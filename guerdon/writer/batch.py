@@ -313,7 +313,10 @@ class Batches:
             if attempt.stage != "saved":
                 raise attempt.failed(problem) from problem
             log.warning("a connection could not be given back after its commit: %r", problem)
-        self._memories.keep(org_id, attempt.memory, attempt.state)
+        try:
+            self._memories.keep(org_id, attempt.memory, attempt.state)
+        except Exception:
+            log.exception("what was read of organisation %s is forgotten; the commit stands", org_id)
         left = attempt.left
         if not attempt.given_back:
             changed = attempt.state.mark() > 0

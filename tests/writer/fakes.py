@@ -89,6 +89,8 @@ class FakeDatabase:
     at_save: Callable[[int], None] | None = None
     reads_on: bool = False
     """Whether rows can be read later on, within a batch that nothing has changed."""
+    unlike_any: bool = False
+    """Whether what a batch leaves is such that remembering it fails."""
     active: set[int] = field(default_factory=set)
     most_active: int = 0
     statuses: dict[str, bool] = field(default_factory=dict)
@@ -130,7 +132,10 @@ class FakeDatabase:
             raise self.fail_always
         if self.fail_load:
             raise self.fail_load.pop(0)
-        return FakeState(keys, f"{org_id}-{self.loads}")
+        state = FakeState(keys, f"{org_id}-{self.loads}")
+        if self.unlike_any:
+            del state.accounts
+        return state
 
     async def more(self, conn: Any, org_id: int, state: Any, keys: Sequence[Key], now: datetime) -> None:
         assert not state.journal, "rows are read into a state that nothing has changed"

@@ -257,6 +257,13 @@ async def test_when_our_own_code_fails_around_a_commit_it_is_asked_after(problem
     assert database.rows[ORG] == ["a", "b"]
 
 
+async def test_what_fails_behind_a_commit_takes_no_answer_back() -> None:
+    database = FakeDatabase(unlike_any=True)
+    async with writing(database) as writer:
+        assert results(await submit_all(writer, ["a", "b"])) == ["a", "b"]
+    assert database.rows[ORG] == ["a", "b"]
+
+
 @pytest.mark.parametrize("wrong", ["bad", "broken"])
 @pytest.mark.parametrize("place", range(7))
 async def test_a_command_that_cannot_be_saved_fails_alone(place: int, wrong: str) -> None:
