@@ -176,14 +176,14 @@ class Wire:
 
     async def sync(self) -> None:
         """Wait for all that was sent, or for the first that was ended; raises the first error."""
-        if not self._ended:
-            if not self._sent:
-                if self._watched is None:  # it was lost, and so was what had been sent
-                    raise OperationalError("the connection is lost")
-                return
-            self.end(0)
-        sent = self._ended.popleft()
+        if not self._ended and not self._sent:
+            if self._watched is None:  # it was lost, and so was what had been sent
+                raise OperationalError("the connection is lost")
+            return
         try:
+            if not self._ended:
+                self.end(0)
+            sent = self._ended.popleft()
             results = await self._run(_exchange(self._pgconn))
             if not self._sent and not self._ended:
                 self._pgconn.exit_pipeline_mode()

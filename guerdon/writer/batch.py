@@ -91,12 +91,14 @@ class Steps(NamedTuple):
 
 
 class Doubt(NamedTuple):
-    """Saving failed in a way that does not tell whether it was committed: what was decided, by which
-    transaction."""
+    """Saving failed in a way that does not tell whether it was committed: what was decided, by which transaction. With
+    a `problem` it will fail again for the same reason, if it was not.
+    """
 
     transaction: str
     answers: list[Answer]
     left: list[Waiting]
+    problem: Exception | None = None
 
 
 class Part(NamedTuple):
@@ -146,7 +148,7 @@ class Attempt:
     def _take(self, part: list[Waiting]) -> None:
         self.part = part
         self.answers: list[Answer] = []
-        self.stage: Literal["deciding", "saving", "sent", "saved"] = "deciding"
+        self.stage: Literal["deciding", "saving", "saved"] = "deciding"
 
     @property
     def left(self) -> list[Waiting]:
@@ -167,11 +169,15 @@ class Attempt:
         """Whose failure it is: while a batch flies it is that one's, and what was decided behind it is void. A commit
         that was sent is in doubt unless it was the database that said what was wrong, whatever went wrong here.
         """
-        lost, flight = is_transient(problem), self.flight
-        unsaid = lost or not isinstance(problem, psycopg.Error)
-        doubtful = (lost and self.stage == "saving") or (unsaid and self.stage == "sent")
-        part = Part(self.part, Doubt(self.state.transaction, self.answers, self.left) if doubtful else None)
-        if flight is None or flight.landed:
+        flight = None if self.flight is None or self.flight.landed else self.flight
+        lost = is_transient(problem)
+        unsaid = lost or not said_by_database(problem)
+        own: Doubt | None = None
+        if unsaid and self.stage == "saving":
+            again = None if lost or flight is not None else problem
+            own = Doubt(self.state.transaction, self.answers, self.left, again)
+        part = Part(self.part, own)
+        if flight is None:
             return Failed(problem, part)
         flown = Doubt(flight.state.transaction, flight.answers, []) if unsaid else None
         return Failed(problem, Part(flight.part, flown), part)
@@ -190,6 +196,13 @@ def is_transient(problem: Exception) -> bool:
         | OSError
         | TimeoutError,
     )
+
+
+def said_by_database(problem: Exception) -> bool:
+    """Whether it is an answer of the database's, which then has not committed; psycopg raises its own errors too, such
+    as for a value that it cannot read.
+    """
+    return isinstance(problem, psycopg.Error) and problem.sqlstate is not None
 
 
 More = Callable[[list[Waiting]], list[Waiting]]
@@ -234,6 +247,8 @@ class Batches:
                 commands, doubt = part
                 if doubt is not None and await self._committed(org_id, doubt.transaction):
                     left = self._answer(org_id, commands, doubt.answers, doubt.left)
+                elif doubt is not None and doubt.problem is not None:
+                    raise Failed(doubt.problem, Part(commands))  # noqa: TRY301  # as if the database had said it
                 else:
                     part = Part(commands)
                     left = await self._attempt(org_id, commands, _none if parts else more)
@@ -298,7 +313,10 @@ class Batches:
             if attempt.stage != "saved":
                 raise attempt.failed(problem) from problem
             log.warning("a connection could not be given back after its commit: %r", problem)
-        self._memories.keep(org_id, attempt.memory, attempt.state)
+        try:
+            self._memories.keep(org_id, attempt.memory, attempt.state)
+        except Exception:
+            log.exception("what was read of organisation %s is forgotten; the commit stands", org_id)
         left = attempt.left
         if not attempt.given_back:
             changed = attempt.state.mark() > 0
@@ -328,9 +346,7 @@ class Batches:
                     break
                 attempt.stage = "saving"
                 sent = await steps.ahead.send(conn, org_id, attempt.state, commit=attempt.at_once)
-                if attempt.at_once:
-                    attempt.stage = "sent"
-                    await self._land(org_id, attempt)
+                await self._land(org_id, attempt)
                 await asyncio.sleep(0)  # those who were answered a moment ago may have more to ask for
                 following = more(attempt.part) if number < RELAY_MAX and self.overlap(org_id) else []
                 if not following:

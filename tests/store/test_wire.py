@@ -95,6 +95,15 @@ async def test_a_killed_backend_is_told_as_a_lost_connection(
     assert connection.closed
 
 
+async def test_a_connection_that_somebody_closes_is_told_as_lost(connection: AsyncConnection[Any]) -> None:
+    with pytest.raises(psycopg.OperationalError):  # noqa: PT012  # what comes at the end of the block must end as well
+        async with asyncio.timeout(5), wire(connection) as sending:
+            sending.send(ADD, {"a": "1", "b": "1"})
+            connection.pgconn.finish()
+            await sending.sync()
+    assert connection.closed
+
+
 async def test_a_rollback_does_not_cost_the_prepared_statements(connection: AsyncConnection[Any]) -> None:
     """Psycopg has the server forget all of them after a rollback, once it has prepared one of its own."""
     for _ in range(3):

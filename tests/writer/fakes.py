@@ -72,8 +72,8 @@ class FakeState:
 class FakeDatabase:
     """What was committed, per organisation, and how each of the batches looked that were saved.
 
-    Codes tell what happens: `refuse...` is refused, `bug...` breaks the core, `bad...` breaks saving, `ask:K`
-    needs the key K, `insatiable` asks for what it has.
+    Codes tell what happens: `refuse...` is refused, `bug...` breaks the core, `bad...` is what the database refuses to
+    save, `broken...` breaks our own saving, `ask:K` needs the key K, `insatiable` asks for what it has.
     """
 
     rows: dict[int, list[str]] = field(default_factory=dict)
@@ -89,6 +89,8 @@ class FakeDatabase:
     at_save: Callable[[int], None] | None = None
     reads_on: bool = False
     """Whether rows can be read later on, within a batch that nothing has changed."""
+    unlike_any: bool = False
+    """Whether what a batch leaves is such that remembering it fails."""
     active: set[int] = field(default_factory=set)
     most_active: int = 0
     statuses: dict[str, bool] = field(default_factory=dict)
@@ -130,7 +132,10 @@ class FakeDatabase:
             raise self.fail_always
         if self.fail_load:
             raise self.fail_load.pop(0)
-        return FakeState(keys, f"{org_id}-{self.loads}")
+        state = FakeState(keys, f"{org_id}-{self.loads}")
+        if self.unlike_any:
+            del state.accounts
+        return state
 
     async def more(self, conn: Any, org_id: int, state: Any, keys: Sequence[Key], now: datetime) -> None:
         assert not state.journal, "rows are read into a state that nothing has changed"
@@ -169,6 +174,9 @@ class FakeDatabase:
             committed, failure = self.fail_save.pop(0) if self.fail_save else (True, None)
             if any(code.startswith("bad") for code in state.journal):
                 raise psycopg.errors.NumericValueOutOfRange("too large")
+            if any(code.startswith("broken") for code in state.journal):
+                self.statuses[state.transaction] = False
+                raise TypeError("no text")
             self.statuses[state.transaction] = committed
             if committed and state.journal:
                 self.rows.setdefault(org_id, []).extend(state.journal)

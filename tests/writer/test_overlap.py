@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import count
 from types import SimpleNamespace
 from typing import Any
@@ -282,23 +282,25 @@ async def test_a_refusal_is_not_answered_on_a_guess(database: Database) -> None:
     """Nothing is written with a batch of refusals, so nothing would prove what was guessed for them."""
     async with world(database.app_dsn, database.superuser_dsn) as w:
         ids = await known_accounts(w, 5)
-        poor = [without_overdraft(post(ids[number % 5], f"poor-{number}")) for number in range(CALLERS)]
         assert isinstance(await w.writer.submit(w.org_id, post(ids[0], "poor-7")), Accepted)
+        for turn in range(EACH):
+            rich = [post(ids[number % 5], f"rich-{turn}-{number}") for number in range(CALLERS)]
+            poor = [too_much(post(ids[number % 5], f"poor-{number}")) for number in range(CALLERS)]
+            # half of them are taken first, and the others behind them, in a batch of their own
+            found = await asyncio.gather(*(w.writer.submit(w.org_id, command) for command in rich + poor))
+            assert all(isinstance(one, Accepted) for one in found[:CALLERS])
+            codes = [one.code for one in found[CALLERS:] if isinstance(one, Rejected)]
+            assert codes.pop(7) == Rejection.REFERENCE_TAKEN
+            assert codes == [Rejection.INSUFFICIENT_FUNDS] * (CALLERS - 1)
+        assert w.writer.stats.guessed == w.writer.stats.overlapped == EACH
 
-        async def ask(command: c.Post) -> list[Outcome]:
-            return [
-                await w.writer.submit(w.org_id, msgspec.structs.replace(command, **envelope())) for _ in range(EACH)
-            ]
 
-        found = await asyncio.gather(*map(ask, poor))
-        codes = [[one.code for one in each if isinstance(one, Rejected)] for each in found]
-        assert codes.pop(7) == [Rejection.REFERENCE_TAKEN] * EACH
-        assert codes == [[Rejection.INSUFFICIENT_FUNDS] * EACH] * (CALLERS - 1)
-
-
-def without_overdraft(command: c.Post) -> c.Post:
-    """The same out of an account that has nothing."""
-    posting = msgspec.structs.replace(command.postings[0], source="@Poor", allow_overdraft=False)
+def too_much(command: c.Post) -> c.Post:
+    """As much from a known account as it never has."""
+    own = command.postings[0]
+    posting = msgspec.structs.replace(
+        own, source=own.destination, destination=own.source, amount=10**9, allow_overdraft=False
+    )
     return msgspec.structs.replace(command, postings=(posting,))
 
 
@@ -510,6 +512,32 @@ async def test_a_posting_that_cannot_be_sent_takes_nobody_before_or_behind_it_al
         assert w.writer.stats.guessed > 0
         assert w.writer.stats.retries <= w.writer.stats.doubts
         w.assert_whole()
+
+
+async def test_a_row_that_cannot_be_read_behind_a_batch_takes_nobody_along(database: Database) -> None:
+    """It is psycopg who says so, when the commit was sent: it refuses instants behind the year 9999."""
+    async with world(database.app_dsn, database.superuser_dsn) as w:
+        ids = await known_accounts(w, 1)
+        late = datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-5)))
+        posting = msgspec.structs.replace(post(ids[0], "late").postings[0], effective_at=late)
+        posted = await w.writer.submit(w.org_id, c.Post(**envelope(), postings=(posting,)))
+        assert isinstance(posted, Accepted)
+        unreadable = posted.result.rows[0].id
+
+        async def call(number: int) -> list[Any]:
+            found: list[Any] = []
+            for turn in range(EACH):
+                wrong = (number, turn) == (7, 3)
+                command = c.Refund(**envelope(), target=unreadable) if wrong else award(w.members[number % 3])
+                try:
+                    found.append(await w.writer.submit(w.org_id, command))
+                except WriterFault as fault:
+                    found.append(fault)
+            return found
+
+        found = [one for each in await asyncio.gather(*map(call, range(CALLERS))) for one in each]
+        assert [type(one) for one in found if not isinstance(one, Accepted)] == [WriterFault]
+        assert w.one(AWARDS) == w.points() == CALLERS * EACH - 1
 
 
 async def test_a_commit_without_a_number_is_known_by_its_row(database: Database) -> None:

@@ -246,15 +246,34 @@ async def test_after_a_while_callers_learn_that_the_outcome_is_unknown() -> None
         assert writer.stats.unavailable == 2
 
 
+@pytest.mark.parametrize("problem", [TypeError(), psycopg.DataError("a value that psycopg cannot read")], ids=repr)
+@pytest.mark.parametrize("done", [True, False], ids=["committed", "not committed"])
+async def test_when_our_own_code_fails_around_a_commit_it_is_asked_after(problem: Exception, done: bool) -> None:
+    """Nobody but the database can say that it has not committed."""
+    database = FakeDatabase(fail_save=[(done, problem)])
+    async with writing(database) as writer:
+        assert results(await submit_all(writer, ["a", "b"])) == ["a", "b"]
+        assert writer.stats.doubts == 1
+    assert database.rows[ORG] == ["a", "b"]
+
+
+async def test_what_fails_behind_a_commit_takes_no_answer_back() -> None:
+    database = FakeDatabase(unlike_any=True)
+    async with writing(database) as writer:
+        assert results(await submit_all(writer, ["a", "b"])) == ["a", "b"]
+    assert database.rows[ORG] == ["a", "b"]
+
+
+@pytest.mark.parametrize("wrong", ["bad", "broken"])
 @pytest.mark.parametrize("place", range(7))
-async def test_a_command_that_cannot_be_saved_fails_alone(place: int) -> None:
+async def test_a_command_that_cannot_be_saved_fails_alone(place: int, wrong: str) -> None:
     codes = [f"s{i}" for i in range(7)]
-    codes[place] = "bad"
+    codes[place] = wrong
     database = FakeDatabase()
     async with writing(database) as writer:
         outcomes = await submit_all(writer, codes)
-    assert results(outcomes) == ["WriterFault" if code == "bad" else code for code in codes]
-    assert database.rows[ORG] == [code for code in codes if code != "bad"]
+    assert results(outcomes) == ["WriterFault" if code == wrong else code for code in codes]
+    assert database.rows[ORG] == [code for code in codes if code != wrong]
 
 
 async def test_halving_keeps_the_order_around_commands_that_ask_for_more() -> None:
