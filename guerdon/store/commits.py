@@ -46,7 +46,7 @@ async def committed(conn: AsyncConnection[Any], org_id: int, transaction: str) -
                 status = "overwritten"
         elif int(seq or 0):
             ended = await _value(conn, "ended_with", org=org_id, seq=seq, hash=hash_) is not None
-            if not ended and not number:
+            if not ended:
                 await conn.execute(_SQL["bar"], {"org": org_id})
     if status in ("committed", "aborted"):
         return status == "committed" and ended
