@@ -2,12 +2,13 @@
 
 The rows of the next batch are read at the end of this one's transaction, behind its changes and before its commit:
 nobody else can have written since, so the next batch may be decided on them at once. Its own transaction runs behind
-this one's commit, is not committed before that is known, and does nothing if the head is not the one that was read:
-then another server came in between (`overtaken`), and the batch is decided again.
+this one's commit, and does nothing if the head is not the one that was read: then this one was not committed, or
+another server came in between (`overtaken`), and the batch is decided again.
 
 Where everything else is known, references and idempotency keys are not read but taken to be free, as nearly all are:
-the next batch is decided without waiting for the database, and its transaction begins with statements that fail unless
-that was right (`mistaken`); if not, nothing is done and it is decided again.
+the next batch is decided without waiting for the database, and the same look at the head fails unless that was right
+(`mistaken`); if not, nothing is done and it is decided again. Such a batch is sent with its commit before the answer to
+the commit before it is here.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ async def committed(conn: AsyncConnection[Any], org_id: int, transaction: str) -
     too: after a crash of the database the number alone may be another transaction's. A token without a number
     was sent before its number was known (`ahead.py`); its row alone tells, since no other row has its hash. Such a
     transaction may not even have begun, in a server that still reads what was sent before the connection was lost; so
-    where it is not there, it is also seen to that it never will be.
+    where a row is not there, it is also seen to that it never will be.
 
     A batch without a row is known by the mark that it left in place of the one before it. Where there is a third one,
     another server has left its own since, and what became of this one cannot be told (`OperationalError`), unless it

@@ -20,13 +20,6 @@ SECONDS = float(os.environ.get("GUERDON_TORTURE_S", "60"))
 READY_S_MAX = 5.0
 
 
-@pytest.fixture
-def seed() -> int:
-    chosen = int(os.environ.get("GUERDON_SEED") or random.SystemRandom().randrange(10**6))
-    print(f"\nseed {chosen}: `make torture SEED={chosen}` repeats this run")
-    return chosen
-
-
 def _settle(site: Site, load: Load) -> None:
     """Hold every acknowledged answer against what the server says and stores now."""
     assert load.faults == [], "\n".join(load.faults[:5])

@@ -22,7 +22,7 @@ from guerdon.store.embedded import APP_ROLE
 from guerdon.store.pool import make_pool
 from guerdon.writer import Unavailable, Writer
 from tests.torture.site import Site, installed
-from tests.torture.test_crashes import SECONDS, hurt_database, seed  # noqa: F401
+from tests.torture.test_crashes import SECONDS, hurt_database
 from tests.writer.worlds import envelope
 
 pytestmark = [pytest.mark.torture, pytest.mark.timeout(1800)]
@@ -112,7 +112,7 @@ async def writing(site: Site, name: str) -> AsyncIterator[Writer]:
         await writer.stop()
 
 
-async def test_a_killed_database_books_no_posting_twice_and_loses_none(tmp_path: Path, seed: int) -> None:  # noqa: F811
+async def test_a_killed_database_books_no_posting_twice_and_loses_none(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     with installed(tmp_path) as site:
         site.furnish(1)

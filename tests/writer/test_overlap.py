@@ -36,13 +36,25 @@ AWARDS = "select count(*) from events where name = 'GoodwillAward'"
 CALLERS, EACH = 40, 8
 
 
-async def everybody_awards(w: World) -> list[Outcome]:
-    """Many callers, each with one command after the other."""
+async def everybody(w: World, asks: Callable[[int, int], c.Command]) -> list[Any]:
+    """Many callers, each with one command after the other: what the n-th asks for at its turn. A command that cannot be
+    decided or saved is answered with its fault.
+    """
 
-    async def call(number: int) -> list[Outcome]:
-        return [await w.writer.submit(w.org_id, award(w.members[number % len(w.members)])) for _ in range(EACH)]
+    async def call(number: int) -> list[Any]:
+        found: list[Any] = []
+        for turn in range(EACH):
+            try:
+                found.append(await w.writer.submit(w.org_id, asks(number, turn)))
+            except WriterFault as fault:
+                found.append(fault)
+        return found
 
     return [outcome for outcomes in await asyncio.gather(*map(call, range(CALLERS))) for outcome in outcomes]
+
+
+async def everybody_awards(w: World) -> list[Any]:
+    return await everybody(w, lambda number, _: award(w.members[number % len(w.members)]))
 
 
 def assert_each_once(w: World, outcomes: list[Outcome]) -> None:
@@ -146,18 +158,14 @@ def post(destination: str, reference: str, key: str = "") -> c.Post:
     return c.Post(**envelope(key), postings=(posting,))
 
 
-async def everybody_posts(w: World, ids: list[str], name: Callable[[int], str], keyed: bool) -> list[Outcome]:
-    """Many callers with one posting after the other; `name` gives the reference, or the key, of the n-th."""
+async def everybody_posts(w: World, ids: list[str], name: Callable[[int], str], keyed: bool) -> list[Any]:
+    """`name` gives the reference, or the key, of the n-th posting."""
 
-    async def call(number: int) -> list[Outcome]:
-        found = []
-        for turn in range(EACH):
-            nth, id = number * EACH + turn, ids[turn % len(ids)]
-            command = post(id, f"{name(nth)}-under-a-key", name(nth)) if keyed else post(id, name(nth))
-            found.append(await w.writer.submit(w.org_id, command))
-        return found
+    def asks(number: int, turn: int) -> c.Command:
+        nth, id = number * EACH + turn, ids[turn % len(ids)]
+        return post(id, f"{name(nth)}-under-a-key", name(nth)) if keyed else post(id, name(nth))
 
-    return [outcome for outcomes in await asyncio.gather(*map(call, range(CALLERS))) for outcome in outcomes]
+    return await everybody(w, asks)
 
 
 async def test_postings_on_known_accounts_are_decided_without_reading_anything(database: Database) -> None:
@@ -312,8 +320,8 @@ async def test_one_caller_at_a_time_overlaps_with_nobody(database: Database) -> 
         assert w.points() == 5
 
 
-def kill(w_dsn: str, conn: Any) -> None:
-    with psycopg.connect(w_dsn, autocommit=True) as killer:
+def kill(dsn: str, conn: Any) -> None:
+    with psycopg.connect(dsn, autocommit=True) as killer:
         killer.execute("select pg_terminate_backend(%s, 5000)", (conn.info.backend_pid,))
 
 
@@ -470,18 +478,9 @@ async def test_a_batch_that_the_database_refuses_takes_nobody_behind_it_along(da
     async with world(database.app_dsn, database.superuser_dsn) as w:
         too_long = c.RegisterSource(**envelope(), code="".join(chr(0x4E00 + n % 20000) for n in range(9000)))
 
-        async def call(number: int) -> list[Any]:
-            given = [award(w.members[number % 3]) for _ in range(EACH)]
-            found: list[Any] = []
-            for turn, command in enumerate(given):
-                wanted: c.Command = too_long if (number, turn) == (7, 3) else command
-                try:
-                    found.append(await w.writer.submit(w.org_id, wanted))
-                except WriterFault as fault:
-                    found.append(fault)
-            return found
-
-        found = [one for each in await asyncio.gather(*map(call, range(CALLERS))) for one in each]
+        found = await everybody(
+            w, lambda number, turn: too_long if (number, turn) == (7, 3) else award(w.members[number % 3])
+        )
         assert [type(one) for one in found if not isinstance(one, Accepted)] == [WriterFault]
         assert w.points() == CALLERS * EACH - 1
         w.assert_whole()
@@ -492,21 +491,12 @@ async def test_a_posting_that_cannot_be_sent_takes_nobody_before_or_behind_it_al
     async with world(database.app_dsn, database.superuser_dsn) as w:
         ids = await known_accounts(w, 5)
 
-        async def call(number: int) -> list[Any]:
-            found: list[Any] = []
-            for turn in range(EACH):
-                command: c.Command = post(
-                    ids[turn % 5], f"bill-{number}-{turn}" + "\ud800" * ((number, turn) == (7, 3))
-                )
-                if (number, turn) == (8, 6):
-                    command = c.RegisterSource(**envelope(), code="\ud800")
-                try:
-                    found.append(await w.writer.submit(w.org_id, command))
-                except WriterFault as fault:
-                    found.append(fault)
-            return found
+        def asks(number: int, turn: int) -> c.Command:
+            if (number, turn) == (8, 6):
+                return c.RegisterSource(**envelope(), code="\ud800")
+            return post(ids[turn % 5], f"bill-{number}-{turn}" + "\ud800" * ((number, turn) == (7, 3)))
 
-        found = [one for each in await asyncio.gather(*map(call, range(CALLERS))) for one in each]
+        found = await everybody(w, asks)
         assert [type(one) for one in found if not isinstance(one, Accepted)] == [WriterFault] * 2
         assert w.one("select count(*) from transfers where reference like 'bill-%'") == CALLERS * EACH - 2
         assert w.writer.stats.guessed > 0
@@ -524,18 +514,11 @@ async def test_a_row_that_cannot_be_read_behind_a_batch_takes_nobody_along(datab
         assert isinstance(posted, Accepted)
         unreadable = posted.result.rows[0].id
 
-        async def call(number: int) -> list[Any]:
-            found: list[Any] = []
-            for turn in range(EACH):
-                wrong = (number, turn) == (7, 3)
-                command = c.Refund(**envelope(), target=unreadable) if wrong else award(w.members[number % 3])
-                try:
-                    found.append(await w.writer.submit(w.org_id, command))
-                except WriterFault as fault:
-                    found.append(fault)
-            return found
+        def asks(number: int, turn: int) -> c.Command:
+            wrong = (number, turn) == (7, 3)
+            return c.Refund(**envelope(), target=unreadable) if wrong else award(w.members[number % 3])
 
-        found = [one for each in await asyncio.gather(*map(call, range(CALLERS))) for one in each]
+        found = await everybody(w, asks)
         assert [type(one) for one in found if not isinstance(one, Accepted)] == [WriterFault]
         assert w.one(AWARDS) == w.points() == CALLERS * EACH - 1
 
